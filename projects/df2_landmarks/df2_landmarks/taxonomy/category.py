@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 
@@ -51,7 +52,7 @@ class Category:
     @property
     def skeleton(self) -> tuple[tuple[int, int], ...]:
         """Edges of the outlines, 1-based, each once."""
-        edges = [edge for path in self.outlines for edge in zip(path, path[1:], strict=False)]
+        edges = [edge for path in self.outlines for edge in itertools.pairwise(path)]
         return tuple(dict.fromkeys(edges))
 
     @property
