@@ -1,0 +1,32 @@
+"""Every configuration key that this project adds to Detectron2's, with its default."""
+
+from __future__ import annotations
+
+from detectron2.config import CfgNode
+
+from df2_landmarks.taxonomy import LAYOUT
+
+
+def add_df2_landmarks_config(cfg: CfgNode) -> None:
+    """Add the project's keys to `cfg` in place.
+
+    Numbers of categories and landmarks come from the taxonomy, so that no YAML contains them.
+    """
+    cfg.MODEL.ROI_HEADS.NAME = "LandmarkROIHeads"
+    cfg.MODEL.ROI_HEADS.NUM_CLASSES = LAYOUT.num_categories
+    cfg.MODEL.ROI_KEYPOINT_HEAD.NAME = "LandmarkRCNNHead"
+    # Width of the padded landmark tensors in memory: the most landmarks that a category has.
+    cfg.MODEL.ROI_KEYPOINT_HEAD.NUM_KEYPOINTS = LAYOUT.max_landmarks
+    # Landmarks that an image must have to be trained on. 0: garments without any labelled landmark
+    # still train the detector and the mask head.
+    cfg.MODEL.ROI_KEYPOINT_HEAD.MIN_KEYPOINTS_PER_IMAGE = 0
+
+    cfg.MODEL.ROI_LANDMARK_HEAD = CfgNode()
+    # Output channels of the 3x3 convolutions that each category has of its own, between the shared
+    # trunk (ROI_KEYPOINT_HEAD.CONV_DIMS) and its predictor. Empty: the predictor alone.
+    cfg.MODEL.ROI_LANDMARK_HEAD.CLASS_CONV_DIMS = []
+    # Normalization of the trunk and of the category convolutions: "" (as stock) or "GN".
+    cfg.MODEL.ROI_LANDMARK_HEAD.NORM = ""
+
+    # "SGD" (Detectron2's) or "AdamW" (from-scratch training).
+    cfg.SOLVER.OPTIMIZER = "SGD"

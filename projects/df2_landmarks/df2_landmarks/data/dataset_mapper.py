@@ -1,0 +1,185 @@
+"""Dataset dict -> training example: augmentation of image, boxes, polygons and landmarks together.
+
+Shapes: N = garments in the image, K = landmarks of a category, M = the most that a category has.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from detectron2.config import CfgNode, configurable
+from detectron2.data import detection_utils
+from detectron2.data import transforms as T
+from detectron2.structures import Boxes, BoxMode, Instances, Keypoints, PolygonMasks
+from numpy.typing import NDArray
+
+from df2_landmarks.data.augmentation import build_augmentation
+from df2_landmarks.taxonomy import LAYOUT
+
+MIN_POLYGON_AREA_PX = 1.0
+
+
+class LandmarkDatasetMapper:
+    """Callable for Detectron2's data loaders.
+
+    In training the result has ``image`` (C, H, W) uint8 and ``instances`` with ``gt_boxes``,
+    ``gt_classes``, ``gt_masks`` (polygons; an empty list where a garment has no usable one) and
+    ``gt_keypoints`` (N, M, 3): category-local landmarks in continuous coordinates of the
+    transformed image, visibility 0 in the padding and outside the image. A garment is dropped only
+    if its box leaves the image.
+    """
+
+    @configurable
+    def __init__(
+        self,
+        *,
+        is_train: bool,
+        augmentations: Sequence[T.Augmentation],
+        image_format: str,
+        use_masks: bool,
+    ) -> None:
+        """
+        Args:
+            is_train: whether annotations are needed.
+            augmentations: applied in order, to the image and its annotations alike.
+            image_format: of the model's input, "BGR" or "RGB".
+            use_masks: whether the model has a mask head.
+        """
+        self.is_train = is_train
+        self.augmentations = T.AugmentationList(augmentations)
+        self.image_format = image_format
+        self.use_masks = use_masks
+
+    @classmethod
+    def from_config(cls, cfg: CfgNode, is_train: bool = True) -> dict[str, Any]:
+        return {
+            "is_train": is_train,
+            "augmentations": build_augmentation(cfg, is_train),
+            "image_format": cfg.INPUT.FORMAT,
+            "use_masks": cfg.MODEL.MASK_ON,
+        }
+
+    def __call__(self, dataset_dict: dict[str, Any]) -> dict[str, Any]:
+        dataset_dict = copy.copy(dataset_dict)
+        image = read_image(dataset_dict, self.image_format)
+        augmented = T.AugInput(image)
+        transforms = self.augmentations(augmented)
+        image = augmented.image
+        dataset_dict["image"] = torch.as_tensor(np.ascontiguousarray(image.transpose(2, 0, 1)))
+        annotations = dataset_dict.pop("annotations", [])
+        if self.is_train:
+            dataset_dict["instances"] = self._instances(annotations, transforms, image.shape[:2])
+        return dataset_dict
+
+    def _instances(
+        self, annotations: list[dict], transforms: T.TransformList, image_size: tuple[int, int]
+    ) -> Instances:
+        annotations = [a for a in annotations if not a.get("iscrowd", 0)]
+        boxes = [BoxMode.convert(a["bbox"], a["bbox_mode"], BoxMode.XYXY_ABS) for a in annotations]
+        boxes_xyxy = transforms.apply_box(np.asarray(boxes, dtype=np.float64).reshape(-1, 4))
+        instances = Instances(image_size)
+        instances.gt_boxes = Boxes(torch.as_tensor(boxes_xyxy, dtype=torch.float32))
+        instances.gt_boxes.clip(image_size)
+        instances.gt_classes = torch.tensor(
+            [a["category_id"] for a in annotations], dtype=torch.int64
+        )
+        landmarks = np.zeros((len(annotations), LAYOUT.max_landmarks, 3), dtype=np.float32)
+        for row, annotation in zip(landmarks, annotations, strict=True):
+            own = transform_landmarks(
+                annotation["keypoints"], annotation["category_id"], transforms, image_size
+            )
+            row[: len(own)] = own
+        instances.gt_keypoints = Keypoints(torch.from_numpy(landmarks))
+        if self.use_masks:
+            instances.gt_masks = PolygonMasks(
+                [usable_polygons(a.get("segmentation", []), transforms) for a in annotations]
+            )
+        return instances[instances.gt_boxes.nonempty()]
+
+
+def read_image(dataset_dict: dict[str, Any], image_format: str) -> NDArray[np.uint8]:
+    """(H, W, 3) image of a dataset dict.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is not a readable image, or not of the size that the annotations say.
+    """
+    path = dataset_dict["file_name"]
+    try:
+        image = detection_utils.read_image(path, format=image_format)
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            f"{path}: the annotations name this image, but it is missing"
+        ) from None
+    except (OSError, SyntaxError) as error:
+        raise ValueError(f"{path}: not a readable image ({error}); extract it again") from None
+    expected = dataset_dict["width"], dataset_dict["height"]
+    found = image.shape[1], image.shape[0]
+    if expected != found:
+        raise ValueError(
+            f"{path}: the annotations say width x height {expected}, but the image has {found}. "
+            "Convert the annotations again with these images (`make convert`)"
+        )
+    return image
+
+
+def transform_landmarks(
+    keypoints: NDArray[np.float32],
+    class_index: int,
+    transforms: T.TransformList,
+    image_size: tuple[int, int],
+) -> NDArray[np.float32]:
+    """Move the landmarks of one garment with its image.
+
+    Args:
+        keypoints: 3*K numbers x, y, v in continuous coordinates of the original image.
+        class_index: class of the garment, which decides the pairs of a mirrored one.
+        transforms: what was done to the image.
+        image_size: (height, width) of the transformed image.
+
+    Returns:
+        (K, 3). A landmark outside the transformed image is unlabelled (zeros).
+    """
+    landmarks = np.asarray(keypoints, dtype=np.float64).reshape(-1, 3)
+    visibility = landmarks[:, 2].copy()
+    xy = transforms.apply_coords(landmarks[:, :2].copy())
+    height, width = image_size
+    inside = ((xy >= 0) & (xy <= (width, height))).all(axis=1)
+    visibility[~inside] = 0
+    moved = np.column_stack((xy, visibility)).astype(np.float32)
+    moved[visibility == 0] = 0
+    if is_mirrored(transforms):
+        moved = moved[LAYOUT.flip_indices[class_index, : len(moved)]]
+    return moved
+
+
+def is_mirrored(transforms: T.TransformList) -> bool:
+    """Whether a list of transforms flips horizontally an odd number of times."""
+    return sum(isinstance(t, T.HFlipTransform) for t in transforms.transforms) % 2 == 1
+
+
+def usable_polygons(
+    segmentation: Sequence[Sequence[float]], transforms: T.TransformList
+) -> list[NDArray[np.float64]]:
+    """Transformed polygons that enclose an area; the others are left out.
+
+    Files have polygons of fewer than three points and of one line. Detectron2's loader drops the
+    whole garment for them; here it keeps its box and its landmarks and only teaches no mask.
+    """
+    polygons = [
+        np.asarray(polygon, dtype=np.float64).reshape(-1, 2)
+        for polygon in segmentation
+        if len(polygon) >= 6 and len(polygon) % 2 == 0
+    ]
+    moved = transforms.apply_polygons(polygons) if polygons else []
+    return [p.reshape(-1) for p in moved if _area_px(p) >= MIN_POLYGON_AREA_PX]
+
+
+def _area_px(polygon: NDArray[np.float64]) -> float:
+    """Shoelace formula; of a self-intersecting polygon only an approximation."""
+    x, y = polygon[:, 0], polygon[:, 1]
+    return 0.5 * abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1)))

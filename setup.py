@@ -1,0 +1,41 @@
+"""Installs the package `df2_landmarks`; the converters and the tools run from the repository."""
+
+from setuptools import find_packages, setup
+
+setup(
+    name="df2_landmarks",
+    version="0.1.0",
+    description="Clothes landmark estimation on DeepFashion2 with Detectron2: one keypoint head "
+    "per category",
+    license="Apache-2.0",
+    python_requires=">=3.10,<3.13",
+    packages=find_packages("projects/df2_landmarks", include=["df2_landmarks", "df2_landmarks.*"]),
+    package_dir={"": "projects/df2_landmarks"},
+    # Detectron2 is on no package index under its own name: tools/install_detectron2.py brings it.
+    install_requires=[
+        "torch",
+        "torchvision",
+        "pycocotools",
+        "fvcore",
+        "numpy",
+        "opencv-python",
+        "msgspec",
+        "tqdm",
+    ],
+    extras_require={
+        # what Detectron2 itself imports
+        "detectron2": [
+            "cloudpickle",
+            "hydra-core",
+            "iopath",
+            "matplotlib",
+            "omegaconf",
+            "Pillow",
+            "tabulate",
+            "tensorboard",
+            "termcolor",
+            "yacs",
+        ],
+        "test": ["faster-coco-eval", "hypothesis", "mypy", "pytest", "ruff"],
+    },
+)
