@@ -8,4 +8,4 @@ from df2_landmarks.data.dataset_mapper import LandmarkDatasetMapper
 from df2_landmarks.data.loading import load_landmark_json
 from df2_landmarks.data.register import register_landmark_dataset
 
-__all__ = ["builtin", "LandmarkDatasetMapper", "load_landmark_json", "register_landmark_dataset"]
+__all__ = ["LandmarkDatasetMapper", "builtin", "load_landmark_json", "register_landmark_dataset"]

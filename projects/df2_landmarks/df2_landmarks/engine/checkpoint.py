@@ -1,0 +1,144 @@
+"""Which weights are loaded, and clear errors where they cannot be."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from detectron2.checkpoint import DetectionCheckpointer
+from detectron2.config import CfgNode
+from fvcore.common.checkpoint import _IncompatibleKeys
+from torch import nn
+
+NO_NETWORK_HELP = (
+    "Train from scratch with MODEL.WEIGHTS '' MODEL.BACKBONE.FREEZE_AT 0 MODEL.RESNETS.NORM BN, or "
+    "fetch the file on a machine with a network and give its path as MODEL.WEIGHTS"
+)
+
+SAFE_PICKLE_MODULES = ("builtins", "collections", "numpy", "_codecs")
+UNSAFE_BUILTINS = ("eval", "exec", "compile", "open", "getattr", "__import__", "input", "setattr")
+
+
+class LandmarkCheckpointer(DetectionCheckpointer):
+    """`DetectionCheckpointer` that loads data only, and tells what is wrong with a file.
+
+    With ``complete=True`` every parameter of the model must be in the file, as evaluation needs;
+    otherwise (training) at least one.
+    """
+
+    def __init__(
+        self, model: nn.Module, save_dir: str = "", *, complete: bool = False, **kwargs: Any
+    ) -> None:
+        super().__init__(model, save_dir, **kwargs)
+        self.complete = complete
+
+    def load(self, path: str, checkpointables: list[str] | None = None) -> dict[str, Any]:
+        """Load weights.
+
+        Raises:
+            FileNotFoundError: there is no such local file.
+            ValueError: the file cannot be fetched or read, or is of another model.
+        """
+        if path:
+            path = _local_path(path, self.path_manager)
+        self._path = path
+        return super().load(path, checkpointables)
+
+    def _load_file(self, filename: str) -> dict[str, Any]:
+        try:
+            if filename.endswith(".pkl"):
+                return _load_model_zoo_pickle(filename)
+            return super()._load_file(filename)
+        except (pickle.UnpicklingError, EOFError, RuntimeError, UnicodeDecodeError) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise ValueError(f"{filename}: not a readable checkpoint ({reason})") from error
+
+    def _load_model(self, checkpoint: dict[str, Any]) -> _IncompatibleKeys:
+        # keys of the file before it is consumed
+        num_given = len(checkpoint["model"])
+        incompatible = super()._load_model(checkpoint)
+        lacking = list(incompatible.missing_keys)
+        lacking += [name for name, *_ in incompatible.incorrect_shapes]
+        total = len(self.model.state_dict())
+        if (self.complete and lacking) or len(lacking) >= total - 2:  # pixel_mean and pixel_std
+            raise ValueError(
+                f"{self._path}: a checkpoint of another model. {len(lacking)} of this model's "
+                f"{total} tensors are not among its {num_given} or have another shape, such as "
+                f"{', '.join(sorted(lacking)[:3])}. Give the config that it was trained with "
+                "(--config-file), or another MODEL.WEIGHTS"
+            )
+        return incompatible
+
+
+def evaluation_weights(cfg: CfgNode, opts: Sequence[str]) -> str:
+    """Path of the weights that `--eval-only` evaluates.
+
+    MODEL.WEIGHTS of the command line, else the last checkpoint of the output folder. The weights
+    that a config names are where training starts from, and are never evaluated.
+
+    Raises:
+        FileNotFoundError: there are neither.
+    """
+    if "MODEL.WEIGHTS" in opts[::2]:
+        return cfg.MODEL.WEIGHTS
+    last = Path(cfg.OUTPUT_DIR, "last_checkpoint")
+    if last.is_file():
+        return str(Path(cfg.OUTPUT_DIR, last.read_text().strip()))
+    raise FileNotFoundError(
+        f"nothing to evaluate: {cfg.OUTPUT_DIR} holds no checkpoint. Train first with this config "
+        "and OUTPUT_DIR, or give a trained model: MODEL.WEIGHTS path/to/model_final.pth"
+    )
+
+
+def load_for_evaluation(model: nn.Module, path: str) -> None:
+    """Load every parameter of `model` from `path`.
+
+    Raises:
+        FileNotFoundError: there is no such local file.
+        ValueError: the file is unreadable or of another model.
+    """
+    LandmarkCheckpointer(model, complete=True).load(path, checkpointables=[])
+
+
+def _local_path(path: str, path_manager: Any) -> str:
+    if "://" not in path:
+        if not Path(path).is_file():
+            raise FileNotFoundError(f"MODEL.WEIGHTS {path} does not exist")
+        return path
+    try:
+        return path_manager.get_local_path(path)
+    except Exception as error:  # whatever a download may raise
+        raise ValueError(
+            f"cannot fetch MODEL.WEIGHTS {path} ({error}). {NO_NETWORK_HELP}"
+        ) from error
+
+
+def _load_model_zoo_pickle(filename: str) -> dict[str, Any]:
+    """Detectron2's model-zoo format: a pickled dict of arrays."""
+    with open(filename, "rb") as file:
+        data = _ArrayUnpickler(file, encoding="latin1").load()
+    if "model" in data and "__author__" in data:
+        return data
+    data = data.get("blobs", data)
+    arrays = {k: v for k, v in data.items() if not k.endswith("_momentum")}
+    return {"model": arrays, "__author__": "Caffe2", "matching_heuristics": True}
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+    """Reads arrays and plain containers; refuses everything that could run code."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        package = module.partition(".")[0]
+        if package == "torch":
+            return (
+                getattr(torch, name) if name in ("Size", "float32") else self._refuse(module, name)
+            )
+        if package not in SAFE_PICKLE_MODULES or name in UNSAFE_BUILTINS:
+            self._refuse(module, name)
+        return super().find_class(module, name)
+
+    def _refuse(self, module: str, name: str) -> Any:
+        raise pickle.UnpicklingError(f"it wants to use {module}.{name}, more than arrays need")

@@ -1,0 +1,112 @@
+"""Command-line arguments -> a frozen configuration."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+import yaml
+from detectron2.config import CfgNode, get_cfg
+from detectron2.engine import default_argument_parser, default_setup
+
+from df2_landmarks.config import add_df2_landmarks_config
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+DEFAULT_CONFIG = CONFIGS / "df2_landmark_rcnn_R_50_FPN_1x.yaml"
+
+
+def argument_parser(epilog: str | None = None) -> argparse.ArgumentParser:
+    """Detectron2's own arguments, with this project's defaults."""
+    parser = default_argument_parser(epilog)
+    parser.set_defaults(config_file=str(DEFAULT_CONFIG), num_gpus=None)
+    return parser
+
+
+def resolve_num_gpus(num_gpus: int | None) -> int:
+    """Number of GPUs to use; by default one where there is one.
+
+    Raises:
+        ValueError: there are not that many.
+    """
+    available = torch.cuda.device_count()
+    if num_gpus is None:
+        return min(1, available)
+    if num_gpus < 0:
+        raise ValueError(f"--num-gpus must be 0 (CPU) or more, but got {num_gpus}")
+    if num_gpus > available:
+        raise ValueError(
+            f"{num_gpus} GPUs were asked for, but this machine has {available}. "
+            f"Use GPUS={available} (--num-gpus {available})"
+            + ("; 0 trains on the CPU" if available == 0 else "")
+        )
+    return num_gpus
+
+
+def setup_config(
+    config_file: str | Path = DEFAULT_CONFIG,
+    opts: Sequence[str] = (),
+    *,
+    on_cpu: bool | None = None,
+) -> CfgNode:
+    """Default configuration + a YAML file + ``KEY VALUE`` pairs, frozen.
+
+    Args:
+        config_file: YAML; its values must be plain data.
+        opts: alternating keys and values that overrule the file.
+        on_cpu: use the CPU; by default where there is no GPU.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is no YAML, or a key or value is not the configuration's.
+    """
+    cfg = get_cfg()
+    add_df2_landmarks_config(cfg)
+    path = Path(config_file)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"config file {path} does not exist; the project's are in {CONFIGS}"
+        )
+    if len(opts) % 2:
+        raise ValueError(f"options must be KEY VALUE pairs, but got {len(opts)} words: {opts}")
+    known = set(_keys(cfg))
+    try:
+        where = str(path)
+        cfg.merge_from_file(str(path), allow_unsafe=False)
+        where = "command line"
+        cfg.merge_from_list(list(opts))
+    except (KeyError, AssertionError, ValueError, yaml.YAMLError) as error:
+        raise ValueError(_explain(where, error, known)) from error
+    if on_cpu is None:
+        on_cpu = not torch.cuda.is_available()
+    if on_cpu:
+        cfg.MODEL.DEVICE = "cpu"
+    cfg.freeze()
+    return cfg
+
+
+def setup_run(args: argparse.Namespace) -> CfgNode:
+    """Configuration of one process of a run, with Detectron2's logging and seeding set up."""
+    cfg = setup_config(args.config_file, args.opts, on_cpu=args.num_gpus == 0)
+    default_setup(cfg, args)
+    return cfg
+
+
+def _keys(node: CfgNode, prefix: str = "") -> Iterator[str]:
+    for name, value in node.items():
+        yield prefix + name
+        if isinstance(value, CfgNode):
+            yield from _keys(value, f"{prefix}{name}.")
+
+
+def _explain(where: str, error: Exception, known: set[str]) -> str:
+    message = str(error.args[0]) if error.args else type(error).__name__
+    match = re.search(r"Non-existent (?:config )?key: (\S+)", message)
+    if not match:
+        return f"{where}: {message}"
+    close = difflib.get_close_matches(match.group(1), known, n=1)
+    hint = f"Did you mean {close[0]}?" if close else "config.py and Detectron2's docs list the keys"
+    return f"{where}: unknown config key {match.group(1)}. {hint}"

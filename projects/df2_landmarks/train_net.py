@@ -1,0 +1,61 @@
+#!/usr/bin/env python3
+"""Train or evaluate a landmark model.
+
+    python projects/df2_landmarks/train_net.py --num-gpus 8
+    python projects/df2_landmarks/train_net.py --num-gpus 8 --resume
+    python projects/df2_landmarks/train_net.py --eval-only
+    python projects/df2_landmarks/train_net.py --eval-only MODEL.WEIGHTS model_final.pth
+    python projects/df2_landmarks/train_net.py --num-gpus 0 \
+        --config-file projects/df2_landmarks/configs/df2_landmark_rcnn_R_18_FPN_demo.yaml
+
+The default config is configs/df2_landmark_rcnn_R_50_FPN_1x.yaml. `--eval-only` evaluates
+MODEL.WEIGHTS of the command line, else the last checkpoint of the config's OUTPUT_DIR.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from detectron2.engine import launch
+from detectron2.evaluation import verify_results
+from detectron2.utils import comm
+
+from df2_landmarks.engine import Trainer
+from df2_landmarks.engine.checkpoint import evaluation_weights, load_for_evaluation
+from df2_landmarks.engine.errors import run_cli
+from df2_landmarks.engine.setup import argument_parser, resolve_num_gpus, setup_run
+
+
+def run(args: argparse.Namespace) -> Any:
+    """One process of a training or an evaluation."""
+    cfg = setup_run(args)
+    if not args.eval_only:
+        trainer = Trainer(cfg)
+        trainer.resume_or_load(resume=args.resume)
+        return trainer.train()
+    weights = evaluation_weights(cfg, args.opts)
+    model = Trainer.build_model(cfg)
+    load_for_evaluation(model, weights)
+    results = Trainer.test(cfg, model)
+    if comm.is_main_process():
+        verify_results(cfg, results)
+    return results
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = argument_parser(epilog=__doc__).parse_args(argv)
+    args.num_gpus = resolve_num_gpus(args.num_gpus)
+    launch(
+        run,
+        args.num_gpus,
+        num_machines=args.num_machines,
+        machine_rank=args.machine_rank,
+        dist_url=args.dist_url,
+        args=(args,),
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(run_cli(main, "train_net"))
