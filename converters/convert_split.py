@@ -1,0 +1,175 @@
+"""Convert one split, in order, with any number of processes, to a COCO JSON file.
+
+The file is written as it is made: the memory needed does not grow with the number of items. In
+the official order ``images`` stands before ``annotations``, so its place is reserved first and
+filled while the annotations are appended behind it; what stays free is spaces, which JSON allows.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import BinaryIO
+
+from converters.atomic_file import atomic_write
+from converters.chunks import Chunk, Split, convert_chunk
+from converters.coco_format import categories_json, image_json
+from converters.image_size import MAX_SIDE
+from converters.problems import DataError, UsageError
+from converters.split_folder import (
+    ANNOTATION_SUFFIX,
+    IMAGE_SUFFIX,
+    count_files,
+    list_numbered,
+)
+from converters.summary import Summary
+
+CHUNK_SIZE = 100  # images; about 0.3 MB of text
+CHUNKS_PER_JOB = 3  # under way at a time, so that memory stays bounded
+
+
+def convert_split(
+    split: Split,
+    output: Path,
+    *,
+    limit: int | None = None,
+    jobs: int = 1,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Summary:
+    """Convert one split to a COCO JSON file.
+
+    Args:
+        split: what to convert.
+        output: the file to write. It appears when it is complete.
+        limit: stop after this many images.
+        jobs: number of processes. The bytes of the output do not depend on it.
+        on_progress: called with the number of images done and of all images.
+
+    Returns:
+        What was read and written.
+
+    Raises:
+        UsageError: a folder is missing or empty, or ``output`` cannot be written.
+        DataError: something cannot be converted, and ``split.skip`` is not set.
+    """
+    summary = Summary()
+    if split.annotations is None:
+        stems, problems = list_numbered(split.images, IMAGE_SUFFIX, limit)
+    else:
+        stems, problems = list_numbered(split.annotations, ANNOTATION_SUFFIX, limit)
+        num_images = count_files(split.images, IMAGE_SUFFIX) if split.images.is_dir() else 0
+        if not num_images:
+            raise UsageError(f"{split.images}: expected images like 000001.jpg, there are none")
+    if problems and not split.skip:
+        raise DataError(problems[0])
+    summary.files += len(problems)
+    summary.skipped_files += problems
+    try:
+        with atomic_write(output) as file:
+            writer = _CocoWriter(file, stems, split.visible_only)
+            for chunk in _chunks(split, stems, jobs):
+                writer.add(chunk)
+                summary.add(chunk.summary)
+                on_progress(summary.files - len(problems), len(stems))
+            writer.close()
+    except OSError as error:
+        raise UsageError(f"{output}: cannot be written: {error.strerror}") from None
+    if split.annotations is not None and limit is None:
+        missing = sum(problem.reason == "missing_image" for problem in summary.skipped_files)
+        with_annotation = summary.files - len(problems) - missing
+        summary.images_without_annotation = max(0, num_images - with_annotation)
+    summary.check()
+    return summary
+
+
+class _CocoWriter:
+    """Writes chunks into the reserved place of ``images`` and to the end of ``annotations``."""
+
+    def __init__(self, file: BinaryIO, stems: list[str], visible_only: bool) -> None:
+        visibility = "visible" if visible_only else "visible and occluded"
+        info = {"description": "DeepFashion2 in COCO format", "landmarks": visibility}
+        file.write(b'{"info":%b,"licenses":[],"images":[' % json.dumps(info).encode())
+        self.file = file
+        self.position = file.tell()
+        reserved = sum(
+            len(image_json(int(stem), stem + IMAGE_SUFFIX, MAX_SIDE, MAX_SIDE)) + 2
+            for stem in stems
+        )
+        self.end = self.position + reserved
+        file.seek(self.end)
+        file.write(b'],\n"annotations":[')
+        self.num_images = 0
+        self.num_annotations = 0
+
+    def add(self, chunk: Chunk) -> None:
+        """Write the next chunk."""
+        if chunk.images:
+            text = b",\n".join(chunk.images)
+            self._put(b",\n" + text if self.num_images else b"\n" + text)
+            self.num_images += len(chunk.images)
+        num_new = chunk.summary.annotations
+        if num_new:
+            ids = range(self.num_annotations + 1, self.num_annotations + num_new + 1)
+            text = chunk.annotations % tuple(ids)
+            self.file.write(text if self.num_annotations else text[1:])
+            self.num_annotations += num_new
+
+    def close(self) -> None:
+        """Write the end of the file and fill the rest of the reserved place."""
+        self.file.write(b'\n],\n"categories":' + categories_json() + b"}\n")
+        free = self.end - self.position
+        assert free >= 0, free
+        while free > 0:
+            size = min(free, 1 << 20)
+            self._put(b" " * size)
+            free -= size
+
+    def _put(self, text: bytes) -> None:
+        """Write to the reserved place."""
+        written = os.pwrite(self.file.fileno(), text, self.position)
+        assert written == len(text), (written, len(text))
+        self.position += written
+
+
+def _chunks(split: Split, stems: list[str], jobs: int) -> Iterator[Chunk]:
+    """The chunks of a split in order."""
+    parts = [stems[i : i + CHUNK_SIZE] for i in range(0, len(stems), CHUNK_SIZE)]
+    if jobs == 1 or len(parts) == 1:
+        for part in parts:
+            yield convert_chunk(split, part)
+        return
+    pool = ProcessPoolExecutor(min(jobs, len(parts)), initializer=_follow_parent)
+    try:
+        waiting: deque[Future[Chunk]] = deque()
+        for part in parts:
+            waiting.append(pool.submit(convert_chunk, split, part))
+            if len(waiting) >= CHUNKS_PER_JOB * jobs:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    except BrokenProcessPool:
+        raise UsageError(
+            "a worker process ended early (out of memory?); try fewer --jobs"
+        ) from None
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _follow_parent() -> None:
+    """End this worker when the process that started it is gone."""
+    import multiprocessing
+    import threading
+
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
