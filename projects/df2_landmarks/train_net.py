@@ -22,10 +22,10 @@ from detectron2.engine import launch
 from detectron2.evaluation import verify_results
 from detectron2.utils import comm
 
-from df2_landmarks.engine import Trainer
 from df2_landmarks.engine.checkpoint import evaluation_weights, load_for_evaluation
 from df2_landmarks.engine.errors import run_cli
 from df2_landmarks.engine.setup import argument_parser, resolve_num_gpus, setup_run
+from df2_landmarks.engine.trainer import Trainer
 
 
 def run(args: argparse.Namespace) -> Any:

@@ -1,0 +1,72 @@
+# df2_landmarks. `make` lists the targets.
+
+VENV        := .venv
+BASE_PYTHON ?= python3
+PYTHON      ?= $(VENV)/bin/python
+DATA        ?= datasets/deepfashion2
+GPUS        ?= 1
+CONFIG      ?= projects/df2_landmarks/configs/df2_landmark_rcnn_R_50_FPN_1x.yaml
+OUTPUT      ?=
+OPTS        ?=
+
+PROJECT     := projects/df2_landmarks
+PIP         := $(PYTHON) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+override OPTS += $(if $(OUTPUT),OUTPUT_DIR $(OUTPUT))
+
+# Every target needs the project's own environment, unless PYTHON= names another one.
+ifeq ($(PYTHON),$(VENV)/bin/python)
+READY := $(VENV)/.installed
+endif
+
+.PHONY: help install synth convert train eval demo test lint format clean
+.DEFAULT_GOAL := help
+
+help:  ## list the targets
+	@echo "Usage: make TARGET [PYTHON=python of an environment of your own]"
+	@sed -n 's/^\([a-z_]*\):[^#]*## *\(.*\)/\1 \2/p' $(MAKEFILE_LIST) | while read -r name text; do printf '  %-10s%s\n' "$$name" "$$text"; done
+
+install: $(READY)  ## build .venv with everything pinned in constraints.txt
+	@$(PYTHON) tools/check_environment.py
+
+$(VENV)/.installed: constraints.txt setup.py tools/install_detectron2.py tools/check_environment.py
+	@$(BASE_PYTHON) tools/check_environment.py --python-only
+	@test -x $(VENV)/bin/python || $(BASE_PYTHON) -m venv $(VENV)
+	@echo "Installing the packages of setup.py into $(VENV) (about two minutes) ..."
+	@$(PIP) setuptools wheel
+	@$(PIP) --no-build-isolation --editable '.[detectron2,test]'
+	@$(PYTHON) -c 'import cv2' 2>/dev/null || { \
+	  echo "opencv-python needs libGL, which this machine lacks: taking opencv-python-headless"; \
+	  $(PYTHON) -m pip uninstall --quiet --yes opencv-python && $(PIP) opencv-python-headless; }
+	@$(PYTHON) tools/install_detectron2.py
+	@touch $@
+
+synth: $(READY)  ## draw the small synthetic data set into datasets/deepfashion2_synthetic
+	$(PYTHON) datasets/make_synthetic.py --preset small
+
+convert: $(READY)  ## raw annotations of DATA= -> COCO JSON in DATA/annotations
+	$(PYTHON) -m converters.deepfashion2_to_coco --root $(DATA)
+
+train: $(READY)  ## train: GPUS= CONFIG= OUTPUT= OPTS="KEY VALUE ..."
+	$(PYTHON) $(PROJECT)/train_net.py --num-gpus $(GPUS) --config-file $(CONFIG) $(OPTS)
+
+eval: $(READY)  ## evaluate the last checkpoint of OUTPUT= (or MODEL.WEIGHTS in OPTS)
+	$(PYTHON) $(PROJECT)/train_net.py --eval-only --num-gpus $(GPUS) --config-file $(CONFIG) $(OPTS)
+
+demo: $(READY)  ## the whole job on drawn data, on a CPU, in at most 12 minutes
+	$(PYTHON) $(PROJECT)/tools/demo.py
+
+test: $(READY)  ## run the tests
+	$(PYTHON) -m pytest
+
+lint: $(READY)  ## ruff and mypy
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
+
+format: $(READY)  ## format the code
+	$(PYTHON) -m ruff check --fix .
+	$(PYTHON) -m ruff format .
+
+clean:  ## remove .venv, caches and build products; keeps datasets and output
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
