@@ -1,0 +1,75 @@
+"""The control that a network must beat: each category's mean shape, stretched into a box.
+
+K = landmarks of a category. A shape is in unit box coordinates: (0, 0) is the upper left corner of
+the box, (1, 1) the lower right one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from df2_landmarks.evaluation.detections import (
+    ClassDetections,
+    Detections,
+    zero_padded_areas,
+)
+from df2_landmarks.evaluation.ground_truth import ClassTruth, GroundTruth
+
+_CENTRE = 0.5
+
+
+def mean_shapes(ground_truth: GroundTruth) -> tuple[NDArray[np.float64], ...]:
+    """Mean place of each landmark in its item's box; to be learned from the training split.
+
+    Returns:
+        Per class (K, 2) in unit box coordinates; the box's centre for a landmark that is labelled
+        nowhere.
+    """
+    return tuple(_mean_shape(truth) for truth in ground_truth.classes)
+
+
+def place_mean_shapes(detections: Detections, shapes: Sequence[NDArray[np.float64]]) -> Detections:
+    """The detections with their landmarks replaced by the mean shape in the predicted box.
+
+    Category, score and box stay. A detection without a box (results of others) gets the extent of
+    its landmarks as its box.
+    """
+    classes = tuple(
+        _placed(found, stretch(shape, boxes_or_extents(found)))
+        for found, shape in zip(detections.classes, shapes, strict=True)
+    )
+    return Detections(f"mean shapes in the boxes of {detections.name}", classes)
+
+
+def stretch(shape: NDArray[np.float64], boxes_xywh: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(N, K, 2) pixel indices of a (K, 2) unit shape in (N, 4) boxes."""
+    # Boxes are continuous, landmarks in files are pixel indices: half a pixel lies between.
+    return boxes_xywh[:, None, :2] + shape * boxes_xywh[:, None, 2:] - 0.5
+
+
+def boxes_or_extents(found: ClassDetections) -> NDArray[np.float64]:
+    """(N, 4) predicted boxes; the extent of the landmarks where there is none."""
+    if not len(found):
+        return found.boxes_xywh
+    low, high = found.landmarks_xy.min(axis=1), found.landmarks_xy.max(axis=1)
+    extents = np.hstack([low + 0.5, high - low])
+    return np.where(np.isnan(found.boxes_xywh), extents, found.boxes_xywh)
+
+
+def _placed(found: ClassDetections, landmarks_xy: NDArray[np.float64]) -> ClassDetections:
+    return replace(found, landmarks_xy=landmarks_xy, areas=zero_padded_areas(landmarks_xy))
+
+
+def _mean_shape(truth: ClassTruth) -> NDArray[np.float64]:
+    sizes = truth.boxes_xywh[:, None, 2:]
+    usable = (truth.visibility > 0) & (sizes > 0).all(axis=2)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # Pixel indices to continuous coordinates, as in ``stretch``.
+        unit_xy = (truth.landmarks_xy + 0.5 - truth.boxes_xywh[:, None, :2]) / sizes
+    total = np.where(usable[:, :, None], unit_xy, 0).sum(axis=0)
+    count = usable.sum(axis=0)[:, None]
+    return np.where(count > 0, total / np.maximum(count, 1), _CENTRE)

@@ -1,0 +1,178 @@
+"""Which detections meet which items, and how similar they are: flat arrays over all categories.
+
+A *cell* is an image and a category with at least one detection and one item. Its D x G pairs lie
+together, detection by detection. N = detections, G = items, P = pairs, all over all categories.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from df2_landmarks.evaluation.detections import ClassDetections, Detections
+from df2_landmarks.evaluation.ground_truth import ClassTruth, GroundTruth
+from df2_landmarks.evaluation.oks import box_oks, landmark_oks
+from df2_landmarks.taxonomy import LAYOUT
+
+_CHUNK = 1 << 15
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """Cells as ranges: each field is (number of cells,)."""
+
+    first_detection: NDArray[np.int64]
+    num_detections: NDArray[np.int64]
+    first_item: NDArray[np.int64]
+    num_items: NDArray[np.int64]
+    first_pair: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """All that the score needs to know, for one protocol.
+
+    Attributes:
+        ranked: per class, the detections that count, in the order of the flat arrays.
+        class_starts: (C + 1,) where each class begins among the flat detections.
+        item_starts: (C + 1,) where each class begins among the flat items.
+        cells: where detections meet items.
+        oks: (P,).
+        item_ignored: (G,) items that do not count whatever their size.
+        item_crowd: (G,).
+        item_areas: (G,).
+        item_images: (G,) image index.
+        scores, areas, images: (N,) of the detections.
+    """
+
+    ranked: tuple[ClassDetections, ...]
+    class_starts: NDArray[np.int64]
+    item_starts: NDArray[np.int64]
+    cells: Cells
+    oks: NDArray[np.float64]
+    item_ignored: NDArray[np.bool_]
+    item_crowd: NDArray[np.bool_]
+    item_areas: NDArray[np.float64]
+    item_images: NDArray[np.int64]
+    scores: NDArray[np.float64]
+    areas: NDArray[np.float64]
+    images: NDArray[np.int64]
+
+
+def pair_up(ground_truth: GroundTruth, detections: Detections, protocol: str) -> Pairs:
+    """Ranks the detections, keeps 20 per image and category, and measures them on the items."""
+    ranked = tuple(found.ranked() for found in detections.classes)
+    cells, oks = [], []
+    class_starts = np.cumsum([0, *(len(found) for found in ranked)])
+    item_starts = np.cumsum([0, *(len(truth) for truth in ground_truth.classes)])
+    num_pairs = 0
+    for class_index, (truth, found) in enumerate(zip(ground_truth.classes, ranked, strict=True)):
+        some = class_cells(truth.image_index, found.image_index)
+        values = class_oks(class_index, truth, found, some, protocol)
+        shifts = (class_starts[class_index], 0, item_starts[class_index], 0, num_pairs)
+        cells.append(np.stack(_columns(some), axis=1) + np.asarray(shifts))
+        oks.append(values)
+        num_pairs += len(values)
+    truths = ground_truth.classes
+    return Pairs(
+        ranked=ranked,
+        class_starts=class_starts,
+        item_starts=item_starts,
+        cells=Cells(*np.concatenate(cells).T),
+        oks=np.concatenate(oks),
+        item_ignored=np.concatenate([truth.ignored(protocol) for truth in truths]),
+        item_crowd=np.concatenate([truth.crowd for truth in truths]),
+        item_areas=np.concatenate([truth.areas for truth in truths]),
+        item_images=np.concatenate([truth.image_index for truth in truths]),
+        scores=np.concatenate([found.scores for found in ranked]),
+        areas=np.concatenate([found.areas for found in ranked]),
+        images=np.concatenate([found.image_index for found in ranked]),
+    )
+
+
+def class_cells(item_images: NDArray[np.int64], detection_images: NDArray[np.int64]) -> Cells:
+    """Cells of one class from the ascending image indices of its items and detections."""
+    images, first_detection, num_detections = np.unique(
+        detection_images, return_index=True, return_counts=True
+    )
+    first_item = np.searchsorted(item_images, images, side="left")
+    num_items = np.searchsorted(item_images, images, side="right") - first_item
+    some = num_items > 0
+    num_pairs = num_detections[some] * num_items[some]
+    return Cells(
+        first_detection=first_detection[some],
+        num_detections=num_detections[some],
+        first_item=first_item[some],
+        num_items=num_items[some],
+        first_pair=np.cumsum(num_pairs) - num_pairs,
+    )
+
+
+def pair_indices(cells: Cells) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(P,) detection and (P,) item of each pair."""
+    num_pairs = cells.num_detections * cells.num_items
+    place = np.arange(num_pairs.sum()) - np.repeat(cells.first_pair - _first(cells), num_pairs)
+    row, column = np.divmod(place, np.repeat(cells.num_items, num_pairs))
+    return (
+        np.repeat(cells.first_detection, num_pairs) + row,
+        np.repeat(cells.first_item, num_pairs) + column,
+    )
+
+
+def class_oks(
+    class_index: int, truth: ClassTruth, found: ClassDetections, cells: Cells, protocol: str
+) -> NDArray[np.float64]:
+    """(P,) OKS of the pairs of one class."""
+    detection, item = pair_indices(cells)
+    labelled = truth.labelled(protocol)
+    empty = ~np.any(labelled, axis=1)[item]
+    result = np.zeros(len(detection))
+    for rows in _chunks(np.flatnonzero(~empty), _CHUNK):
+        result[rows] = landmark_oks(
+            found.landmarks_xy[detection[rows]],
+            truth.landmarks_xy[item[rows]],
+            labelled[item[rows]],
+            truth.areas[item[rows]],
+            LAYOUT.sigmas(class_index),
+        )
+    for rows in _chunks(np.flatnonzero(empty), _CHUNK // 16):
+        result[rows] = box_oks(
+            _all_slots(class_index, found, detection[rows]),
+            truth.boxes_xywh[item[rows]],
+            truth.areas[item[rows]],
+            LAYOUT.slot_sigmas,
+        )
+    return result
+
+
+def _all_slots(
+    class_index: int, found: ClassDetections, detection: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """(n, S, 2) slots of detections, foreign ones as in the file."""
+    slots = np.zeros((len(detection), LAYOUT.num_slots, 2))
+    slots[:, LAYOUT.slots(class_index)] = found.landmarks_xy[detection]
+    rows = found.full_row[detection]
+    slots[rows >= 0] = found.full_xy[rows[rows >= 0]]
+    # What a caller replaced (oracles, controls) stands in the own slots only.
+    slots[:, LAYOUT.slots(class_index)] = found.landmarks_xy[detection]
+    return slots
+
+
+def _chunks(rows: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:
+    return [rows[start : start + size] for start in range(0, len(rows), size)]
+
+
+def _columns(cells: Cells) -> tuple[NDArray[np.int64], ...]:
+    return (
+        cells.first_detection,
+        cells.num_detections,
+        cells.first_item,
+        cells.num_items,
+        cells.first_pair,
+    )
+
+
+def _first(cells: Cells) -> int:
+    return int(cells.first_pair[0]) if len(cells.first_pair) else 0

@@ -1,0 +1,72 @@
+"""Typed records of a block of JSON, and messages that name the record and field that is wrong."""
+
+from __future__ import annotations
+
+import re
+from typing import NoReturn, TypeVar
+
+import msgspec
+
+from df2_landmarks.evaluation.json_stream import DataError
+from df2_landmarks.taxonomy import LAYOUT
+
+T = TypeVar("T")
+
+
+def decode_block(
+    decoder: msgspec.json.Decoder[list[T]], block: bytes, *, name: str, first: int
+) -> list[T]:
+    """Decodes a JSON list of records.
+
+    Args:
+        decoder: a decoder of the list.
+        block: JSON list.
+        name: name of the file, for messages.
+        first: 0-based number of the block's first record in the file, for messages.
+
+    Raises:
+        DataError: a record is no JSON or has a wrong field.
+    """
+    try:
+        return decoder.decode(block)
+    except msgspec.ValidationError as error:
+        text, _, place = str(error).partition(" - at `$")
+        found = re.match(r"\[(\d+)\]\.?([^`]*)", place)
+        row, field = (int(found[1]), found[2]) if found else (0, "")
+        fail(name, first + row, f"{field}: {text}" if field else text)
+    except (msgspec.DecodeError, RecursionError) as error:
+        fail(name, first + _row_of(block, error), _syntax(block, error))
+
+
+def fail(name: str, record: int, message: str) -> NoReturn:
+    """Raises a DataError about a record (0-based number)."""
+    raise DataError(f"{name}, record {record}: {message}")
+
+
+def check_category(category_id: int, *, name: str, record: int) -> int:
+    """0-based class of a category id; DataError if there is no such category."""
+    if not 1 <= category_id <= LAYOUT.num_categories:
+        fail(
+            name,
+            record,
+            f"category_id: must be 1..{LAYOUT.num_categories}, but got {category_id}",
+        )
+    return category_id - 1
+
+
+def _byte_of(error: Exception) -> int:
+    found = re.search(r"\(byte (\d+)\)", str(error))
+    return int(found[1]) if found else 0
+
+
+def _row_of(block: bytes, error: Exception) -> int:
+    """Number of the record in the block that holds the byte the error names."""
+    return len(re.findall(rb"\}\s*,\s*\{", block[: _byte_of(error)]))
+
+
+def _syntax(block: bytes, error: Exception) -> str:
+    start = _byte_of(error)
+    piece = block[start : start + 16].decode("utf-8", "replace")
+    if re.match("NaN|-?Inf|nan|inf|N|I", piece):
+        return f"numbers must be finite, but got {re.split('[,} ]', piece)[0]}"
+    return f"not valid JSON at {piece!r} ({str(error).partition(' (')[0]})"
