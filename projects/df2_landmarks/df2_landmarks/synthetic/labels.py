@@ -1,0 +1,161 @@
+"""Annotations computed from what was drawn. The rules stand in ``docs/synthetic.md``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from df2_landmarks.synthetic.blueprint import blueprint
+from df2_landmarks.taxonomy import CATEGORIES
+
+Mask = NDArray[np.uint8]
+
+MIN_SHARE = 0.002
+"""A garment of which less than this share of the picture is seen is not annotated."""
+MIN_LANDMARKS = 2
+SCALES = (0.10, 0.40)
+OCCLUSIONS = (0.20, 0.50)
+ZOOMS = (0.0, 0.30)
+POLYGON_TOLERANCE_PX = 0.8
+NO_WEAR, FRONTAL, SIDE_OR_BACK = 1, 2, 3
+
+
+def owned_mask(labels: Mask, owners: NDArray[np.int64], owner: int) -> Mask:
+    """(H, W) 0/1: where one sees the layers of an owner.
+
+    Args:
+        labels: (H, W) label map.
+        owners: (L,) owner of each layer.
+    """
+    table = np.zeros(256, np.uint8)
+    table[1 : len(owners) + 1] = owners == owner
+    return cv2.LUT(labels, table)
+
+
+def polygons(mask: Mask) -> list[list[int]]:
+    """Outer outlines of the parts of a mask, the largest first: flat x, y, at least 3 points."""
+    x, y, width, height = cv2.boundingRect(mask)
+    if width == 0:
+        return []
+    part = mask[y : y + height, x : x + width]
+    outlines, _ = cv2.findContours(part, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE, offset=(x, y))
+    small = max(9.0, 0.002 * width * height)
+    kept = [o for o in outlines if cv2.contourArea(o) >= small] or [max(outlines, key=len)]
+    kept.sort(key=cv2.contourArea, reverse=True)
+    simple = [cv2.approxPolyDP(outline, POLYGON_TOLERANCE_PX, True) for outline in kept]
+    return [[int(v) for v in outline.ravel()] for outline in simple if len(outline) >= 3]
+
+
+def seen_landmarks(
+    xy: NDArray[np.int64], labels: Mask, layers_of_row: Mapping[int, list[int]]
+) -> NDArray[np.int64]:
+    """(K,) visibility: 2 seen, 1 covered, 0 outside the picture.
+
+    A landmark is seen when a panel that it lies on is seen within a pixel of it (two pixels in
+    pictures above 450 px).
+
+    Args:
+        xy: (K, 2) rounded positions.
+        labels: (H, W) label map.
+        layers_of_row: landmark -> indices of the layers that it lies on.
+    """
+    height, width = labels.shape
+    inside = (xy >= 0).all(1) & (xy[:, 0] < width) & (xy[:, 1] < height)
+    radius = 1 if min(height, width) <= 450 else 2
+    visibility = np.zeros(len(xy), np.int64)
+    for row in np.flatnonzero(inside).tolist():
+        x, y = xy[row]
+        patch = labels[max(y - radius, 0) : y + radius + 1, max(x - radius, 0) : x + radius + 1]
+        own = [layer + 1 for layer in layers_of_row[row]]
+        visibility[row] = 2 if np.isin(patch, own).any() else 1
+    return visibility
+
+
+def layers_of_rows(class_index: int, panel_layers: Mapping[str, int]) -> dict[int, list[int]]:
+    """Landmark -> layers of the panels that it lies on; ``panel_layers``: panel name -> layer."""
+    table: dict[int, list[int]] = {row: [] for row in range(CATEGORIES[class_index].num_landmarks)}
+    for panel in blueprint(class_index):
+        for row in panel.rows:
+            table[row].append(panel_layers[panel.name])
+    return table
+
+
+def box(
+    mask: Mask, landmarks: NDArray[np.int64], slack: NDArray[np.float64]
+) -> tuple[int, int, int, int]:
+    """x1, y1, x2, y2 around the seen mask and the labelled landmarks, loosened and clipped.
+
+    Args:
+        mask: (H, W).
+        landmarks: (K, 3).
+        slack: (4,) gap on each side as a share of the box's width or height.
+    """
+    x, y, width, height = cv2.boundingRect(mask)
+    labelled = landmarks[landmarks[:, 2] > 0, :2]
+    low = np.vstack([[[x, y]], labelled]).min(0)
+    high = np.vstack([[[x + width, y + height]], labelled + 1]).max(0)
+    size = high - low
+    low = np.floor(low - slack[:2] * size).clip(0)
+    high = np.ceil(high + slack[2:] * size)
+    return (
+        int(low[0]),
+        int(low[1]),
+        int(min(high[0], mask.shape[1])),
+        int(min(high[1], mask.shape[0])),
+    )
+
+
+def level(share: float, limits: tuple[float, float]) -> int:
+    """1, 2 or 3: at most the first limit, at most the second, above."""
+    return 1 + (share > limits[0]) + (share > limits[1])
+
+
+def attributes(
+    bounding_box: tuple[int, int, int, int],
+    landmarks: NDArray[np.int64],
+    picture_size: tuple[int, int],
+    outside: int,
+) -> dict[str, int]:
+    """``scale``, ``occlusion`` and ``zoom_in``, 1..3 each.
+
+    Args:
+        picture_size: (height, width).
+        outside: number of landmarks outside the picture.
+    """
+    x1, y1, x2, y2 = bounding_box
+    area = (x2 - x1) * (y2 - y1) / (picture_size[0] * picture_size[1])
+    count = len(landmarks)
+    covered = int((landmarks[:, 2] == 1).sum())
+    return {
+        "scale": level(area, SCALES),
+        "occlusion": level(covered / count, OCCLUSIONS),
+        "zoom_in": level(outside / count, ZOOMS),
+    }
+
+
+def item_record(
+    class_index: int,
+    mask: Mask,
+    landmarks: NDArray[np.int64],
+    *,
+    outside: int,
+    slack: NDArray[np.float64],
+    style: int,
+    viewpoint: int,
+) -> dict[str, Any]:
+    """One ``item`` of a raw annotation file."""
+    bounding_box = box(mask, landmarks, slack)
+    return {
+        "segmentation": polygons(mask),
+        **attributes(bounding_box, landmarks, mask.shape, outside),
+        "viewpoint": viewpoint,
+        "landmarks": [int(v) for v in landmarks.ravel()],
+        "style": style,
+        "bounding_box": list(bounding_box),
+        "category_id": class_index + 1,
+        "category_name": CATEGORIES[class_index].name,
+    }

@@ -1,0 +1,127 @@
+"""One picture of the data set: scene -> image and annotation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from df2_landmarks.synthetic import labels as rules
+from df2_landmarks.synthetic.actor import garment_layers, landmarks_cm
+from df2_landmarks.synthetic.background import background
+from df2_landmarks.synthetic.body import body_layers
+from df2_landmarks.synthetic.difficulty import Difficulty
+from df2_landmarks.synthetic.fabric import Image
+from df2_landmarks.synthetic.layers import Layer
+from df2_landmarks.synthetic.outfit import Garment
+from df2_landmarks.synthetic.photo import photographed
+from df2_landmarks.synthetic.render import render
+from df2_landmarks.synthetic.scene import Scene, sample_scene
+from df2_landmarks.synthetic.templates import FloatArray
+
+ATTEMPTS = 20
+
+
+@dataclass(frozen=True)
+class DrawnItem:
+    """A garment of a picture before it is annotated.
+
+    Attributes:
+        garment, worn: what it is.
+        landmarks_px: (K, 2) exact positions.
+        panel_layers: panel name -> index of its layer.
+    """
+
+    garment: Garment
+    worn: bool
+    landmarks_px: FloatArray
+    panel_layers: dict[str, int]
+
+
+def compose(scene: Scene) -> tuple[list[Layer], list[DrawnItem]]:
+    """All layers of a scene, and its garments; a layer's owner is the index of its garment."""
+    layers: list[Layer] = []
+    items: list[DrawnItem] = []
+    for number, actor in enumerate(scene.actors):
+        own: list[Layer] = body_layers(actor) if actor.worn else []
+        for index, garment in enumerate(actor.garments):
+            panels = garment_layers(actor, index, owner=len(items))
+            first = len(layers) + len(own)
+            own += panels
+            items.append(
+                DrawnItem(
+                    garment,
+                    actor.worn,
+                    actor.camera(landmarks_cm(garment, actor.pose)),
+                    {layer.panel: first + i for i, layer in enumerate(panels)},
+                )
+            )
+        layers += [_behind(layer, number) for layer in own]
+    return [*layers, *scene.occluders], items
+
+
+def _behind(layer: Layer, actor_number: int) -> Layer:
+    """Each further actor stands in front of the ones before."""
+    if not actor_number:
+        return layer
+    return Layer(**{**layer.__dict__, "depth": layer.depth + 100.0 * actor_number})
+
+
+def annotate(
+    scene: Scene, layers: list[Layer], items: list[DrawnItem], label_map: NDArray[np.uint8],
+    *, rng: np.random.Generator, box_slack: float,
+) -> dict[str, Any]:  # fmt: skip
+    """The annotation of a drawn scene in the data set's raw form; no items, no ``item1``."""
+    owners = np.array([layer.owner for layer in layers])
+    record: dict[str, Any] = {"source": scene.source, "pair_id": scene.pair_id}
+    count = 0
+    for index, item in enumerate(items):
+        slack = rng.uniform(0.0, box_slack, 4) if box_slack else np.zeros(4)
+        mask = rules.owned_mask(label_map, owners, index)
+        if np.count_nonzero(mask) < rules.MIN_SHARE * mask.size:
+            continue
+        table = rules.layers_of_rows(item.garment.class_index, item.panel_layers)
+        xy = np.floor(item.landmarks_px + 0.5).astype(np.int64)
+        visibility = rules.seen_landmarks(xy, label_map, table)
+        if np.count_nonzero(visibility) < rules.MIN_LANDMARKS:
+            continue
+        xy[visibility == 0] = 0
+        count += 1
+        record[f"item{count}"] = rules.item_record(
+            item.garment.class_index,
+            mask,
+            np.column_stack([xy, visibility]),
+            outside=int((visibility == 0).sum()),
+            slack=slack,
+            style=item.garment.style,
+            viewpoint=rules.FRONTAL if item.worn else rules.NO_WEAR,
+        )
+    return record
+
+
+def draw_picture(
+    seed: int, split: str, index: int, *, difficulty: Difficulty, size_px: int, balance: str
+) -> tuple[Image, dict[str, Any]]:
+    """Picture ``index`` (0-based) of a split, and its annotation; at least one garment is in it."""
+    for attempt in range(ATTEMPTS):
+        scene = sample_scene(
+            seed,
+            split,
+            index,
+            difficulty=difficulty,
+            size_px=size_px,
+            balance=balance,
+            attempt=attempt,
+        )
+        rng = np.random.default_rng(scene.seed)
+        layers, items = compose(scene)
+        is_shop = scene.source == "shop"
+        wall = background(rng, scene.size, 0.0 if is_shop else difficulty.clutter)
+        picture, label_map = render(layers, wall)
+        record = annotate(scene, layers, items, label_map, rng=rng, box_slack=difficulty.box_slack)
+        if "item1" in record:
+            picture = photographed(rng, picture, 0.1 if is_shop else difficulty.degrade)
+            return picture, record
+    raise AssertionError(f"no garment in picture {index} of {split} in {ATTEMPTS} attempts")

@@ -1,0 +1,123 @@
+"""Layers -> picture and label map."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from df2_landmarks.synthetic.fabric import Fabric, Image, lay, tile
+from df2_landmarks.synthetic.layers import Detail, Layer
+
+_SHIFT = 4
+_SUBPIXEL = 1 << _SHIFT
+Region = tuple[int, int, int, int]
+
+
+def render(layers: Sequence[Layer], background: Image) -> tuple[Image, NDArray[np.uint8]]:
+    """Draws the layers from the back to the front.
+
+    Args:
+        layers: at most 254, in any order; equal depths keep their order.
+        background: (H, W, 3) BGR; not changed.
+
+    Returns:
+        (H, W, 3) picture and (H, W) label map: 1 + index in ``layers`` of what one sees in a
+        pixel, 0 for the background.
+    """
+    assert len(layers) < 255, len(layers)
+    picture = background.copy()
+    labels = np.zeros(background.shape[:2], np.uint8)
+    cloths: dict[Fabric, Image] = {}
+    for index in sorted(range(len(layers)), key=lambda i: layers[i].depth):
+        layer = layers[index]
+        region = _region(layer, picture.shape)
+        if region is None:
+            continue
+        if isinstance(layer.paint, Fabric) and layer.paint not in cloths:
+            cloths[layer.paint] = tile(layer.paint)
+        _draw(picture, labels, layer, region, index + 1, cloths)
+    return picture, labels
+
+
+def _region(layer: Layer, shape: tuple[int, ...]) -> Region | None:
+    """Part of the picture that the layer may touch: x1, y1, x2, y2, the end not included."""
+    low = np.floor(layer.outline_px.min(0)).astype(int) - 1
+    high = np.ceil(layer.outline_px.max(0)).astype(int) + 2
+    x1, y1 = max(int(low[0]), 0), max(int(low[1]), 0)
+    x2, y2 = min(int(high[0]), shape[1]), min(int(high[1]), shape[0])
+    return (x1, y1, x2, y2) if x2 > x1 and y2 > y1 else None
+
+
+def _draw(
+    picture: Image,
+    labels: NDArray[np.uint8],
+    layer: Layer,
+    region: Region,
+    label: int,
+    cloths: dict[Fabric, Image],
+) -> None:
+    x1, y1, x2, y2 = region
+    origin = np.array([x1, y1])
+    outline = fixed(layer.outline_px - origin)
+    mask = np.zeros((y2 - y1, x2 - x1), np.uint8)
+    cv2.fillPoly(mask, [outline], 255, cv2.LINE_8, _SHIFT)
+    view = picture[y1:y2, x1:x2]
+    if isinstance(layer.paint, Fabric):
+        assert layer.control_cm is not None
+        assert layer.control_px is not None
+        size = (x2 - x1, y2 - y1)
+        skin = lay(cloths[layer.paint], layer.control_cm, layer.control_px - origin, size)
+        trim, edge = layer.paint.trim, _darker(layer.paint.base, 0.45)
+        _shade(skin, mask, layer.dim)
+    else:
+        skin = np.full_like(view, 0)
+        skin[:] = layer.paint
+        trim, edge = layer.paint, _darker(layer.paint, 0.75)
+        _shade(skin, mask, layer.dim)
+    for detail in layer.details:
+        _detail(skin, detail, origin, trim, edge, layer)
+    cv2.copyTo(skin, mask, view)
+    cv2.polylines(view, [outline], True, edge, _thickness(layer, 0.35), cv2.LINE_AA, _SHIFT)
+    labels[y1:y2, x1:x2][mask > 0] = label
+
+
+def _shade(skin: Image, mask: NDArray[np.uint8], dim: float) -> None:
+    """Rounds a layer: darker towards its edges. In place."""
+    small = cv2.resize(mask, (24, 24), interpolation=cv2.INTER_AREA)
+    soft = cv2.GaussianBlur(small, (9, 9), 3.0, borderType=cv2.BORDER_CONSTANT)
+    light = (np.float32(dim) * (150 + 0.5 * soft)).clip(0, 255).astype(np.uint8)
+    wide = cv2.resize(light, (skin.shape[1], skin.shape[0]), interpolation=cv2.INTER_LINEAR)
+    cv2.multiply(skin, cv2.cvtColor(wide, cv2.COLOR_GRAY2BGR), dst=skin, scale=1 / 255)
+
+
+def _detail(
+    skin: Image,
+    detail: Detail,
+    origin: NDArray[np.int64],
+    trim: tuple[int, int, int],
+    edge: tuple[int, int, int],
+    layer: Layer,
+) -> None:
+    points = [fixed(detail.points_px - origin)]
+    if detail.closed:
+        colour = _darker(trim, layer.dim)
+        cv2.fillPoly(skin, points, colour, cv2.LINE_AA, _SHIFT)
+    thickness = _thickness(layer, 0.25)
+    cv2.polylines(skin, points, detail.closed, edge, thickness, cv2.LINE_AA, _SHIFT)
+
+
+def _thickness(layer: Layer, cm: float) -> int:
+    return max(1, round(cm * layer.px_per_cm))
+
+
+def fixed(points: NDArray[np.float64]) -> NDArray[np.int32]:
+    """Pixel coordinates in the fixed point that OpenCV draws with."""
+    return np.round(points.clip(-4000, 8000) * _SUBPIXEL).astype(np.int32)
+
+
+def _darker(colour: tuple[int, int, int], share: float) -> tuple[int, int, int]:
+    blue, green, red = (int(channel * share) for channel in colour)
+    return blue, green, red

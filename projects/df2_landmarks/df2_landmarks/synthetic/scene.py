@@ -1,0 +1,183 @@
+"""Scenes: which outfit stands where in which photo. A scene is numbers only, nothing is drawn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from df2_landmarks.synthetic.actor import Actor, Camera, placed_cm
+from df2_landmarks.synthetic.blueprint import blueprint
+from df2_landmarks.synthetic.difficulty import Difficulty
+from df2_landmarks.synthetic.layers import Layer
+from df2_landmarks.synthetic.occluders import sample_occluders
+from df2_landmarks.synthetic.outfit import Garment, primary_weights, sample_outfit
+from df2_landmarks.synthetic.pose import Pose, sample_pose
+from df2_landmarks.synthetic.templates import FloatArray
+from df2_landmarks.taxonomy import LAYOUT
+
+SPLITS = ("train", "validation", "test")
+SKINS = ((190, 210, 235), (150, 180, 225), (120, 150, 205), (80, 115, 170), (50, 75, 120))
+HAIRS = ((25, 25, 30), (40, 60, 90), (60, 110, 160), (120, 180, 220), (40, 40, 110))
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A photo to be.
+
+    Attributes:
+        size: (height, width) in px.
+        source: "shop" or "user".
+        pair_id: shared by the pictures that show the same outfit.
+        actors: the ones at the back first.
+        occluders: layers in front of everything.
+        seed: of background and camera noise.
+    """
+
+    size: tuple[int, int]
+    source: str
+    pair_id: int
+    actors: tuple[Actor, ...]
+    occluders: tuple[Layer, ...]
+    seed: int
+
+
+def stream(seed: int, split: str, *path: int) -> np.random.Generator:
+    """The random numbers of one thing of one split, whatever else is drawn before."""
+    return np.random.default_rng(np.random.SeedSequence([seed, SPLITS.index(split), *path]))
+
+
+def sample_scene(
+    seed: int,
+    split: str,
+    index: int,
+    *,
+    difficulty: Difficulty,
+    size_px: int,
+    balance: str,
+    attempt: int = 0,
+) -> Scene:
+    """The scene of picture ``index`` (0-based); it depends on nothing but these arguments."""
+    d = difficulty
+    group, rank = _group(index, d.group_size)
+    rng = stream(seed, split, 1, index, attempt)
+    outfit = _outfit_of_group(seed, split, group, d, balance)
+    count = 1 + int(rng.random() < d.second_actor)
+    size = _picture_size(rng, d, size_px, count)
+    regions = _regions(rng, size, count)
+    actors = []
+    for number, region in enumerate(regions):
+        garments = outfit if number == 0 else _stranger(rng, d, balance)
+        actors.append(_actor(rng, d, garments, region))
+    occluders = sample_occluders(rng, actors, d.occluders)
+    return Scene(
+        size=size,
+        source="shop" if rank == 0 else "user",
+        pair_id=group + 1,
+        actors=tuple(actors),
+        occluders=tuple(occluders),
+        seed=int(rng.integers(2**31)),
+    )
+
+
+def _group(index: int, group_size: int) -> tuple[int, int]:
+    """Pair group of a picture, and its rank in it; neighbours belong to different groups."""
+    classes = LAYOUT.num_categories
+    block, place = divmod(index, classes * group_size)
+    rank, member = divmod(place, classes)
+    return block * classes + member, rank
+
+
+def _outfit_of_group(
+    seed: int, split: str, group: int, d: Difficulty, balance: str
+) -> tuple[Garment, ...]:
+    rng = stream(seed, split, 2, group)
+    primary = int(rng.choice(LAYOUT.num_categories, p=primary_weights(balance)))
+    return sample_outfit(rng, primary, balance=balance, partner=d.partner, spread=d.shape)
+
+
+def _stranger(rng: np.random.Generator, d: Difficulty, balance: str) -> tuple[Garment, ...]:
+    """An outfit that appears in this picture only: style 0."""
+    primary = int(rng.choice(LAYOUT.num_categories, p=primary_weights(balance)))
+    garments = sample_outfit(rng, primary, balance=balance, partner=d.partner / 2, spread=d.shape)
+    return tuple(Garment(g.class_index, g.shape, g.fabric, 0, g.layer) for g in garments)
+
+
+def _picture_size(
+    rng: np.random.Generator, d: Difficulty, size_px: int, actors: int
+) -> tuple[int, int]:
+    short = round(size_px * rng.uniform(1.0 - d.size_spread, 1.0 + d.size_spread))
+    aspect = float(rng.choice(d.aspects))
+    if actors > 1:
+        aspect = min(aspect, 1.0 / aspect)
+    if aspect >= 1.0:
+        return round(short * aspect), short
+    return short, round(short / aspect)
+
+
+def _regions(
+    rng: np.random.Generator, size: tuple[int, int], count: int
+) -> list[tuple[float, float, float, float]]:
+    """Centre x, y, width and height of the region of each actor."""
+    height, width = size
+    order = rng.permutation(count)
+    return [(width * (i + 0.5) / count, height / 2, width / count, height) for i in order]
+
+
+def _actor(
+    rng: np.random.Generator,
+    d: Difficulty,
+    garments: tuple[Garment, ...],
+    region: tuple[float, float, float, float],
+) -> Actor:
+    pose = sample_pose(rng, d)
+    worn = bool(rng.random() < d.worn)
+    skin, hair = SKINS[int(rng.integers(len(SKINS)))], HAIRS[int(rng.integers(len(HAIRS)))]
+    camera = _frame(rng, d, garments, pose, region)
+    return Actor(garments, pose, worn, skin, hair, camera)
+
+
+def _frame(
+    rng: np.random.Generator,
+    d: Difficulty,
+    garments: tuple[Garment, ...],
+    pose: Pose,
+    region: tuple[float, float, float, float],
+) -> Camera:
+    """The camera that makes the garments fill their region as much as drawn."""
+    outlines = [
+        placed_cm(panel.outline[::4], garment, panel.limb, pose)
+        for garment in garments
+        for panel in blueprint(garment.class_index)
+    ]
+    cm = np.vstack(outlines)
+    centre = (cm.min(0) + cm.max(0)) / 2
+    angle = np.radians(rng.uniform(-d.tilt, d.tilt))
+    cos, sin = np.cos(angle), np.sin(angle)
+    turn = np.array([[cos, -sin], [sin, cos]])
+    turned = (cm - centre) @ turn.T
+    middle = (turned.min(0) + turned.max(0)) / 2
+    extent = turned.max(0) - turned.min(0)
+    x, y, width, height = region
+    fit = min(width / extent[0], height / extent[1])
+    scale = fit * rng.uniform(*d.fill)
+    shift = rng.uniform(-d.off_centre, d.off_centre, 2) * [width, height]
+    slope = rng.uniform(-0.5, 0.5, 2) * d.perspective / (extent.max() / 2)
+    return Camera(_homography(centre, turn, middle, slope, scale, np.array([x, y]) + shift))
+
+
+def _homography(
+    centre: FloatArray,
+    turn: FloatArray,
+    middle: FloatArray,
+    slope: FloatArray,
+    scale: float,
+    target: FloatArray,
+) -> FloatArray:
+    place = np.eye(3)
+    place[:2, :2], place[:2, 2] = turn, -turn @ centre - middle
+    view = np.eye(3)
+    view[2, :2] = slope
+    out = np.diag([scale, scale, 1.0])
+    out[:2, 2] = target
+    return out @ view @ place
