@@ -9,15 +9,12 @@ fraction are written as integers.
 
 from __future__ import annotations
 
-import re
-
 import msgspec
 
 from converters.item_rules import VALUES_PER_LANDMARK, CheckedItem
 from converters.raw_annotation import RawAnnotation, RawItem
 from df2_landmarks.taxonomy import LAYOUT
 
-_WHOLE_FLOAT = re.compile(rb"(-?[0-9]+)\.0(?=[,\]])")
 _encode = msgspec.json.encode
 
 
@@ -70,24 +67,29 @@ def annotation_template(
     width, height = x2 - x1, y2 - y1
     landmarks = _visible(item.landmarks) if visible_only else item.landmarks
     num_keypoints = checked.num_visible + (0 if visible_only else checked.num_occluded)
+    class_index = item.category_id - 1
     source = _encode(annotation.source).replace(b"%", b"%%")
-    return b"".join(
-        (
-            b'{"area":',
-            _numbers(width * height),
-            b',"bbox":',
-            _numbers([x1, y1, width, height]),
-            b',"category_id":%d,"id":%%d,"pair_id":%d,"image_id":%d,"iscrowd":0,"style":%d,'
-            b'"num_keypoints":%d,"keypoints":['
-            % (item.category_id, annotation.pair_id, image_id, item.style, num_keypoints),
-            _SLOTS_BEFORE[item.category_id - 1],
-            _numbers(landmarks)[1:-1],
-            _SLOTS_AFTER[item.category_id - 1],
-            b'],"segmentation":',
-            _numbers(item.segmentation),
-            b',"source":%b,"scale":%d,"occlusion":%d,"zoom_in":%d,"viewpoint":%d}'
-            % (source, item.scale, item.occlusion, item.zoom_in, item.viewpoint),
-        )
+    return (
+        b'{"area":%b,"bbox":%b,"category_id":%d,"id":%%d,"pair_id":%d,"image_id":%d,"iscrowd":0,'
+        b'"style":%d,"num_keypoints":%d,"keypoints":[%b%b%b],"segmentation":%b,"source":%b,'
+        b'"scale":%d,"occlusion":%d,"zoom_in":%d,"viewpoint":%d}'
+    ) % (
+        _numbers(width * height),
+        _numbers([x1, y1, width, height]),
+        item.category_id,
+        annotation.pair_id,
+        image_id,
+        item.style,
+        num_keypoints,
+        _SLOTS_BEFORE[class_index],
+        _numbers(landmarks)[1:-1],
+        _SLOTS_AFTER[class_index],
+        _numbers(item.segmentation),
+        source,
+        item.scale,
+        item.occlusion,
+        item.zoom_in,
+        item.viewpoint,
     )
 
 
@@ -104,7 +106,7 @@ def _numbers(values: object) -> bytes:
     """JSON of a number or of (nested) lists of numbers, whole numbers as integers."""
     text = _encode(values)
     if b".0" in text:
-        text = _WHOLE_FLOAT.sub(rb"\1", text + b",")[:-1]
+        text = (text + b",").replace(b".0,", b",").replace(b".0]", b"]")[:-1]
     return text
 
 

@@ -11,8 +11,6 @@ import json
 import os
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import BinaryIO
 
@@ -96,11 +94,7 @@ class _CocoWriter:
         file.write(b'{"info":%b,"licenses":[],"images":[' % json.dumps(info).encode())
         self.file = file
         self.position = file.tell()
-        reserved = sum(
-            len(image_json(int(stem), stem + IMAGE_SUFFIX, MAX_SIDE, MAX_SIDE)) + 2
-            for stem in stems
-        )
-        self.end = self.position + reserved
+        self.end = self.position + _reserved_size(stems)
         file.seek(self.end)
         file.write(b'],\n"annotations":[')
         self.num_images = 0
@@ -136,6 +130,12 @@ class _CocoWriter:
         self.position += written
 
 
+def _reserved_size(stems: list[str]) -> int:
+    """Upper bound of the length of the ``images`` list: a stem stands twice in a record."""
+    longest_frame = len(image_json(0, IMAGE_SUFFIX, MAX_SIDE, MAX_SIDE)) + len(",\n")
+    return sum(longest_frame + 2 * len(stem) for stem in stems)
+
+
 def _chunks(split: Split, stems: list[str], jobs: int) -> Iterator[Chunk]:
     """The chunks of a split in order."""
     parts = [stems[i : i + CHUNK_SIZE] for i in range(0, len(stems), CHUNK_SIZE)]
@@ -143,6 +143,10 @@ def _chunks(split: Split, stems: list[str], jobs: int) -> Iterator[Chunk]:
         for part in parts:
             yield convert_chunk(split, part)
         return
+    # Here because they take time to import, and one process does without.
+    from concurrent.futures import Future, ProcessPoolExecutor
+    from concurrent.futures.process import BrokenProcessPool
+
     pool = ProcessPoolExecutor(min(jobs, len(parts)), initializer=_follow_parent)
     try:
         waiting: deque[Future[Chunk]] = deque()

@@ -23,14 +23,13 @@ command cannot be carried out).
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
-
-from tqdm import tqdm
 
 from converters.atomic_file import atomic_write
 from converters.chunks import Split
@@ -39,7 +38,6 @@ from converters.problems import DataError, UsageError
 from converters.summary import Summary
 
 MAX_DEFAULT_JOBS = 8
-tqdm.monitor_interval = 0  # no thread of its own: worker processes are forked
 
 
 class Task(NamedTuple):
@@ -97,24 +95,30 @@ def _tasks(args: argparse.Namespace) -> Iterator[Task]:
 
 
 def _run(task: Task, args: argparse.Namespace) -> Summary:
-    with tqdm(desc=task.name, unit=" images", disable=None, dynamic_ncols=True) as bar:
+    with _progress(task.name) as on_progress:
         summary = convert_split(
-            task.split,
-            task.output,
-            limit=args.limit,
-            jobs=args.jobs,
-            on_progress=_progress(bar),
+            task.split, task.output, limit=args.limit, jobs=args.jobs, on_progress=on_progress
         )
     print(f"{task.output}: " + "\n  ".join(summary.lines()))
     return summary
 
 
-def _progress(bar: Any) -> Callable[[int, int], None]:  # Any: tqdm has no types
-    def show(done: int, total: int) -> None:
-        bar.total = total
-        bar.update(done - bar.n)
+@contextlib.contextmanager
+def _progress(name: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar with rate and time left, in a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    from tqdm import tqdm  # here because it takes 0.03 s to import
 
-    return show
+    tqdm.monitor_interval = 0  # no thread of its own: worker processes are forked
+    with tqdm(desc=name, unit=" images", dynamic_ncols=True) as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield show
 
 
 def _entry(task: Task, summary: Summary) -> dict[str, Any]:

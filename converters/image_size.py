@@ -6,8 +6,9 @@ are left to Pillow. Formats: ITU-T T.81 (JPEG), Exif 2.32, W3C PNG.
 
 from __future__ import annotations
 
+import os
 import struct
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 FIRST_READ = 4096  # bytes; enough for the header of nearly every file
 MAX_SIDE = 65_535  # pixels; the limit of JPEG
@@ -15,7 +16,8 @@ MAX_SIDE = 65_535  # pixels; the limit of JPEG
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _ALONE = frozenset((0x01, *range(0xD0, 0xD9)))  # markers without a segment
-_APP1, _START_OF_SCAN, _END_OF_IMAGE = 0xE1, 0xDA, 0xD9
+_BODY = frozenset((0xDA, 0xD9))  # start of scan, end of image: no frame header follows
+_APP1 = 0xE1
 _ORIENTATION_TAG = 0x0112
 
 
@@ -40,16 +42,19 @@ def read_image_size(path: str) -> ImageSize:
         OSError: the file cannot be opened.
         ValueError: the file is not an image, or its header is damaged.
     """
-    with open(path, "rb", buffering=0) as file:
-        data = file.read(FIRST_READ)
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        data = os.read(descriptor, FIRST_READ)
         if not data:
             raise ValueError("the file is empty")
         size = None
         if data.startswith(b"\xff\xd8"):
-            size = _jpeg_size(_Window(file, data))
+            size = _jpeg_size(_Window(descriptor, data))
         elif data.startswith(_PNG_SIGNATURE) and data[12:16] == b"IHDR" and len(data) >= 24:
             width, height = struct.unpack_from(">II", data, 16)
             size = ImageSize(width, height, False)
+    finally:
+        os.close(descriptor)
     if size is None:
         size = _pillow_size(path)
     if not (0 < size.width <= MAX_SIDE and 0 < size.height <= MAX_SIDE):
@@ -58,44 +63,41 @@ def read_image_size(path: str) -> ImageSize:
 
 
 class _Window:
-    """Random access to the beginning of a file of which a first part has been read."""
+    """Random access to the beginning of an open file of which a first part has been read."""
 
-    def __init__(self, file: BinaryIO, data: bytes) -> None:
-        self.file = file
+    def __init__(self, descriptor: int, data: bytes) -> None:
+        self.descriptor = descriptor
         self.data = data
 
     def at(self, start: int, length: int) -> bytes:
         """``length`` bytes from ``start``; fewer at the end of the file."""
         if start + length <= len(self.data):
             return self.data[start : start + length]
-        self.file.seek(start)
-        return self.file.read(length)
+        return os.pread(self.descriptor, length, start)
 
 
 def _jpeg_size(window: _Window) -> ImageSize | None:
     """Walk over the segments up to the frame header. None: there is none."""
     position, rotated = 2, False
     while True:
-        head = window.at(position, 4)
+        # Marker and length of the segment, and size if it is the frame header.
+        head = window.at(position, 9)
         if len(head) < 4 or head[0] != 0xFF:
             return None
         marker = head[1]
+        if marker in _START_OF_FRAME:
+            if len(head) < 9:
+                return None
+            height, width = head[5] << 8 | head[6], head[7] << 8 | head[8]
+            return ImageSize(height, width, True) if rotated else ImageSize(width, height, False)
+        length = head[2] << 8 | head[3]
         if marker == 0xFF:  # fill byte
             position += 1
         elif marker in _ALONE:
             position += 2
-        elif marker in _START_OF_FRAME:
-            frame = window.at(position + 5, 4)
-            if len(frame) < 4:
-                return None
-            height, width = struct.unpack(">HH", frame)
-            return ImageSize(height, width, True) if rotated else ImageSize(width, height, False)
-        elif marker in (_START_OF_SCAN, _END_OF_IMAGE):
+        elif marker in _BODY or length < 2:
             return None
         else:
-            length = int.from_bytes(head[2:4], "big")
-            if length < 2:
-                return None
             if marker == _APP1:
                 rotated = rotated or _exif_rotates(window.at(position + 4, length - 2))
             position += 2 + length

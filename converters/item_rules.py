@@ -32,8 +32,6 @@ from df2_landmarks.taxonomy import LAYOUT
 
 VALUES_PER_LANDMARK = 3
 MIN_POLYGON_VALUES = 6
-_ATTRIBUTE_VALUES = frozenset((1, 2, 3))
-_ATTRIBUTES = ("scale", "occlusion", "zoom_in", "viewpoint")
 
 
 class RejectedError(ValueError):
@@ -78,7 +76,10 @@ def check_item(item: RawItem, width: int, height: int) -> CheckedItem:
     """
     num_occluded, num_visible = _check_landmarks(item)
     box_xyxy, repairs = _check_box(item.bounding_box, width, height)
-    return CheckedItem(box_xyxy, num_occluded, num_visible, repairs, _notes(item, width, height))
+    notes = _notes(item, width, height)
+    if num_occluded + num_visible == 0:
+        notes.append("no_labelled_landmark")
+    return CheckedItem(box_xyxy, num_occluded, num_visible, repairs, notes)
 
 
 def _check_landmarks(item: RawItem) -> tuple[int, int]:
@@ -137,12 +138,12 @@ def _check_box(
 
 def _notes(item: RawItem, width: int, height: int) -> list[str]:
     notes = []
-    xs, ys, vs = (item.landmarks[axis::VALUES_PER_LANDMARK] for axis in range(3))
-    if not any(vs):
-        notes.append("no_labelled_landmark")
+    landmarks = item.landmarks
+    xs, ys = landmarks[::VALUES_PER_LANDMARK], landmarks[1::VALUES_PER_LANDMARK]
     # All landmarks first, labelled or not: the answer is nearly always no.
     if (min(xs) < 0 or min(ys) < 0 or max(xs) > width or max(ys) > height) and any(
-        v and not (0 <= x <= width and 0 <= y <= height) for x, y, v in zip(xs, ys, vs, strict=True)
+        v and not (0 <= x <= width and 0 <= y <= height)
+        for x, y, v in zip(xs, ys, landmarks[2::VALUES_PER_LANDMARK], strict=True)
     ):
         notes.append("landmark_outside_image")
     if not item.segmentation:
@@ -151,7 +152,11 @@ def _notes(item: RawItem, width: int, height: int) -> list[str]:
         if len(polygon) < MIN_POLYGON_VALUES or len(polygon) % 2:
             notes.append("unusable_polygon")
             break
-    attributes = (item.scale, item.occlusion, item.zoom_in, item.viewpoint)
-    if not _ATTRIBUTE_VALUES.issuperset(attributes):
+    if not (
+        1 <= item.scale <= 3
+        and 1 <= item.occlusion <= 3
+        and 1 <= item.zoom_in <= 3
+        and 1 <= item.viewpoint <= 3
+    ):
         notes.append("unknown_attribute_value")
     return notes
