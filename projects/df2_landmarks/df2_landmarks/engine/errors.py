@@ -56,7 +56,8 @@ def _message_of_wrapped(text: str) -> str | None:
     files = re.findall(r'^\s*File "([^"]+)"', text, flags=re.MULTILINE)
     last_line = text.strip().splitlines()[-1]
     name, _, message = last_line.partition(": ")
-    is_user_error = name in {error.__name__ for error in USER_ERRORS}
+    own_class = name.startswith("df2_landmarks.")  # such as evaluation's DataError
+    is_user_error = own_class or name in {error.__name__ for error in USER_ERRORS}
     if is_user_error and files and _OWN_FILE.search(files[-1]):
         return message
     return None

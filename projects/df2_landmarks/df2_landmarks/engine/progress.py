@@ -38,11 +38,11 @@ class ProgressLine(EventWriter):
         )
         step = 20 * done // self.max_iter
         if self.stream.isatty():
-            print(f"\r{line}\x1b[K", end="", file=self.stream, flush=True)  # noqa: T201
+            print(f"\r{line}\x1b[K", end="", file=self.stream, flush=True)
         elif step > self._last_step:
-            print(line, file=self.stream, flush=True)  # noqa: T201
+            print(line, file=self.stream, flush=True)
         self._last_step = step
 
     def close(self) -> None:
         if self.stream.isatty():
-            print(file=self.stream)  # noqa: T201
+            print(file=self.stream)

@@ -1,0 +1,199 @@
+#!/usr/bin/env python3
+"""The whole job on drawn data: data, conversion, training from scratch, scores, zip, pictures.
+
+    python projects/df2_landmarks/tools/demo.py
+    python projects/df2_landmarks/tools/demo.py --minutes 3 --output output/short
+
+Runs on a CPU. The data set is drawn once and used again by the next run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import logging
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+PROJECT = Path(__file__).resolve().parents[1]
+REPOSITORY = PROJECT.parents[1]
+CONFIG = PROJECT / "configs" / "df2_landmark_rcnn_R_18_FPN_demo.yaml"
+FOLDER = "deepfashion2_synthetic"
+SHEET = "contact_sheet.jpg"
+NUM_PICTURES, MIN_SCORE = 9, 0.5
+LOGGERS = ("detectron2", "df2_landmarks", "fvcore")
+sys.path.insert(0, str(PROJECT))
+
+from df2_landmarks.engine.errors import run_cli  # noqa: E402
+
+if TYPE_CHECKING:
+    from detectron2.config import CfgNode
+    from torch import nn
+
+
+def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    root = Path(os.environ.get("DETECTRON2_DATASETS", "datasets"))
+    parser.add_argument("--datasets", type=Path, default=root, help="folder of the data folders")
+    parser.add_argument("--output", type=Path, default=Path("output/demo"), help="of the results")
+    parser.add_argument("--minutes", type=float, default=8, help="training time at most")
+    parser.add_argument("--draw", default="", metavar="'ARGS'", help="options of make_synthetic.py")
+    parser.add_argument("--opts", nargs="*", default=[], metavar="KEY VALUE", help="of the config")
+    args = parser.parse_args(argv)
+    args.datasets, args.output = args.datasets.resolve(), args.output.resolve()
+    return args
+
+
+def run(args: argparse.Namespace) -> None:
+    # The named splits are registered under this folder when df2_landmarks.data is imported.
+    os.environ["DETECTRON2_DATASETS"] = str(args.datasets)
+    started = time.perf_counter()
+    args.output.mkdir(parents=True, exist_ok=True)
+
+    heading("1/4 Data")
+    draw_and_convert(args.datasets / FOLDER, args.draw)
+
+    from df2_landmarks.engine import timed_training  # seconds: imports torch and Detectron2
+    from df2_landmarks.engine.setup import setup_config
+
+    log_to_file(args.output / "log.txt")
+    cfg = setup_config(CONFIG, ["OUTPUT_DIR", str(args.output), *args.opts], on_cpu=True)
+    heading("2/4 Training from scratch on the CPU")
+    trained = timed_training.train_within(cfg, args.minutes, announce=print)
+    heading("3/4 Evaluation on held-out pictures")
+    report = evaluate(cfg, args.datasets / FOLDER / "annotations")
+    heading("4/4 Results")
+    print(report)
+    print(
+        f"\nTrained for {trained.minutes:.1f} minutes, {trained.iterations} iterations; "
+        f"{(time.perf_counter() - started) / 60:.1f} minutes in all. Files in {args.output}:"
+    )
+    for name in sorted(path.name for path in args.output.iterdir()):
+        print(f"  {args.output / name}")
+    print(
+        "Evaluate again:\n  python projects/df2_landmarks/train_net.py --eval-only --config-file "
+        f"{os.path.relpath(CONFIG)} OUTPUT_DIR {args.output}"
+    )
+
+
+def draw_and_convert(data: Path, draw_options: str) -> None:
+    """Draw the data set where it is not there yet, and convert it."""
+    draw = ["datasets/make_synthetic.py", "--preset", "small", "--resume", "--output", str(data)]
+    run_command([*draw, *draw_options.split()])
+    run_command(["-m", "converters.deepfashion2_to_coco", "--root", str(data)])
+
+
+def run_command(arguments: list[str]) -> None:
+    """Run one of the repository's programs; its output is shown.
+
+    Raises:
+        SystemExit: it failed, and has said why.
+    """
+    print(f"$ python {' '.join(arguments)}", flush=True)
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=REPOSITORY, env=environment, check=False
+    )
+    if done.returncode != 0:
+        raise SystemExit(done.returncode)
+
+
+def evaluate(cfg: CfgNode, annotations: Path) -> str:
+    """Score the trained model, draw the contact sheet, and return the table of numbers."""
+    from df2_landmarks.engine.checkpoint import evaluation_weights, load_for_evaluation
+    from df2_landmarks.engine.trainer import Trainer
+
+    model = Trainer.build_model(cfg)
+    load_for_evaluation(model, evaluation_weights(cfg, ()))
+    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints tables of its own
+        results = Trainer.test(cfg, model)
+    draw_contact_sheet(cfg, model)
+    return results_table(results, score_control(Path(cfg.OUTPUT_DIR), annotations))
+
+
+def draw_contact_sheet(cfg: CfgNode, model: nn.Module) -> None:
+    """Ground truth beside detections, for pictures spread over the validation split."""
+    import cv2
+    import torch
+    from detectron2.data import DatasetCatalog
+
+    from df2_landmarks.data import LandmarkDatasetMapper
+    from df2_landmarks.visualization import contact_sheet, draw_garments
+    from df2_landmarks.visualization.garment import garments_of_annotations, garments_of_instances
+
+    records = DatasetCatalog.get(cfg.DATASETS.TEST[0])
+    mapper = LandmarkDatasetMapper(cfg, is_train=False)
+    pairs = []
+    for record in records[:: max(1, len(records) // NUM_PICTURES)][:NUM_PICTURES]:
+        image = cv2.imread(record["file_name"])
+        with torch.no_grad():
+            instances = model.eval()([mapper(record)])[0]["instances"]
+        truth = draw_garments(image, garments_of_annotations(record["annotations"]))
+        pairs.append((truth, draw_garments(image, garments_of_instances(instances, MIN_SCORE))))
+    sheet = contact_sheet(pairs)
+    cv2.imwrite(str(Path(cfg.OUTPUT_DIR, SHEET)), sheet, [cv2.IMWRITE_JPEG_QUALITY, 80])
+
+
+def score_control(output: Path, annotations: Path) -> dict[str, dict[str, float | None]]:
+    """Landmark score of mean shapes stretched into the predicted boxes: what must be beaten."""
+    from df2_landmarks.evaluation.ground_truth import VISIBLE, VISIBLE_AND_OCCLUDED
+    from df2_landmarks.evaluation.ground_truth_reader import read_ground_truth
+    from df2_landmarks.evaluation.mean_shape import mean_shapes, place_mean_shapes
+    from df2_landmarks.evaluation.results_reader import read_results
+    from df2_landmarks.evaluation.score import score
+
+    truth = read_ground_truth(annotations / "validation.json")
+    shapes = mean_shapes(read_ground_truth(annotations / "train.json"))
+    detections = read_results(output / "landmark_results.json", truth)
+    control = place_mean_shapes(detections, shapes)
+    return {p: score(truth, control, p).curves.summary() for p in (VISIBLE_AND_OCCLUDED, VISIBLE)}
+
+
+def results_table(results: dict[str, Any], control: dict[str, dict[str, float | None]]) -> str:
+    """AP, AP50 and AP75 of boxes, masks and landmarks, and of the control."""
+    from df2_landmarks.evaluation.ground_truth import VISIBLE, VISIBLE_AND_OCCLUDED
+    from df2_landmarks.evaluation.tables import number, table
+
+    columns = ("AP", "AP50", "AP75")
+    titles = {
+        "bbox": "boxes",
+        "segm": "masks",
+        "landmarks": "landmarks, visible and occluded",
+        "landmarks_visible": "landmarks, visible",
+    }
+    rows = [
+        [title, *(number(results[task][column] / 100) for column in columns)]
+        for task, title in titles.items()
+        if task in results
+    ]
+    for protocol, title in ((VISIBLE_AND_OCCLUDED, "visible and occluded"), (VISIBLE, "visible")):
+        numbers = (number(control[protocol][column]) for column in columns)
+        rows.append([f"mean shapes in the same boxes, {title}", *numbers])
+    return table(["", *columns], rows)
+
+
+def heading(text: str) -> None:
+    print(f"\n== {text}", flush=True)
+
+
+def log_to_file(path: Path) -> None:
+    """Send the libraries' log into a file: the demo's own lines are what a user reads."""
+    handler = logging.FileHandler(path, mode="w")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s: %(message)s"))
+    for name in LOGGERS:
+        logger = logging.getLogger(name)
+        logger.setLevel(logging.INFO)
+        logger.addHandler(handler)
+        logger.propagate = False
+
+
+if __name__ == "__main__":
+    sys.exit(run_cli(lambda: run(parse_arguments(None)), "demo"))
