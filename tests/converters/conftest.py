@@ -55,9 +55,14 @@ class RawFolder:
         Image.new("RGB", size).save(self.images / f"{image_id:06d}.jpg")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def raw_item() -> Callable[..., Item]:
     return make_item
+
+
+@pytest.fixture(scope="session")
+def make_raw_folder() -> type[RawFolder]:
+    return RawFolder
 
 
 @pytest.fixture
