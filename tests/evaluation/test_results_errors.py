@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from df2_landmarks.evaluation.ground_truth_reader import read_ground_truth
-from df2_landmarks.evaluation.json_stream import DataError
+from df2_landmarks.evaluation.record_errors import DataError
 from df2_landmarks.evaluation.results_reader import read_results
 from tests.evaluation.cases import make_ground_truth, make_results, write_json
 

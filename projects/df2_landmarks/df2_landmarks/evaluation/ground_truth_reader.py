@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -17,9 +17,9 @@ from df2_landmarks.evaluation.ground_truth import (
     GroundTruth,
     find_images,
 )
-from df2_landmarks.evaluation.json_stream import DataError, member_blocks, open_json
-from df2_landmarks.evaluation.record_batch import check_category, decode_block, fail
-from df2_landmarks.evaluation.slot_text import RecordError, parse_slots
+from df2_landmarks.evaluation.json_stream import open_json, read_members
+from df2_landmarks.evaluation.record_errors import DataError, ListDecoder, check_category, fail
+from df2_landmarks.evaluation.slot_text import ParsedSlots, RecordError, SlotTexts
 from df2_landmarks.taxonomy import LAYOUT
 
 
@@ -55,54 +55,71 @@ def read_ground_truth(path: str | Path) -> GroundTruth:
         DataError: the file is not such a file; the message names record and field.
     """
     image_ids: list[int] = []
-    batches: list[_Batch] = []
-    annotated, count = False, 0
+    decoders: dict[str, ListDecoder[Any]] = {"images": _IMAGES, "annotations": _ANNOTATIONS}
+    annotated = False
     with open_json(path) as (stream, name):
-        for key, block in member_blocks(stream, name):
+        items = _Items(f"{name}, annotations")
+        for key, first, records in read_members(stream, name, decoders):
             if key == "images":
-                label = f"{name}, images"
-                records = decode_block(_IMAGES, block, name=label, first=len(image_ids))
                 image_ids.extend(record.id for record in records)
-            elif key == "annotations":
+            else:
                 annotated = True
-                label = f"{name}, annotations"
-                items = decode_block(_ANNOTATIONS, block, name=label, first=count)
-                batches.extend(_parse(items, name=label, first=count))
-                count += len(items)
+                items.add(first, records)
+        items.flush()
     if not image_ids:
         raise DataError(f"{name}: must have a list 'images' with at least one image")
-    return _assemble(name, np.unique(image_ids), batches, annotated)
+    return _assemble(name, np.unique(image_ids), items.batches, annotated)
 
 
 @dataclass(frozen=True)
 class _Batch:
-    class_index: int
     scalars: NDArray[np.float64]  # id, image id, iscrowd, num_keypoints, area, box
     attributes: NDArray[np.int8]
     landmarks: NDArray[np.float64]
 
 
-def _parse(items: list[_Annotation], *, name: str, first: int) -> Iterable[_Batch]:
-    classes = [
-        check_category(item.category_id, name=name, record=first + row)
-        for row, item in enumerate(items)
+class _Items:
+    """Annotations, collected per class."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._texts = [SlotTexts(c) for c in range(LAYOUT.num_categories)]
+        self.batches: list[list[_Batch]] = [[] for _ in LAYOUT.counts]
+
+    def add(self, first: int, items: list[_Annotation]) -> None:
+        for row, item in enumerate(items, first):
+            c = check_category(item.category_id, name=self._name, record=row)
+            text = bytes(item.keypoints)
+            item.keypoints = msgspec.Raw()  # lets go of the block it points into
+            try:
+                ready = self._texts[c].add(row, text, item)
+            except RecordError as error:
+                fail(self._name, error.row, str(error))
+            if ready:
+                self._parse(c)
+
+    def flush(self) -> None:
+        for c in range(LAYOUT.num_categories):
+            self._parse(c)
+
+    def _parse(self, class_index: int) -> None:
+        try:
+            for parsed in self._texts[class_index].parse():
+                _check_landmarks(parsed.full, class_index, parsed.own, parsed.rows)
+                self.batches[class_index].append(_batch(parsed))
+        except RecordError as error:
+            fail(self._name, error.row, str(error))
+
+
+def _batch(parsed: ParsedSlots) -> _Batch:
+    labelled = np.count_nonzero(parsed.own[:, :, 2], axis=1).tolist()
+    scalars = [
+        (i.id, i.image_id, i.iscrowd, n if i.num_keypoints is None else i.num_keypoints, i.area)
+        + i.bbox
+        for i, n in zip(parsed.extras, labelled, strict=True)
     ]
-    try:
-        for parsed in parse_slots([bytes(item.keypoints) for item in items], classes):
-            own = parsed.own
-            _check_landmarks(parsed.full, parsed.class_index, own, parsed.rows)
-            some = [items[row] for row in parsed.rows]
-            labelled = np.count_nonzero(own[:, :, 2], axis=1)
-            scalars = [
-                (i.id, i.image_id, i.iscrowd, n, i.area, *i.bbox)
-                if i.num_keypoints is None
-                else (i.id, i.image_id, i.iscrowd, i.num_keypoints, i.area, *i.bbox)
-                for i, n in zip(some, labelled, strict=True)
-            ]
-            attributes = np.asarray([_attributes(item) for item in some], dtype=np.int8)
-            yield _Batch(parsed.class_index, np.asarray(scalars), attributes, own)
-    except RecordError as error:
-        fail(name, first + error.row, str(error))
+    attributes = np.asarray([_attributes(item) for item in parsed.extras], dtype=np.int8)
+    return _Batch(np.asarray(scalars, dtype=np.float64), attributes, parsed.own)
 
 
 def _check_landmarks(
@@ -130,11 +147,11 @@ def _attributes(item: _Annotation) -> tuple[int, ...]:
 
 
 def _assemble(
-    name: str, image_ids: NDArray[np.int64], batches: list[_Batch], annotated: bool
+    name: str, image_ids: NDArray[np.int64], batches: list[list[_Batch]], annotated: bool
 ) -> GroundTruth:
     classes = []
     for class_index, count in enumerate(LAYOUT.counts):
-        some = [batch for batch in batches if batch.class_index == class_index]
+        some = batches[class_index]
         scalars = np.concatenate([np.zeros((0, 9)), *(batch.scalars for batch in some)])
         landmarks = np.concatenate([np.zeros((0, count, 3)), *(batch.landmarks for batch in some)])
         attributes = np.concatenate(

@@ -7,11 +7,14 @@ import gzip
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, TypeVar, cast
 
+import msgspec
 import numpy as np
+
+from df2_landmarks.evaluation.record_errors import DataError, ListDecoder, decode_block
 
 CHUNK_BYTES = 1 << 20
 MAX_RECORD_BYTES = 16 << 20
@@ -20,9 +23,8 @@ MAX_ZIP_RATIO = 250
 """Real submissions deflate 10 to 60 times; deflate cannot do more than 1,032."""
 MAX_UNCHECKED_ZIP_BYTES = 64 << 20
 
-
-class DataError(ValueError):
-    """A file is not what it should be; the message says where, expected, got, what to do."""
+T = TypeVar("T")
+_SKIPPED = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 @contextlib.contextmanager
@@ -80,29 +82,48 @@ def open_only_member(path: Path) -> Iterator[tuple[BinaryIO, zipfile.ZipInfo]]:
             yield cast(BinaryIO, member), info
 
 
-def record_blocks(stream: BinaryIO, name: str) -> Iterator[bytes]:
-    """The records of a JSON list of objects as JSON lists of up to about 1 MiB each.
+def read_records(
+    stream: BinaryIO, name: str, decoder: ListDecoder[T]
+) -> Iterator[tuple[int, list[T]]]:
+    """The records of a JSON list of objects, about 1 MiB at a time.
+
+    Args:
+        stream: JSON bytes.
+        name: name of the file, for messages.
+        decoder: decoder of a list of records.
+
+    Yields:
+        Number of the first record, and some records.
 
     Raises:
-        DataError: the file is not a list of objects, or ends too early.
+        DataError: the file is not a list of objects, ends too early, or a record is wrong.
     """
     reader = _Reader(stream, name)
     if reader.peek() != b"[":
         raise DataError(
             f"{name}: must be a JSON list of records, but starts with {reader.around(0)}"
         )
-    yield from _array_blocks(reader)
+    yield from _array(reader, name, decoder)
     if reader.peek():
         raise DataError(f"{name}: must end after the list of records: {reader.around(0)} follows")
 
 
-def member_blocks(stream: BinaryIO, name: str) -> Iterator[tuple[str, bytes]]:
-    """The lists of objects in a JSON object, as (key, JSON list of up to about 1 MiB).
+def read_members(
+    stream: BinaryIO, name: str, decoders: Mapping[str, ListDecoder[Any]]
+) -> Iterator[tuple[str, int, list[Any]]]:
+    """The lists of objects in a JSON object, about 1 MiB at a time.
 
-    A key that holds a list yields at least one block. Other values are skipped.
+    Args:
+        stream: JSON bytes.
+        name: name of the file, for messages.
+        decoders: key -> decoder of the list under it; other keys are skipped.
+
+    Yields:
+        Key, number of the first record, and some records; at least one such triple for a key that
+        is there, if with no records.
 
     Raises:
-        DataError: the file is not a JSON object, or ends too early.
+        DataError: the file is not a JSON object, ends too early, or a record is wrong.
     """
     reader = _Reader(stream, name)
     if reader.peek() != b"{":
@@ -110,11 +131,13 @@ def member_blocks(stream: BinaryIO, name: str) -> Iterator[tuple[str, bytes]]:
     reader.advance(1)
     while reader.peek() != b"}":
         key = reader.key()
-        start = reader.peek()
-        if start == b"[" and reader.peek(1) in (b"{", b"]"):
-            yield key, b"[]"
-            for block in _array_blocks(reader):
-                yield key, block
+        if reader.peek() == b"[" and key in decoders:
+            yield key, 0, []
+            for first, records in _array(reader, f"{name}, {key}", decoders[key]):
+                yield key, first, records
+        elif reader.peek() == b"[" and reader.peek(1) in (b"{", b"]"):
+            for _ in _array(reader, name, _SKIPPED):
+                pass
         else:
             reader.skip_value()
         if reader.peek() == b",":
@@ -191,24 +214,40 @@ class _Reader:
             self.need_more()
 
 
-def _array_blocks(reader: _Reader) -> Iterator[bytes]:
-    """Blocks of the list that starts at the reader's position; consumes the list."""
+def _array(reader: _Reader, name: str, decoder: ListDecoder[T]) -> Iterator[tuple[int, list[T]]]:
+    """Records of the list that starts at the reader's position; consumes the list."""
     reader.advance(1)
     separator = b""
+    count = 0
     while (byte := reader.peek()) != b"]":
         if byte != separator and separator:
-            raise DataError(f"{reader.name}: expected ',' or ']', got {reader.around(0)}")
+            raise DataError(f"{name}: expected ',' or ']', got {reader.around(0)}")
         reader.advance(len(separator))
-        while not (end := _last_record_end(reader.data)):
-            if reader.peek() not in (b"{", b""):
-                raise DataError(
-                    f"{reader.name}: expected a record like {{...}}, got {reader.around(0)}"
-                )
-            reader.need_more()
-        yield b"[" + reader.data[:end] + b"]"
+        records, end = _some_records(reader, name, decoder, count)
+        yield count, records
+        count += len(records)
         reader.advance(end)
         separator = b","
     reader.advance(1)
+
+
+def _some_records(
+    reader: _Reader, name: str, decoder: ListDecoder[T], first: int
+) -> tuple[list[T], int]:
+    """Whole records from the reader's window, at least one, and where they end."""
+    if len(reader.data) < CHUNK_BYTES:
+        reader.more()
+    # Mostly the last brace ends a record. If it does not, what stands before it is no JSON list.
+    if end := reader.data.rfind(b"}") + 1:
+        with contextlib.suppress(msgspec.DecodeError, RecursionError):
+            if records := decoder.decode(b"[" + reader.data[:end] + b"]"):
+                return records, end
+    while not (end := _last_record_end(reader.data)):
+        if reader.peek() not in (b"{", b""):
+            raise DataError(f"{name}: expected a record like {{...}}, got {reader.around(0)}")
+        reader.need_more()
+    block = b"[" + reader.data[:end] + b"]"
+    return decode_block(decoder, block, name=name, first=first), end
 
 
 def _last_record_end(data: bytes) -> int:

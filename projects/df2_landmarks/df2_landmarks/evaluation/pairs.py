@@ -16,7 +16,7 @@ from df2_landmarks.evaluation.ground_truth import ClassTruth, GroundTruth
 from df2_landmarks.evaluation.oks import box_oks, landmark_oks
 from df2_landmarks.taxonomy import LAYOUT
 
-_CHUNK = 1 << 15
+_CHUNK = 1 << 12
 
 
 @dataclass(frozen=True, eq=False)

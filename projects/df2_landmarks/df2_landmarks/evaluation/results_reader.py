@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import math
 from pathlib import Path
 
 import msgspec
@@ -17,9 +16,9 @@ from df2_landmarks.evaluation.detections import (
     zero_padded_areas,
 )
 from df2_landmarks.evaluation.ground_truth import GroundTruth, find_images
-from df2_landmarks.evaluation.json_stream import open_json, record_blocks
-from df2_landmarks.evaluation.record_batch import check_category, decode_block, fail
-from df2_landmarks.evaluation.slot_text import ParsedSlots, RecordError, parse_slots
+from df2_landmarks.evaluation.json_stream import open_json, read_records
+from df2_landmarks.evaluation.record_errors import check_category, fail
+from df2_landmarks.evaluation.slot_text import ParsedSlots, RecordError, SlotTexts
 from df2_landmarks.taxonomy import LAYOUT
 
 
@@ -36,6 +35,7 @@ class Record(msgspec.Struct, gc=False):
     segmentation: msgspec.Raw = msgspec.Raw()
 
 
+_NO_BOX = (math.nan,) * 4
 RECORDS = msgspec.json.Decoder(list[Record])
 
 
@@ -49,104 +49,101 @@ def read_results(path: str | Path, ground_truth: GroundTruth) -> Detections:
         FileNotFoundError: there is no such file.
         DataError: the file is not a results file of these images; names record and field.
     """
-    parts: list[list[ClassDetections]] = [[] for _ in LAYOUT.counts]
-    needs_all = [ground_truth.unlabelled_images(c) for c in range(LAYOUT.num_categories)]
-    count, area_from = 0, ""
     with open_json(path) as (stream, name):
-        for block in record_blocks(stream, name):
-            records = decode_block(RECORDS, block, name=name, first=count)
-            area_from = area_from or _area_source(records[0])
-            batch = _Batch(name, count, records, area_from)
-            for class_index, part in batch.detections(ground_truth.image_ids, needs_all):
-                parts[class_index].append(part)
-            count += len(records)
-    classes = [concatenate_class(c, some) for c, some in enumerate(parts)]
-    return Detections(name, tuple(classes))
+        found = _Found(name, ground_truth)
+        for first, records in read_records(stream, name, RECORDS):
+            found.add(first, records)
+        return found.detections()
 
 
-@dataclass(frozen=True)
-class _Batch:
-    name: str
-    first: int
-    records: list[Record]
-    area_from: str
+class _Found:
+    """Detections, collected per class."""
 
-    def detections(
-        self, image_ids: NDArray[np.int64], needs_all: Sequence[NDArray[np.bool_]]
-    ) -> Iterator[tuple[int, ClassDetections]]:
-        texts = [bytes(record.keypoints) for record in self.records]
-        classes = [
-            check_category(record.category_id, name=self.name, record=self.first + row)
-            for row, record in enumerate(self.records)
-        ]
-        wanted = np.asarray([record.image_id for record in self.records], dtype=np.int64)
-        image_index = find_images(image_ids, wanted)
-        if (image_index < 0).any():
-            row = int(np.argmin(image_index))
-            fail(
-                self.name,
-                self.first + row,
-                f"image_id: {wanted[row]} is not an image of the ground truth "
-                f"({len(image_ids)} images, {image_ids[0]}..{image_ids[-1]}); other split?",
-            )
+    def __init__(self, name: str, ground_truth: GroundTruth) -> None:
+        self._name = name
+        self._image_ids = ground_truth.image_ids
+        self._needs_all = [ground_truth.unlabelled_images(c) for c in range(LAYOUT.num_categories)]
+        self._texts = [SlotTexts(c) for c in range(LAYOUT.num_categories)]
+        self._parts: list[list[ClassDetections]] = [[] for _ in LAYOUT.counts]
+        self._area_from = ""
+
+    def add(self, first: int, records: list[Record]) -> None:
+        self._area_from = self._area_from or _area_source(records[0])
+        for row, record in enumerate(records, first):
+            c = check_category(record.category_id, name=self._name, record=row)
+            text = bytes(record.keypoints)
+            try:
+                ready = self._texts[c].add(row, text, self._scalars(row, record))
+            except RecordError as error:
+                fail(self._name, error.row, str(error))
+            if ready:
+                self._parse(c)
+
+    def detections(self) -> Detections:
+        for c in range(LAYOUT.num_categories):
+            self._parse(c)
+        classes = (concatenate_class(c, some) for c, some in enumerate(self._parts))
+        return Detections(self._name, tuple(classes))
+
+    def _scalars(self, row: int, record: Record) -> tuple[float, ...]:
+        """Image id, score, area (NaN: from the slots), box."""
+        area = math.nan
+        if self._area_from == "bbox":
+            _, _, width, height = _four(row, record.bbox)
+            area = width * height
+        elif self._area_from == "segmentation":
+            area = _mask_area(row, record)
+        box = record.box_xywh or record.bbox
+        return (record.image_id, record.score, area, *(_four(row, box) if box else _NO_BOX))
+
+    def _parse(self, class_index: int) -> None:
         try:
-            for parsed in parse_slots(texts, classes):
-                yield (
-                    parsed.class_index,
-                    self._class_part(parsed, image_index[parsed.rows], needs_all),
-                )
+            for parsed in self._texts[class_index].parse():
+                self._parts[class_index].append(self._part(class_index, parsed))
         except RecordError as error:
-            fail(self.name, self.first + error.row, str(error))
+            fail(self._name, error.row, str(error))
 
-    def _class_part(
-        self,
-        parsed: ParsedSlots,
-        image_index: NDArray[np.int64],
-        needs_all: Sequence[NDArray[np.bool_]],
-    ) -> ClassDetections:
+    def _part(self, class_index: int, parsed: ParsedSlots) -> ClassDetections:
+        scalars = np.asarray(parsed.extras, dtype=np.float64)
+        image_index = self._images(parsed.rows, scalars[:, 0].astype(np.int64))
         own_xy = np.ascontiguousarray(parsed.own[:, :, :2])
-        some = [self.records[row] for row in parsed.rows]
-        full_row = np.full(len(some), -1)
+        full_row = np.full(len(scalars), -1)
         full_xy = np.zeros((0, LAYOUT.num_slots, 2))
         areas = zero_padded_areas(own_xy)
         if parsed.full is not None:
             areas = np.prod(np.ptp(parsed.full[:, :, :2], axis=1), axis=1)
-            keep = needs_all[parsed.class_index][image_index]
+            keep = self._needs_all[class_index][image_index]
             full_row[keep] = np.arange(np.count_nonzero(keep))
             full_xy = parsed.full[keep, :, :2]
-        if self.area_from == "bbox":
-            bbox = self._boxes(parsed.rows, [record.bbox for record in some], required=True)
-            areas = bbox[:, 2] * bbox[:, 3]
-        elif self.area_from == "segmentation":
-            areas = np.asarray(
-                [
-                    _mask_area(row, record)
-                    for row, record in zip(parsed.rows.tolist(), some, strict=True)
-                ]
-            )
-        own_boxes = [record.box_xywh or record.bbox for record in some]
         return ClassDetections(
-            record=self.first + parsed.rows,
+            record=parsed.rows,
             image_index=image_index,
-            scores=np.asarray([record.score for record in some], dtype=np.float64),
+            scores=scalars[:, 1].copy(),
             landmarks_xy=own_xy,
-            areas=areas,
-            boxes_xywh=self._boxes(parsed.rows, own_boxes, required=False),
+            areas=areas if self._area_from == "keypoints" else scalars[:, 2].copy(),
+            boxes_xywh=scalars[:, 3:7].copy(),
             full_row=full_row,
             full_xy=full_xy,
         )
 
-    def _boxes(
-        self, rows: NDArray[np.int64], boxes: Sequence[list[float] | None], *, required: bool
-    ) -> NDArray[np.float64]:
-        result = np.full((len(boxes), 4), np.nan)
-        for row, box in enumerate(boxes):
-            if box is not None and len(box) == 4:
-                result[row] = box
-            elif box or required:
-                got = "none (the first record has one)" if box is None else f"{len(box)} numbers"
-                raise RecordError(int(rows[row]), f"bbox: needs x, y, w, h, got {got}")
-        return result
+    def _images(self, rows: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.int64]:
+        index = find_images(self._image_ids, wanted)
+        if (index < 0).any():
+            place = int(np.argmin(index))
+            raise RecordError(
+                int(rows[place]),
+                f"image_id: {wanted[place]} is not an image of the ground truth "
+                f"({len(self._image_ids)} images, {self._image_ids[0]}..{self._image_ids[-1]}); "
+                "other split?",
+            )
+        return index
+
+
+def _four(row: int, box: list[float] | None) -> list[float]:
+    if box is None or len(box) != 4:
+        got = "none, but the first record has one" if box is None else f"{len(box)} numbers"
+        raise RecordError(row, f"bbox: needs x, y, w, h, got {got}")
+    return box
 
 
 def _area_source(first: Record) -> str:

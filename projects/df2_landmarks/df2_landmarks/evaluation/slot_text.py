@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from typing import Any, TypeAlias
 
 import msgspec
 import numpy as np
@@ -22,7 +22,7 @@ _FULL_BATCH = 256
 
 
 class RecordError(ValueError):
-    """A record is wrong. ``row`` is its place in the batch, the message says what is wrong."""
+    """A record is wrong. ``row`` is its number, the message says what is wrong."""
 
     def __init__(self, row: int, message: str) -> None:
         super().__init__(message)
@@ -34,51 +34,93 @@ class ParsedSlots:
     """Records of one class.
 
     Attributes:
-        class_index: 0-based class.
-        rows: (n,) places in the batch, ascending.
+        rows: (n,) numbers of the records, ascending.
+        extras: what the caller gave along, n of it.
         own: (n, K, 3) x, y, v of the class's own slots, as in the file.
         full: (n, S, 3) all slots; None where the foreign slots of every record are zero.
     """
 
-    class_index: int
     rows: NDArray[np.int64]
+    extras: list[Any]
     own: NDArray[np.float64]
     full: NDArray[np.float64] | None
 
 
-def parse_slots(texts: Sequence[bytes], classes: Sequence[int]) -> Iterator[ParsedSlots]:
-    """Parses the ``keypoints`` texts of records.
+class SlotTexts:
+    """Collects the ``keypoints`` texts of one class and parses many at once.
+
+    Only the text of the own slots is kept where the others are zero, so that the texts of many
+    records fit in little memory.
 
     Args:
-        texts: JSON list of 3 * S numbers each.
-        classes: 0-based class of each.
-
-    Raises:
-        RecordError: a record has another number of numbers, or something that is no finite number.
+        class_index: 0-based class.
+        batch_size: records after which ``add`` says that it is time to parse.
     """
-    short: dict[int, tuple[list[int], list[bytes]]] = {}
-    long: dict[int, tuple[list[int], list[bytes]]] = {}
-    for row, (text, class_index) in enumerate(zip(texts, classes, strict=True)):
-        if not text.startswith(b"["):
+
+    def __init__(self, class_index: int, *, batch_size: int = 4096) -> None:
+        self._class_index = class_index
+        self._batch_size = batch_size
+        self._short: _Texts = ([], [], [])
+        self._long: _Texts = ([], [], [])
+        self._runs = _zero_runs(class_index)
+
+    def add(self, row: int, text: bytes, extra: Any) -> bool:
+        """Adds a record.
+
+        Args:
+            row: number of the record in the file.
+            text: its ``keypoints``, a JSON list of 3 * S numbers.
+            extra: handed back with the parsed numbers.
+
+        Returns:
+            True when enough is there to be parsed.
+
+        Raises:
+            RecordError: this is no list.
+        """
+        middle = self._own_text(text)
+        if middle is None and not text.startswith(b"["):
             got = text[:20].decode("utf-8", "replace")
             raise RecordError(row, f"keypoints: must be a list of numbers, but got {got}")
-        middle = _own_text(text, class_index)
-        rows, parts = (long if middle is None else short).setdefault(class_index, ([], []))
+        rows, parts, extras = self._long if middle is None else self._short
         rows.append(row)
         parts.append(text[1:-1] if middle is None else middle)
-    for class_index, (rows, parts) in short.items():
-        own = _numbers(rows, parts, LAYOUT.counts[class_index])
-        yield ParsedSlots(class_index, np.asarray(rows), own, None)
-    for class_index, (rows, parts) in long.items():
-        for start in range(0, len(rows), _FULL_BATCH):
-            some = slice(start, start + _FULL_BATCH)
-            full = _numbers(rows[some], parts[some], LAYOUT.num_slots)
-            own = full[:, LAYOUT.slots(class_index)].copy()
-            yield ParsedSlots(class_index, np.asarray(rows[some]), own, full)
+        extras.append(extra)
+        return len(rows) >= (_FULL_BATCH if middle is None else self._batch_size)
+
+    def parse(self) -> Iterator[ParsedSlots]:
+        """Parses and forgets all that was added.
+
+        Raises:
+            RecordError: a record has another number of numbers, or something that is no finite
+                number.
+        """
+        (rows, parts, extras), self._short = self._short, ([], [], [])
+        if rows:
+            own = _numbers(rows, parts, LAYOUT.counts[self._class_index])
+            yield ParsedSlots(np.asarray(rows), extras, own, None)
+        (rows, parts, extras), self._long = self._long, ([], [], [])
+        if rows:
+            full = _numbers(rows, parts, LAYOUT.num_slots)
+            own = full[:, LAYOUT.slots(self._class_index)].copy()
+            yield ParsedSlots(np.asarray(rows), extras, own, full)
+
+    def _own_text(self, text: bytes) -> bytes | None:
+        """Text of the own numbers, None where the zeros around them are not found."""
+        for place, (before, after) in enumerate(self._runs):
+            if text.startswith(before) and text.endswith(after):
+                middle = text[len(before) : len(text) - len(after)]
+                if middle.count(b",") == 3 * LAYOUT.counts[self._class_index] - 1:
+                    if place:  # the next record is probably written in the same way
+                        self._runs.insert(0, self._runs.pop(place))
+                    return middle
+        return None
 
 
-@cache
-def _zero_runs(class_index: int) -> tuple[tuple[bytes, bytes], ...]:
+_Texts: TypeAlias = "tuple[list[int], list[bytes], list[Any]]"
+
+
+def _zero_runs(class_index: int) -> list[tuple[bytes, bytes]]:
     """Text before and after the own slots, in each way of writing zeros."""
     own = LAYOUT.slots(class_index)
     runs = []
@@ -86,17 +128,7 @@ def _zero_runs(class_index: int) -> tuple[tuple[bytes, bytes], ...]:
         number, separator = zero.rstrip(b", "), zero.lstrip(b"0.")
         after = (separator + number) * (3 * (LAYOUT.num_slots - own.stop))
         runs.append((b"[" + zero * (3 * own.start), after + b"]"))
-    return tuple(runs)
-
-
-def _own_text(text: bytes, class_index: int) -> bytes | None:
-    """Text of the own numbers, None where the zeros around them are not found."""
-    for before, after in _zero_runs(class_index):
-        if text.startswith(before) and text.endswith(after):
-            middle = text[len(before) : len(text) - len(after)]
-            if middle.count(b",") == 3 * LAYOUT.counts[class_index] - 1:
-                return middle
-    return None
+    return runs
 
 
 def _numbers(rows: Sequence[int], parts: Sequence[bytes], count: int) -> NDArray[np.float64]:

@@ -1,21 +1,23 @@
-"""Typed records of a block of JSON, and messages that name the record and field that is wrong."""
+"""Messages that name the record and the field that is wrong."""
 
 from __future__ import annotations
 
 import re
-from typing import NoReturn, TypeVar
+from typing import NoReturn, TypeAlias, TypeVar
 
 import msgspec
 
-from df2_landmarks.evaluation.json_stream import DataError
 from df2_landmarks.taxonomy import LAYOUT
 
 T = TypeVar("T")
+ListDecoder: TypeAlias = "msgspec.json.Decoder[list[T]]"
 
 
-def decode_block(
-    decoder: msgspec.json.Decoder[list[T]], block: bytes, *, name: str, first: int
-) -> list[T]:
+class DataError(ValueError):
+    """A file is not what it should be; the message says where, expected, got, what to do."""
+
+
+def decode_block(decoder: ListDecoder[T], block: bytes, *, name: str, first: int) -> list[T]:
     """Decodes a JSON list of records.
 
     Args:
