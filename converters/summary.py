@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from converters.problems import Problem
@@ -63,14 +63,19 @@ class Summary:
 
     def as_dict(self) -> dict[str, Any]:
         """All of it, for a JSON report."""
-        report = asdict(self)
-        report["visibility"] = dict(zip(_VISIBILITIES, self.visibility, strict=True))
-        report["categories"] = {
-            category.name: self.categories[category.id] for category in LAYOUT.categories
+        return {
+            "files": self.files,
+            "images": self.images,
+            "items": self.items,
+            "annotations": self.annotations,
+            "visibility": dict(zip(_VISIBILITIES, self.visibility, strict=True)),
+            "categories": {c.name: self.categories[c.id] for c in LAYOUT.categories},
+            "accepted": dict(sorted(self.notes.items())),
+            "repairs": [problem._asdict() for problem in self.repairs],
+            "skipped_files": [problem._asdict() for problem in self.skipped_files],
+            "skipped_items": [problem._asdict() for problem in self.skipped_items],
+            "images_without_annotation": self.images_without_annotation,
         }
-        for key in ("repairs", "skipped_files", "skipped_items"):
-            report[key] = [problem._asdict() for problem in getattr(self, key)]
-        return report
 
     def lines(self) -> list[str]:
         """A short text for people."""

@@ -243,3 +243,27 @@ def test_help_names_every_option(capsys):
     for option in ("--root", "--annos", "--images", "--output", "--visibility", "--jobs",
                    "--limit", "--on-error", "--report"):  # fmt: skip
         assert option in text
+
+
+def test_report_counts_everything(folder, raw_item, run, tmp_path):
+    unusual = raw_item(9, landmarks=[130, 9, 2] + [0] * 21, segmentation=[], viewpoint=4)
+    folder.add(3, unusual, raw_item(9, landmarks=[0] * 24, segmentation=[[1, 2, 3, 4]]))
+    folder.add(4)
+    report = tmp_path / "report.json"
+    assert run("--report", report)[0] == 0
+    counts = json.loads(report.read_text())["v"]
+    assert (counts["files"], counts["images"]) == (4, 4)
+    assert (counts["items"], counts["annotations"]) == (5, 5)
+    # Three shirts of 25 landmarks with 2, 1, 0, 2, 1, 0...; two skirts of 8 with one visible.
+    assert counts["visibility"] == {"not labelled": 39, "occluded": 24, "visible": 28}
+    assert counts["categories"]["short sleeve top"] == 3
+    assert counts["categories"]["skirt"] == 2
+    assert counts["accepted"] == {
+        "image_without_items": 1,
+        "landmark_outside_image": 1,
+        "no_labelled_landmark": 1,
+        "no_polygon": 1,
+        "unknown_attribute_value": 1,
+        "unusable_polygon": 1,
+    }
+    assert counts["repairs"] == counts["skipped_files"] == counts["skipped_items"] == []
