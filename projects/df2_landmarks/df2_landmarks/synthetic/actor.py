@@ -5,15 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from df2_landmarks.synthetic.blueprint import blueprint
+from df2_landmarks.synthetic.blueprint import BACK, FRONT, Panel, blueprint
 from df2_landmarks.synthetic.layers import Detail, Layer
 from df2_landmarks.synthetic.outfit import Garment, kind
-from df2_landmarks.synthetic.pose import Pose, bent, warped
-from df2_landmarks.synthetic.shape import shaped
-from df2_landmarks.synthetic.templates import FloatArray, Template, template
+from df2_landmarks.synthetic.placement import Placement
+from df2_landmarks.synthetic.pose import Pose
+from df2_landmarks.synthetic.templates import FloatArray
 
 CONTROL_POINTS = 14
+INSIDE_DEPTH, FAR_DEPTH, SLEEVE_STEP = 5.0, 3.0, 35.0
+INSIDE_LIGHT = 0.55
 
 
 @dataclass(frozen=True)
@@ -33,14 +36,21 @@ class Camera:
 
 
 @dataclass(frozen=True)
+class Person:
+    """Who wears an outfit: BGR colours of skin and hair, and whether the hair is long."""
+
+    skin: tuple[int, int, int]
+    hair: tuple[int, int, int]
+    long_hair: bool
+
+
+@dataclass(frozen=True)
 class Actor:
-    """An outfit, how it is posed, whether somebody wears it, and where it stands."""
+    """An outfit, how it is posed, who wears it (None: it lies flat), and where it stands."""
 
     garments: tuple[Garment, ...]
     pose: Pose
-    worn: bool
-    skin: tuple[int, int, int]
-    hair: tuple[int, int, int]
+    person: Person | None
     camera: Camera
 
     @property
@@ -54,70 +64,84 @@ class Actor:
         lower = [g for g in self.garments if kind(g.class_index) == "bottom"]
         return lower[0] if lower else None
 
+    @property
+    def view(self) -> str:
+        return BACK if self.pose.back else FRONT
 
-def placed_cm(points: FloatArray, garment: Garment, limb: str, pose: Pose) -> FloatArray:
-    """(P, 3) template points of a garment -> (P, 2) cm in the pose."""
-    rest = template(garment.class_index)
-    return warped(
-        bent(shaped(points, rest, garment.shape, limb), rest, garment.shape, limb, pose), pose
-    )
-
-
-def limb_of(rest: Template, row: int) -> str:
-    """What a landmark bends with, or ""."""
-    name = rest.names[row]
-    for prefix, limb in (("sleeve_", "arm"), ("cuff_", "arm"), ("leg_", "leg")):
-        if name.startswith(prefix):
-            return f"{limb}_{name.split('_')[1]}"
-    return ""
+    @property
+    def far_side(self) -> str:
+        """The side that a turned person hides: "left", "right" or ""."""
+        return "" if not self.pose.yaw else "right" if self.pose.yaw > 0 else "left"
 
 
-def landmarks_cm(garment: Garment, pose: Pose) -> FloatArray:
-    """(K, 2) landmarks of a garment in the pose."""
-    rest = template(garment.class_index)
-    limbs = [limb_of(rest, row) for row in range(len(rest.names))]
-    out = np.empty((len(rest.names), 2))
-    for limb in set(limbs):
-        rows = [row for row, own in enumerate(limbs) if own == limb]
-        out[rows] = placed_cm(rest.points[rows], garment, limb, pose)
-    return out
-
-
-def garment_layers(actor: Actor, index: int, owner: int) -> list[Layer]:
-    """The panels of the actor's garment of that index as layers."""
-    garment = actor.garments[index]
-    outermost = garment is actor.top
-    layers = []
-    for panel in blueprint(garment.class_index):
-        points = [panel.outline, *(trim.points for trim in panel.trims)]
-        ends = np.cumsum([len(p) for p in points])[:-1]
-        cm = placed_cm(np.vstack(points), garment, panel.limb, actor.pose)
-        outline, *trims = np.split(actor.camera(cm), ends)
-        pick = np.linspace(0, len(outline) - 1, CONTROL_POINTS).astype(int)
-        details = [
-            Detail(px, trim.closed, trim.kind) for px, trim in zip(trims, panel.trims, strict=True)
-        ]
-        layers.append(
-            Layer(
-                outline_px=outline,
-                depth=_depth(panel.name, garment.layer, outermost),
-                owner=owner,
-                panel=panel.name,
-                paint=garment.fabric,
-                control_cm=panel.outline[pick, :2],
-                control_px=outline[pick],
-                details=tuple(details),
-                dim=0.55 if panel.name == "back" else 1.0,
-                px_per_cm=actor.camera.px_per_cm,
-            )
+def garment_layers(actor: Actor, placement: Placement, owner: int) -> list[Layer]:
+    """The panels of one of the actor's garments as layers."""
+    panels = blueprint(placement.garment.class_index, actor.view)
+    pieces = [(panel.all_points, panel.limb) for panel in panels]
+    placed = placement.cm_of_all(pieces)
+    layers = [
+        _panel_layer(actor, placement, panel, actor.camera(cm), owner)
+        for panel, cm in zip(panels, placed, strict=True)
+    ]
+    outline = placement.tube_cm()
+    if actor.pose.yaw and len(outline):
+        px = actor.camera(outline)
+        side = placement.flank[-len(px) // 2 :]
+        at_rest = np.vstack([side, side[::-1] * [-1.0, 1.0]])
+        tube = Layer(
+            outline_px=px,
+            depth=placement.garment.layer - 0.5,
+            owner=owner,
+            panel="tube",
+            paint=placement.garment.fabric,
+            control_cm=at_rest,
+            control_px=px,
+            dim=0.9,
+            px_per_cm=actor.camera.px_per_cm,
         )
+        layers.append(tube)
     return layers
 
 
-def _depth(panel: str, layer: int, outermost: bool) -> float:
-    """Backs lie behind the body; the outermost sleeves in front of the arms, which are at 60."""
-    if panel == "back":
-        return 5.0 - layer / 10.0
-    if panel.startswith("sleeve"):
-        return layer + (35.0 if outermost else 1.0)
-    return float(layer)
+def _panel_layer(
+    actor: Actor, placement: Placement, panel: Panel, px: FloatArray, owner: int
+) -> Layer:
+    outline, *trims = np.split(px, panel.piece_ends)
+    pick = np.linspace(0, len(outline) - 1, CONTROL_POINTS).astype(int)
+    seams = None
+    if actor.pose.yaw:
+        seams = _visible_runs(outline, placement.away(panel.outline, panel.limb))
+    return Layer(
+        outline_px=outline,
+        depth=_depth(actor, placement.garment, panel.name),
+        owner=owner,
+        panel=panel.name,
+        paint=placement.garment.fabric,
+        control_cm=panel.outline[pick, :2],
+        control_px=outline[pick],
+        details=tuple(Detail(p, t.kind) for p, t in zip(trims, panel.trims, strict=True)),
+        seams_px=seams,
+        dim=INSIDE_LIGHT if panel.name == "inside" else 1.0,
+        px_per_cm=actor.camera.px_per_cm,
+    )
+
+
+def _visible_runs(outline: FloatArray, away: NDArray[np.bool_]) -> tuple[FloatArray, ...]:
+    """Parts of a closed outline that face the camera, as open lines."""
+    if not away.any():
+        return (np.vstack([outline, outline[:1]]),)
+    start = int(np.flatnonzero(away)[0])
+    order = np.roll(np.arange(len(outline)), -start)
+    runs = np.split(order, np.flatnonzero(np.diff(away[order].astype(int))) + 1)
+    return tuple(outline[run] for run in runs if not away[run[0]] and len(run) > 1)
+
+
+def _depth(actor: Actor, garment: Garment, panel: str) -> float:
+    """Insides lie behind the body; the outermost sleeves in front of the arms."""
+    if panel == "inside":
+        return INSIDE_DEPTH - garment.layer / 10.0
+    if not panel.startswith("sleeve"):
+        return float(garment.layer)
+    if actor.far_side and panel.endswith(actor.far_side):
+        return FAR_DEPTH
+    return garment.layer + (SLEEVE_STEP if garment is actor.top else 1.0)

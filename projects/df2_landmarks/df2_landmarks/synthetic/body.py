@@ -4,67 +4,89 @@ from __future__ import annotations
 
 import numpy as np
 
-from df2_landmarks.synthetic.actor import Actor
+from df2_landmarks.synthetic.actor import Actor, Person
 from df2_landmarks.synthetic.axes import ARM_LENGTH, LEG_LENGTH, LIMBS, axis, on_axis
 from df2_landmarks.synthetic.layers import NOBODY, Layer
 from df2_landmarks.synthetic.outfit import Garment
 from df2_landmarks.synthetic.pose import bent, warped
 from df2_landmarks.synthetic.templates import FloatArray, template
+from df2_landmarks.synthetic.view import silhouette_scale
 
 TORSO = np.array(
-    [[5, -14], [5, 0], [16, 4], [15, 18], [9, 38], [10, 58], [10, 74]], dtype=np.float64
+    [[4.8, -14], [4.8, -2], [8, 1.5], [14, 4], [17, 8], [15, 19], [9, 38], [10, 58], [10, 74]],
+    dtype=np.float64,
 )
-HALF_WIDTHS = {"arm": (5.0, 3.2), "leg": (8.0, 4.0)}
-HEAD, HEAD_RADII = (0.0, -21.0), (8.5, 11.5)
-SKIN_DEPTH, LEG_DEPTH, BARE_ARM_DEPTH, ARM_DEPTH, HEAD_DEPTH = 10.0, 9.0, 11.0, 60.0, 80.0
+HALF_WIDTHS = {"arm": (4.8, 2.8), "leg": (7.5, 3.6)}
+SHOE = (30, 30, 35)
+HAIR_DEPTH, FAR_DEPTH, LEG_DEPTH, SKIN_DEPTH, BARE_ARM_DEPTH = 2.0, 2.5, 9.0, 10.0, 11.0
+ARM_DEPTH, HEAD_DEPTH = 60.0, 80.0
+_TURN = np.linspace(0, 2 * np.pi, 28, endpoint=False)
+RING = np.stack([np.cos(_TURN), np.sin(_TURN)], axis=1)
+FACE = RING * [8.5, 11.5] + [0.0, -21.0]
 
 
-def body_layers(actor: Actor) -> list[Layer]:
+def body_layers(actor: Actor, person: Person) -> list[Layer]:
     """Torso, limbs, head and hair of the person, posed as the clothes are."""
     torso = np.vstack([TORSO, TORSO[::-1] * [-1, 1]])
-    layers = [_layer(actor, torso, SKIN_DEPTH, "torso", actor.skin)]
+    torso[:, 0] *= silhouette_scale(actor.pose.yaw)
+    layers = [_layer(actor, torso, SKIN_DEPTH, "torso", person.skin)]
     for limb in LIMBS:
-        layers += _limb(actor, limb)
-    turn = np.linspace(0, 2 * np.pi, 28, endpoint=False)
-    ring = np.stack([np.cos(turn), np.sin(turn)], axis=1)
-    face = ring * HEAD_RADII + HEAD
-    cap = face[ring[:, 1] < 0.1] * [1.12, 1.0] + [0.0, -1.5]
-    fringe = np.vstack([cap, [[4.0, -26.0], [-4.0, -26.0]]])
-    back = ring * [10.0, 13.0] + [0.0, -19.0]
-    layers.append(_layer(actor, back, 2.0, "hair", actor.hair))
-    layers.append(_layer(actor, face, HEAD_DEPTH, "head", actor.skin))
-    layers.append(_layer(actor, fringe, HEAD_DEPTH + 1, "hair", actor.hair))
+        layers += _limb(actor, limb, person)
+    return layers + _head(actor, person)
+
+
+def _head(actor: Actor, person: Person) -> list[Layer]:
+    if actor.pose.back:
+        back = RING * [10.0, 12.5] + [0.0, -21.0]
+        if person.long_hair:
+            back = np.vstack(
+                [back[RING[:, 1] < 0], [[-11.0, 2.0], [-7.0, 9.0], [8.0, 9.0]], [[11.0, 2.0]]]
+            )
+        return [_layer(actor, back, HEAD_DEPTH, "hair", person.hair)]
+    turn = np.array([9.0 * np.sin(actor.pose.yaw) * 0.5, 0.0])
+    cap = FACE[RING[:, 1] < 0.1] * [1.12, 1.0] + [0.0, -1.5]
+    fringe = np.vstack([cap, [[4.0, -26.0], [-4.0, -26.0]]]) - turn
+    layers = [
+        _layer(actor, RING * [10.0, 13.0] + [0.0, -19.0] - turn, HAIR_DEPTH, "hair", person.hair),
+        _layer(actor, FACE, HEAD_DEPTH, "head", person.skin),
+        _layer(actor, fringe, HEAD_DEPTH + 1, "hair", person.hair),
+    ]
+    for sign in (-1.0, 1.0) if person.long_hair else ():
+        strand = np.array([[7.0, -28.0], [10.5, -24.0], [12.0, -8.0], [12.5, 8.0], [9.5, 14.0]])
+        strand = np.vstack([strand, [[7.5, 6.0], [7.5, -10.0]]]) * [sign, 1.0] - turn
+        layers.append(_layer(actor, strand, HEAD_DEPTH + 1, "hair", person.hair))
     return layers
 
 
-def _limb(actor: Actor, limb: str) -> list[Layer]:
+def _limb(actor: Actor, limb: str, person: Person) -> list[Layer]:
     is_arm = limb.startswith("arm")
-    dress = actor.top or actor.bottom
-    garment = dress if is_arm else actor.bottom or actor.top
-    if garment is None:
-        return []
-    length = ARM_LENGTH if is_arm else LEG_LENGTH
-    outline = _tube(garment, limb, actor, length)
+    garment = (actor.top or actor.bottom) if is_arm else (actor.bottom or actor.top)
+    assert garment is not None
+    outline = _tube(garment, limb, actor)
     sleeved = bool(template(garment.class_index).sleeve_length)
     depth = (ARM_DEPTH if sleeved else BARE_ARM_DEPTH) if is_arm else LEG_DEPTH
-    name = "arm" if is_arm else "leg"
-    return [_layer(actor, outline, depth, name, actor.skin, posed=True)]
+    if actor.far_side and limb.endswith(actor.far_side) and is_arm:
+        depth = FAR_DEPTH
+    return [_layer(actor, outline, depth, limb.partition("_")[0], person.skin, posed=True)]
 
 
-def _tube(garment: Garment, limb: str, actor: Actor, length: float) -> FloatArray:
-    """(P, 2) cm: outline of a bare arm or leg around the axis of its sleeve."""
-    rows = axis(garment.class_index, limb)
-    along = np.linspace(0.0, length, 15)
-    middle = np.column_stack([on_axis(rows, along) * [garment.shape.width, 1.0], along])
+def _tube(garment: Garment, limb: str, actor: Actor) -> FloatArray:
+    """(P, 2) cm: outline of a bare arm or leg around the axis of its sleeve, hand included."""
+    kind = limb.partition("_")[0]
     rest = template(garment.class_index)
+    rows = axis(garment.class_index, limb)
+    along = np.linspace(0.0, ARM_LENGTH if kind == "arm" else LEG_LENGTH, 15)
+    middle = np.column_stack([on_axis(rows, along) * [garment.shape.width, 1.0], along])
     line = bent(middle, rest, garment.shape, limb, actor.pose)
+    line[:, 0] *= np.cos(actor.pose.yaw)
     heading = np.gradient(line, axis=0)
     normal = np.stack([-heading[:, 1], heading[:, 0]], axis=1)
-    normal /= np.hypot(*normal.T)[:, None]
-    wide, narrow = HALF_WIDTHS[limb.partition("_")[0]]
-    half = np.linspace(wide, narrow, len(along))[:, None]
-    half[-1] *= 0.5
-    return warped(np.vstack([line + half * normal, (line - half * normal)[::-1]]), actor.pose)
+    normal /= np.hypot(*normal.T)[:, None] + 1e-9
+    wide, narrow = HALF_WIDTHS[kind]
+    half = np.linspace(wide, narrow, len(along))
+    half[[0, -2, -1]] *= [0.5, 1.15, 0.6]
+    offset = half[:, None] * normal
+    return warped(np.vstack([line + offset, (line - offset)[::-1]]), actor.pose)
 
 
 def _layer(

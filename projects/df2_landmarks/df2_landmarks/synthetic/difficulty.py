@@ -21,6 +21,7 @@ class Difficulty:
         warp: amplitude of the smooth non-rigid warp.
         arm, elbow, leg, knee: half ranges of the limb angles.
         side_view, back_view: probabilities among worn actors.
+        long_hair: probability that hair falls over the shoulders.
         occluders: mean number of things in front of the actors.
         clutter: 0 plain background to 1 full of things.
         degrade: strength of blur, noise, colour cast in user photos, 0..1.
@@ -45,6 +46,7 @@ class Difficulty:
     knee: float
     side_view: float
     back_view: float
+    long_hair: float
     occluders: float
     clutter: float
     degrade: float
@@ -70,6 +72,7 @@ MODERATE = Difficulty(
     knee=8.0,
     side_view=0.0,
     back_view=0.0,
+    long_hair=0.15,
     occluders=0.25,
     clutter=0.6,
     degrade=0.4,
@@ -96,6 +99,7 @@ RICH = Difficulty(
     knee=25.0,
     side_view=0.15,
     back_view=0.08,
+    long_hair=0.4,
     occluders=0.8,
     clutter=1.0,
     degrade=1.0,

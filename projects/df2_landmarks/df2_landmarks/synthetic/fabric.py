@@ -14,9 +14,11 @@ from df2_landmarks.synthetic.templates import FloatArray
 
 Image = NDArray[np.uint8]
 
-TILE_PX = 256
-PX_PER_CM = 6.4
+TILE_PX = 192
+PX_PER_CM = 4.8
 """A tile is 40 cm of cloth; it repeats."""
+CELLS = 12
+"""Cells along the longer side of a region over which cloth is laid linearly."""
 _GRID = np.arange(TILE_PX, dtype=np.float32) / TILE_PX
 
 
@@ -61,14 +63,10 @@ def tile(fabric: Fabric) -> Image:
     share = PATTERNS[fabric.pattern](rng, fabric.repeats)[..., None]
     base, second = (np.asarray(c, np.float32) for c in (fabric.base, fabric.second))
     colour = base + share * (second - base)
-    shift = rng.integers(0, TILE_PX, 2)
-    grain = np.roll(_grain(), shift, (0, 1))
-    waves = sum(
-        np.sin(2 * np.pi * (n * _GRID + 0.05 * np.sin(2 * np.pi * _GRID[:, None] * m + p)) + p)
-        for n, m, p in ((2, 1, rng.uniform(0, 6)), (5, 2, rng.uniform(0, 6)))
-    )
-    light = 1.0 + 0.07 * fabric.folds * waves + 0.05 * grain
-    return np.clip(colour * light[..., None], 0, 255).astype(np.uint8)
+    shift = (int(rng.integers(TILE_PX)), int(rng.integers(TILE_PX)))
+    light = 1.0 + np.roll(0.07 * fabric.folds * _folds() + 0.05 * _grain(), shift, (0, 1))
+    colour *= light[..., None]
+    return np.minimum(colour, 255, out=colour).astype(np.uint8)
 
 
 def _plain(rng: np.random.Generator, repeats: int) -> FloatArray:
@@ -98,7 +96,7 @@ def _dots(rng: np.random.Generator, repeats: int) -> FloatArray:
 def _print(rng: np.random.Generator, repeats: int) -> FloatArray:
     """Blobs of smooth noise, cut at a level: a floral or camouflage print."""
     coarse = rng.standard_normal((4 + repeats, 4 + repeats)).astype(np.float32)
-    wide = cv2.resize(np.pad(coarse, ((0, 2), (0, 2)), mode="wrap"), None, fx=24, fy=24)
+    wide = cv2.resize(np.pad(coarse, ((0, 2), (0, 2)), mode="wrap"), None, fx=16, fy=16)
     smooth = wide[:TILE_PX, :TILE_PX]
     smooth = cv2.resize(smooth, (TILE_PX, TILE_PX))
     return np.clip((smooth - 0.3) * 6, 0, 1)
@@ -106,7 +104,7 @@ def _print(rng: np.random.Generator, repeats: int) -> FloatArray:
 
 def _denim(rng: np.random.Generator, repeats: int) -> FloatArray:
     """Fine diagonal weave with worn patches."""
-    diagonal = np.sin(2 * np.pi * 40 * (_GRID[:, None] + _GRID[None, :]))
+    diagonal = np.sin(2 * np.pi * 32 * (_GRID[:, None] + _GRID[None, :]))
     return np.clip(0.25 + 0.18 * diagonal + 0.12 * _grain(), 0, 1).astype(np.float32)
 
 
@@ -120,6 +118,15 @@ PATTERNS: dict[str, Callable[[np.random.Generator, int], FloatArray]] = {
     "denim": _denim,
 }
 WEIGHTS = {"plain": 3.0, "stripes": 1.5}
+
+
+@cache
+def _folds() -> FloatArray:
+    """(T, T) soft vertical folds that meander, between about -2 and 2."""
+    x, y = _GRID[None, :], _GRID[:, None]
+    wide = np.sin(2 * np.pi * (2 * x + 0.06 * np.sin(2 * np.pi * y)))
+    narrow = np.sin(2 * np.pi * (5 * x + 0.05 * np.sin(2 * np.pi * (2 * y + 0.3))) + 1.0)
+    return (wide + narrow).astype(np.float32)
 
 
 @cache
@@ -147,11 +154,14 @@ def lay(cloth: Image, panel_cm: FloatArray, panel_px: FloatArray, size: tuple[in
         (height, width, 3): the region filled with cloth that follows the panel.
     """
     width, height = size
-    steps = 7
-    gx, gy = np.meshgrid(np.linspace(0, width - 1, steps), np.linspace(0, height - 1, steps))
+    cell = max(8, -(-max(width, height) // CELLS))
+    columns, rows = -(-width // cell) + 2, -(-height // cell) + 2
+    # Cell centres, one cell beyond the region on each side: cv2.resize repeats the outer half cell.
+    gx, gy = np.meshgrid(*(np.arange(n) * cell - (cell + 1) / 2 for n in (columns, rows)))
     where = _thin_plate(panel_px, panel_cm, np.column_stack([gx.ravel(), gy.ravel()]))
-    coarse = (where * PX_PER_CM).astype(np.float32).reshape(steps, steps, 2)
-    maps = cv2.resize(coarse, size, interpolation=cv2.INTER_LINEAR)
+    coarse = (where * PX_PER_CM).astype(np.float32).reshape(rows, columns, 2)
+    wide = cv2.resize(coarse, (columns * cell, rows * cell), interpolation=cv2.INTER_LINEAR)
+    maps = wide[cell : cell + height, cell : cell + width]
     return cv2.remap(cloth, maps, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
 
 

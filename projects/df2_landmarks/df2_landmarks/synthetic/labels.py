@@ -33,7 +33,7 @@ def owned_mask(labels: Mask, owners: NDArray[np.int64], owner: int) -> Mask:
     """
     table = np.zeros(256, np.uint8)
     table[1 : len(owners) + 1] = owners == owner
-    return cv2.LUT(labels, table)
+    return table[labels]
 
 
 def polygons(mask: Mask) -> list[list[int]]:
@@ -66,19 +66,23 @@ def seen_landmarks(
     height, width = labels.shape
     inside = (xy >= 0).all(1) & (xy[:, 0] < width) & (xy[:, 1] < height)
     radius = 1 if min(height, width) <= 450 else 2
-    visibility = np.zeros(len(xy), np.int64)
-    for row in np.flatnonzero(inside).tolist():
-        x, y = xy[row]
-        patch = labels[max(y - radius, 0) : y + radius + 1, max(x - radius, 0) : x + radius + 1]
-        own = [layer + 1 for layer in layers_of_row[row]]
-        visibility[row] = 2 if np.isin(patch, own).any() else 1
-    return visibility
+    step = np.arange(-radius, radius + 1)
+    columns = (xy[:, 0, None, None] + step[None, None, :]).clip(0, width - 1)
+    rows = (xy[:, 1, None, None] + step[None, :, None]).clip(0, height - 1)
+    own = np.zeros((len(xy), 256), bool)
+    for row, layers in layers_of_row.items():
+        own[row, [layer + 1 for layer in layers]] = True
+    near = labels[rows, columns].reshape(len(xy), -1)
+    seen = np.take_along_axis(own, near.astype(np.int64), axis=1).any(1)
+    return np.where(inside, 1 + seen, 0)
 
 
-def layers_of_rows(class_index: int, panel_layers: Mapping[str, int]) -> dict[int, list[int]]:
+def layers_of_rows(
+    class_index: int, view: str, panel_layers: Mapping[str, int]
+) -> dict[int, list[int]]:
     """Landmark -> layers of the panels that it lies on; ``panel_layers``: panel name -> layer."""
     table: dict[int, list[int]] = {row: [] for row in range(CATEGORIES[class_index].num_landmarks)}
-    for panel in blueprint(class_index):
+    for panel in blueprint(class_index, view):
         for row in panel.rows:
             table[row].append(panel_layers[panel.name])
     return table

@@ -1,4 +1,4 @@
-"""What a picture is made of: a list of flat layers, the one at the back first."""
+"""What a picture is made of: a list of flat layers."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ NOBODY = -1
 
 @dataclass(frozen=True)
 class Detail:
-    """A band (closed) or a line drawn on a layer. ``points_px`` (P, 2)."""
+    """A trim in the picture. ``points_px`` (P, 2); ``kind`` as in ``trims.py``."""
 
     points_px: FloatArray
-    closed: bool
     kind: str
 
 
@@ -32,6 +31,7 @@ class Layer:
         paint: cloth, or one BGR colour.
         control_cm, control_px: (P, 2) points that tie the cloth to the picture.
         details: drawn on it.
+        seams_px: lines drawn along its edges, (P, 2) each; None for the whole outline.
         dim: brightness of the whole layer; 1 is full light.
         px_per_cm: scale, for the width of the seams.
     """
@@ -44,5 +44,6 @@ class Layer:
     control_cm: FloatArray | None = None
     control_px: FloatArray | None = None
     details: tuple[Detail, ...] = ()
+    seams_px: tuple[FloatArray, ...] | None = None
     dim: float = 1.0
     px_per_cm: float = 3.0

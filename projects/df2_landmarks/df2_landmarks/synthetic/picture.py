@@ -9,14 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from df2_landmarks.synthetic import labels as rules
-from df2_landmarks.synthetic.actor import garment_layers, landmarks_cm
+from df2_landmarks.synthetic.actor import Actor, garment_layers
 from df2_landmarks.synthetic.background import background
+from df2_landmarks.synthetic.blueprint import blueprint
 from df2_landmarks.synthetic.body import body_layers
 from df2_landmarks.synthetic.difficulty import Difficulty
 from df2_landmarks.synthetic.fabric import Image
 from df2_landmarks.synthetic.layers import Layer
 from df2_landmarks.synthetic.outfit import Garment
 from df2_landmarks.synthetic.photo import photographed
+from df2_landmarks.synthetic.placement import Placement
 from df2_landmarks.synthetic.render import render
 from df2_landmarks.synthetic.scene import Scene, sample_scene
 from df2_landmarks.synthetic.templates import FloatArray
@@ -29,15 +31,22 @@ class DrawnItem:
     """A garment of a picture before it is annotated.
 
     Attributes:
-        garment, worn: what it is.
+        garment: what it is.
+        viewpoint: 1 not worn, 2 frontal, 3 side or back.
         landmarks_px: (K, 2) exact positions.
+        hidden: (K,) landmarks that the view hides, whatever is drawn.
+        hidden_unless_seen: (K,) landmarks of the far sleeve of a turned person.
         panel_layers: panel name -> index of its layer.
+        view: "front" or "back".
     """
 
     garment: Garment
-    worn: bool
+    viewpoint: int
     landmarks_px: FloatArray
+    hidden: NDArray[np.bool_]
+    hidden_unless_seen: NDArray[np.bool_]
     panel_layers: dict[str, int]
+    view: str
 
 
 def compose(scene: Scene) -> tuple[list[Layer], list[DrawnItem]]:
@@ -45,21 +54,34 @@ def compose(scene: Scene) -> tuple[list[Layer], list[DrawnItem]]:
     layers: list[Layer] = []
     items: list[DrawnItem] = []
     for number, actor in enumerate(scene.actors):
-        own: list[Layer] = body_layers(actor) if actor.worn else []
-        for index, garment in enumerate(actor.garments):
-            panels = garment_layers(actor, index, owner=len(items))
-            first = len(layers) + len(own)
+        own: list[Layer] = body_layers(actor, actor.person) if actor.person else []
+        for garment in actor.garments:
+            placement = Placement(garment, actor.pose)
+            panels = garment_layers(actor, placement, owner=len(items))
+            items.append(_item(actor, placement, panels, len(layers) + len(own)))
             own += panels
-            items.append(
-                DrawnItem(
-                    garment,
-                    actor.worn,
-                    actor.camera(landmarks_cm(garment, actor.pose)),
-                    {layer.panel: first + i for i, layer in enumerate(panels)},
-                )
-            )
         layers += [_behind(layer, number) for layer in own]
     return [*layers, *scene.occluders], items
+
+
+def _item(actor: Actor, placement: Placement, panels: list[Layer], first: int) -> DrawnItem:
+    garment = placement.garment
+    on_panels = {row for p in blueprint(garment.class_index, actor.view) for row in p.rows}
+    count = len(placement.limbs)
+    not_cut = np.array([row not in on_panels for row in range(count)])
+    far = f"arm_{actor.far_side}"
+    viewpoint = rules.FRONTAL if actor.person else rules.NO_WEAR
+    if actor.pose.yaw or actor.pose.back:
+        viewpoint = rules.SIDE_OR_BACK
+    return DrawnItem(
+        garment=garment,
+        viewpoint=viewpoint,
+        landmarks_px=actor.camera(placement.landmarks_cm()),
+        hidden=not_cut | placement.landmarks_away(),
+        hidden_unless_seen=np.array([limb == far for limb in placement.limbs]),
+        panel_layers={layer.panel: first + i for i, layer in enumerate(panels)},
+        view=actor.view,
+    )
 
 
 def _behind(layer: Layer, actor_number: int) -> Layer:
@@ -82,9 +104,11 @@ def annotate(
         mask = rules.owned_mask(label_map, owners, index)
         if np.count_nonzero(mask) < rules.MIN_SHARE * mask.size:
             continue
-        table = rules.layers_of_rows(item.garment.class_index, item.panel_layers)
+        table = rules.layers_of_rows(item.garment.class_index, item.view, item.panel_layers)
         xy = np.floor(item.landmarks_px + 0.5).astype(np.int64)
         visibility = rules.seen_landmarks(xy, label_map, table)
+        outside = int((visibility == 0).sum())
+        visibility[item.hidden | (item.hidden_unless_seen & (visibility == 1))] = 0
         if np.count_nonzero(visibility) < rules.MIN_LANDMARKS:
             continue
         xy[visibility == 0] = 0
@@ -93,10 +117,10 @@ def annotate(
             item.garment.class_index,
             mask,
             np.column_stack([xy, visibility]),
-            outside=int((visibility == 0).sum()),
+            outside=outside,
             slack=slack,
             style=item.garment.style,
-            viewpoint=rules.FRONTAL if item.worn else rules.NO_WEAR,
+            viewpoint=item.viewpoint,
         )
     return record
 

@@ -25,6 +25,8 @@ class Pose:
         arm: absolute, 0 hangs down.
         elbow, leg, knee: relative to the limb's rest.
         waves: (N, 5) smooth warp: wave vector (1/cm), phase of x, phase of y, amplitude (cm).
+        yaw: turn about the vertical axis; positive takes the front towards the image's right.
+        back: one sees the back.
     """
 
     arm: tuple[float, float]
@@ -32,10 +34,16 @@ class Pose:
     leg: tuple[float, float]
     knee: tuple[float, float]
     waves: FloatArray
+    yaw: float = 0.0
+    back: bool = False
 
 
-def sample_pose(rng: np.random.Generator, difficulty: Difficulty) -> Pose:
-    """A standing person, or a garment spread out."""
+SIDE_YAW = (0.5, 0.9)
+"""Radians by which a person in a side view has turned."""
+
+
+def sample_pose(rng: np.random.Generator, difficulty: Difficulty, *, worn: bool) -> Pose:
+    """A person, or a garment spread out, which shows its front."""
     d = difficulty
     spread = np.radians([[d.arm], [d.elbow], [d.leg], [d.knee]])
     angles = rng.uniform(-1.0, 1.0, (4, 2)) * spread
@@ -47,11 +55,14 @@ def sample_pose(rng: np.random.Generator, difficulty: Difficulty) -> Pose:
     waves[:, 2:4] = rng.uniform(0.0, 2 * np.pi, (3, 2))
     waves[:, 4] = rng.uniform(0.3, 1.0, 3) * d.warp
     arm, elbow, leg, knee = ((float(a), float(b)) for a, b in angles)
-    return Pose(arm, elbow, leg, knee, waves)
+    view, yaw = rng.random(), rng.uniform(*SIDE_YAW) * rng.choice([-1.0, 1.0])
+    is_side = worn and view < d.side_view
+    is_back = worn and d.side_view <= view < d.side_view + d.back_view
+    return Pose(arm, elbow, leg, knee, waves, float(yaw) if is_side else 0.0, bool(is_back))
 
 
 def bent(points: FloatArray, garment: Template, shape: Shape, limb: str, pose: Pose) -> FloatArray:
-    """(P, 3) points of a shaped garment -> (P, 2) cm, its limb bent as in the pose."""
+    """(P, 3+) points of a shaped garment -> (P, 2) cm, its limb bent as in the pose."""
     xy, along = points[:, :2], points[:, 2]
     if not limb:
         return xy.copy()

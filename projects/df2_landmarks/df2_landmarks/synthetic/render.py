@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from df2_landmarks.synthetic.fabric import Fabric, Image, lay, tile
 from df2_landmarks.synthetic.layers import Detail, Layer
+from df2_landmarks.synthetic.trims import BAND, BUTTONS
 
 _SHIFT = 4
 _SUBPIXEL = 1 << _SHIFT
@@ -73,15 +74,17 @@ def _draw(
         trim, edge = layer.paint.trim, _darker(layer.paint.base, 0.45)
         _shade(skin, mask, layer.dim)
     else:
-        skin = np.full_like(view, 0)
+        skin = np.empty_like(view)
         skin[:] = layer.paint
         trim, edge = layer.paint, _darker(layer.paint, 0.75)
         _shade(skin, mask, layer.dim)
     for detail in layer.details:
         _detail(skin, detail, origin, trim, edge, layer)
     cv2.copyTo(skin, mask, view)
-    cv2.polylines(view, [outline], True, edge, _thickness(layer, 0.35), cv2.LINE_AA, _SHIFT)
-    labels[y1:y2, x1:x2][mask > 0] = label
+    closed = layer.seams_px is None
+    seams = [outline] if closed else [fixed(seam - origin) for seam in layer.seams_px or ()]
+    cv2.polylines(view, seams, closed, edge, _thickness(layer, 0.35), cv2.LINE_AA, _SHIFT)
+    cv2.fillPoly(labels[y1:y2, x1:x2], [outline], label, cv2.LINE_8, _SHIFT)
 
 
 def _shade(skin: Image, mask: NDArray[np.uint8], dim: float) -> None:
@@ -101,12 +104,17 @@ def _detail(
     edge: tuple[int, int, int],
     layer: Layer,
 ) -> None:
-    points = [fixed(detail.points_px - origin)]
-    if detail.closed:
-        colour = _darker(trim, layer.dim)
-        cv2.fillPoly(skin, points, colour, cv2.LINE_AA, _SHIFT)
+    points = fixed(detail.points_px - origin)
+    if detail.kind == BUTTONS:
+        radius = max(1.0, 0.6 * layer.px_per_cm)
+        for x, y in points.tolist():
+            cv2.circle(skin, (x, y), round(radius * _SUBPIXEL), edge, -1, cv2.LINE_AA, _SHIFT)
+        return
+    is_band = detail.kind == BAND
+    if is_band:
+        cv2.fillPoly(skin, [points], _darker(trim, layer.dim), cv2.LINE_AA, _SHIFT)
     thickness = _thickness(layer, 0.25)
-    cv2.polylines(skin, points, detail.closed, edge, thickness, cv2.LINE_AA, _SHIFT)
+    cv2.polylines(skin, [points], is_band, edge, thickness, cv2.LINE_AA, _SHIFT)
 
 
 def _thickness(layer: Layer, cm: float) -> int:

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from df2_landmarks.synthetic.actor import Actor, Camera, placed_cm
-from df2_landmarks.synthetic.blueprint import blueprint
+from df2_landmarks.synthetic.actor import Actor, Camera, Person
 from df2_landmarks.synthetic.difficulty import Difficulty
 from df2_landmarks.synthetic.layers import Layer
 from df2_landmarks.synthetic.occluders import sample_occluders
 from df2_landmarks.synthetic.outfit import Garment, primary_weights, sample_outfit
+from df2_landmarks.synthetic.placement import Placement
 from df2_landmarks.synthetic.pose import Pose, sample_pose
 from df2_landmarks.synthetic.templates import FloatArray
 from df2_landmarks.taxonomy import LAYOUT
@@ -130,11 +130,12 @@ def _actor(
     garments: tuple[Garment, ...],
     region: tuple[float, float, float, float],
 ) -> Actor:
-    pose = sample_pose(rng, d)
     worn = bool(rng.random() < d.worn)
+    pose = sample_pose(rng, d, worn=worn)
     skin, hair = SKINS[int(rng.integers(len(SKINS)))], HAIRS[int(rng.integers(len(HAIRS)))]
+    person = Person(skin, hair, bool(rng.random() < d.long_hair))
     camera = _frame(rng, d, garments, pose, region)
-    return Actor(garments, pose, worn, skin, hair, camera)
+    return Actor(garments, pose, person if worn else None, camera)
 
 
 def _frame(
@@ -145,12 +146,7 @@ def _frame(
     region: tuple[float, float, float, float],
 ) -> Camera:
     """The camera that makes the garments fill their region as much as drawn."""
-    outlines = [
-        placed_cm(panel.outline[::4], garment, panel.limb, pose)
-        for garment in garments
-        for panel in blueprint(garment.class_index)
-    ]
-    cm = np.vstack(outlines)
+    cm = np.vstack([Placement(garment, pose).landmarks_cm() for garment in garments])
     centre = (cm.min(0) + cm.max(0)) / 2
     angle = np.radians(rng.uniform(-d.tilt, d.tilt))
     cos, sin = np.cos(angle), np.sin(angle)

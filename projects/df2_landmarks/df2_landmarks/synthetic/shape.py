@@ -52,11 +52,11 @@ def shaped(points: FloatArray, garment: Template, shape: Shape, limb: str) -> Fl
     """Template points as this garment has them, still at rest.
 
     Args:
-        points: (P, 3) of x, y, along in cm.
+        points: (P, 4) of x, y, along (cm), facing.
         limb: what the points bend with, or "".
 
     Returns:
-        (P, 3); equal on both sides of a seam between a limb (along = 0) and the body.
+        (P, 4); equal on both sides of a seam between a limb (along = 0) and the body.
     """
     out = points.copy()
     top, bottom = garment.points[:, 1].min(), garment.points[:, 1].max()
@@ -82,7 +82,7 @@ def _limb(points: FloatArray, garment: Template, shape: Shape, limb: str) -> Flo
     wider = (shape.limb_width - 1.0) * np.clip(along / 8.0, 0.0, 1.0)
     move = (shape.limb_length - 1.0) * (middle - rows[0, :2])
     move += wider[:, None] * (points[:, :2] - middle)
-    return np.column_stack([points[:, :2] + move, along * shape.limb_length])
+    return np.column_stack([points[:, :2] + move, along * shape.limb_length, points[:, 3]])
 
 
 def _stretch(

@@ -1,8 +1,9 @@
 """Garments at rest: landmarks of a category in centimetres, on a person who stands upright.
 
 Person frame: x to the image's right from the middle of the body, y down from the side of the neck,
-centimetres. A point is (x, y, along): ``along`` is how far down its own sleeve or leg it lies, and
-0 on everything that does not bend.
+centimetres. A point is (x, y, along, facing): ``along`` is how far down its own sleeve or leg it
+lies, and 0 on everything that does not bend; ``facing`` is 1 at the front of the body and -1 at
+its back.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ class Template:
     Attributes:
         class_index: 0..C-1.
         names: name of each landmark.
-        points: (K, 3) of x, y, along in cm, symmetric about x = 0.
+        points: (K, 4) of x, y, along (cm), facing, symmetric about x = 0.
         sleeve_length, leg_length: cm, 0 without sleeves or legs.
     """
 
@@ -79,9 +80,10 @@ def template(class_index: int) -> Template:
     centre = (figure[:, 0] + figure[flip, 0]).mean() / 2
     xy = figure - [centre, 0.0]
     xy = (xy + xy[flip] * [-1.0, 1.0]) / 2
-    points = np.zeros((len(xy), 3))
+    points = np.zeros((len(xy), 4))
     points[:, :2] = xy * [size.width, size.height] + [0.0, size.top]
     names = category.landmark_names
+    points[:, 3] = [-1.0 if name == "neckline_back_centre" else 1.0 for name in names]
     sleeve = _measure_sleeves(names, points)
     leg = _measure_legs(names, points)
     points.flags.writeable = False
