@@ -45,6 +45,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             size_px=args.size or preset.size_px,
             balance=args.balance or preset.balance,
             difficulty=preset.difficulty,
+            landmark_noise=args.landmark_noise,
+            quirks=args.quirks,
             workers=args.workers,
             resume=args.resume,
             progress=_Progress(),
@@ -72,6 +74,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=min(os.cpu_count() or 1, 8))
     parser.add_argument("--balance", choices=BALANCES, help="shares of the categories")
+    parser.add_argument(
+        "--quirks", action="store_true", help="put the oddities of the real files in"
+    )
+    parser.add_argument(
+        "--landmark-noise", action="store_true", help="move the training labels as annotators do"
+    )
     parser.add_argument("--resume", action="store_true", help="complete a run that was broken off")
     return parser
 

@@ -46,15 +46,25 @@ class Fabric:
 def sample_fabric(rng: np.random.Generator) -> Fabric:
     """A random cloth whose two colours differ."""
     names = list(PATTERNS)
-    hue, saturation, value = rng.uniform(0, 180), rng.beta(1.6, 1.8) * 220, rng.uniform(45, 245)
+    hue, saturation, value = _hsv(rng)
     base = _bgr(hue, saturation, value)
     away = value + 95 if value < 145 else value - 95
-    second = _bgr(hue + rng.normal(0, 50), rng.beta(1.6, 1.8) * 220, away)
+    second = _bgr(hue + rng.normal(0, 50), _hsv(rng)[1], away)
     trim = second if rng.random() < 0.3 else _bgr(hue, saturation, value * rng.uniform(0.62, 0.85))
     weights = np.array([WEIGHTS.get(name, 1.0) for name in names])
     pattern = names[int(rng.choice(len(names), p=weights / weights.sum()))]
     repeats, folds, seed = int(rng.integers(3, 13)), rng.uniform(0.2, 1.0), int(rng.integers(2**31))
     return Fabric(pattern, base, second, trim, repeats, float(folds), seed)
+
+
+def sample_colour(rng: np.random.Generator) -> tuple[int, int, int]:
+    """BGR, more often muted than bright."""
+    return _bgr(*_hsv(rng))
+
+
+def _hsv(rng: np.random.Generator) -> tuple[float, float, float]:
+    """Hue 0..180, saturation and value 0..255, as OpenCV counts them."""
+    return rng.uniform(0, 180), rng.beta(1.2, 2.2) * 230, rng.uniform(45, 245)
 
 
 def tile(fabric: Fabric) -> Image:

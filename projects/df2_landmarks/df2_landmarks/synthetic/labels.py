@@ -33,7 +33,8 @@ def owned_mask(labels: Mask, owners: NDArray[np.int64], owner: int) -> Mask:
     """
     table = np.zeros(256, np.uint8)
     table[1 : len(owners) + 1] = owners == owner
-    return table[labels]
+    mask: Mask = cv2.LUT(labels, table)
+    return mask
 
 
 def polygons(mask: Mask) -> list[list[int]]:

@@ -52,14 +52,42 @@ def kind(class_index: int) -> str:
 
 
 @cache
-def primary_weights(balance: str) -> tuple[float, ...]:
-    """Probability of each class to lead an outfit."""
+def lead_weights(balance: str) -> tuple[float, ...]:
+    """Probability of each class to lead an outfit.
+
+    Tops and bottoms also come as each other's partner, so the others lead more often.
+    """
     weights = []
     for index, category in enumerate(CATEGORIES):
-        weight = float(PUBLISHED_COUNTS[category.id]) if balance == "real" else 1.0
-        # Tops and bottoms also come as each other's partner, the others do not.
-        weights.append(weight * (1.5 if kind(index) in ("dress", "outer") else 1.0))
+        alone = kind(index) in ("dress", "outer")
+        if balance == "real":
+            weights.append(PUBLISHED_COUNTS[category.id] * (1.5 if alone else 1.0))
+        else:
+            weights.append(2.0 if alone else 1.0)
     return tuple(weight / sum(weights) for weight in weights)
+
+
+def lead_class(rng: np.random.Generator, balance: str, place: int) -> int:
+    """The class that leads outfit number ``place`` of its cycle.
+
+    Args:
+        rng: of the cycle, the same for all its places.
+        balance: "real" draws each; "uniform" goes through all classes, then once more through
+            those that are no one's partner, in a random order.
+        place: 0..``cycle_length() - 1``.
+    """
+    weights = lead_weights(balance)
+    if balance == "real":
+        return int(rng.choice(len(weights), size=cycle_length(), p=weights)[place])
+    again = [index for index in range(len(weights)) if kind(index) in ("dress", "outer")]
+    order = [*rng.permutation(len(weights)), *rng.permutation(again)]
+    return int(order[place])
+
+
+def cycle_length() -> int:
+    """Outfits after which the order of the classes is drawn anew."""
+    classes = range(LAYOUT.num_categories)
+    return len(classes) + sum(kind(index) in ("dress", "outer") for index in classes)
 
 
 def sample_outfit(
@@ -95,6 +123,6 @@ PARTNERS: dict[str, tuple[tuple[str, float], ...]] = {
 
 
 def _pick(rng: np.random.Generator, wanted: str, balance: str) -> int:
-    weights = np.array(primary_weights(balance))
+    weights = np.array(lead_weights(balance))
     weights *= [kind(index) == wanted for index in range(LAYOUT.num_categories)]
     return int(rng.choice(len(weights), p=weights / weights.sum()))

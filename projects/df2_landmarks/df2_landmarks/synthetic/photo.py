@@ -1,4 +1,4 @@
-"""What a camera does to a picture: colour cast, blur, noise."""
+"""What a camera does to a picture: colour cast, blur, noise, compression."""
 
 from __future__ import annotations
 
@@ -30,6 +30,11 @@ def photographed(rng: np.random.Generator, picture: Image, degrade: float) -> Im
         noise = cv2.resize(noise, (width, height), interpolation=cv2.INTER_NEAREST)
     grey = cv2.cvtColor(noise, cv2.COLOR_GRAY2BGR)
     return cv2.addWeighted(out, 1.0, grey, strength / 40, -128 * strength / 40)
+
+
+def jpeg_quality(rng: np.random.Generator, degrade: float) -> int:
+    """Quality of the file, lower in bad photos."""
+    return int(92 - 35 * degrade * rng.random())
 
 
 @cache

@@ -17,13 +17,15 @@ from df2_landmarks.synthetic.difficulty import Difficulty
 from df2_landmarks.synthetic.fabric import Image
 from df2_landmarks.synthetic.layers import Layer
 from df2_landmarks.synthetic.outfit import Garment
-from df2_landmarks.synthetic.photo import photographed
+from df2_landmarks.synthetic.photo import jpeg_quality, photographed
 from df2_landmarks.synthetic.placement import Placement
 from df2_landmarks.synthetic.render import render
 from df2_landmarks.synthetic.scene import Scene, sample_scene
 from df2_landmarks.synthetic.templates import FloatArray
 
 ATTEMPTS = 20
+SHOP_DEGRADE = 0.1
+"""Share of the camera's faults that shop photos have."""
 
 
 @dataclass(frozen=True)
@@ -125,10 +127,19 @@ def annotate(
     return record
 
 
+@dataclass(frozen=True)
+class Picture:
+    """(H, W, 3) BGR image, raw annotation, and the quality to save it with."""
+
+    image: Image
+    annotation: dict[str, Any]
+    jpeg_quality: int
+
+
 def draw_picture(
     seed: int, split: str, index: int, *, difficulty: Difficulty, size_px: int, balance: str
-) -> tuple[Image, dict[str, Any]]:
-    """Picture ``index`` (0-based) of a split, and its annotation; at least one garment is in it."""
+) -> Picture:
+    """Picture ``index`` (0-based) of a split; at least one garment is in it."""
     for attempt in range(ATTEMPTS):
         scene = sample_scene(
             seed,
@@ -146,6 +157,9 @@ def draw_picture(
         picture, label_map = render(layers, wall)
         record = annotate(scene, layers, items, label_map, rng=rng, box_slack=difficulty.box_slack)
         if "item1" in record:
-            picture = photographed(rng, picture, 0.1 if is_shop else difficulty.degrade)
-            return picture, record
+            degrade = difficulty.degrade * (SHOP_DEGRADE if is_shop else 1.0)
+            image = photographed(rng, picture, degrade)
+            keys = rng.permutation(sorted(record)).tolist()
+            annotation = {key: record[key] for key in keys}
+            return Picture(image, annotation, jpeg_quality(rng, degrade))
     raise AssertionError(f"no garment in picture {index} of {split} in {ATTEMPTS} attempts")

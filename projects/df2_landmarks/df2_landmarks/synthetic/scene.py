@@ -10,7 +10,13 @@ from df2_landmarks.synthetic.actor import Actor, Camera, Person
 from df2_landmarks.synthetic.difficulty import Difficulty
 from df2_landmarks.synthetic.layers import Layer
 from df2_landmarks.synthetic.occluders import sample_occluders
-from df2_landmarks.synthetic.outfit import Garment, primary_weights, sample_outfit
+from df2_landmarks.synthetic.outfit import (
+    Garment,
+    cycle_length,
+    lead_class,
+    lead_weights,
+    sample_outfit,
+)
 from df2_landmarks.synthetic.placement import Placement
 from df2_landmarks.synthetic.pose import Pose, sample_pose
 from df2_landmarks.synthetic.templates import FloatArray
@@ -82,23 +88,24 @@ def sample_scene(
 
 def _group(index: int, group_size: int) -> tuple[int, int]:
     """Pair group of a picture, and its rank in it; neighbours belong to different groups."""
-    classes = LAYOUT.num_categories
-    block, place = divmod(index, classes * group_size)
-    rank, member = divmod(place, classes)
-    return block * classes + member, rank
+    members = cycle_length()
+    block, place = divmod(index, members * group_size)
+    rank, member = divmod(place, members)
+    return block * members + member, rank
 
 
 def _outfit_of_group(
     seed: int, split: str, group: int, d: Difficulty, balance: str
 ) -> tuple[Garment, ...]:
+    cycle, place = divmod(group, cycle_length())
+    primary = lead_class(stream(seed, split, 3, cycle), balance, place)
     rng = stream(seed, split, 2, group)
-    primary = int(rng.choice(LAYOUT.num_categories, p=primary_weights(balance)))
     return sample_outfit(rng, primary, balance=balance, partner=d.partner, spread=d.shape)
 
 
 def _stranger(rng: np.random.Generator, d: Difficulty, balance: str) -> tuple[Garment, ...]:
     """An outfit that appears in this picture only: style 0."""
-    primary = int(rng.choice(LAYOUT.num_categories, p=primary_weights(balance)))
+    primary = int(rng.choice(LAYOUT.num_categories, p=lead_weights(balance)))
     garments = sample_outfit(rng, primary, balance=balance, partner=d.partner / 2, spread=d.shape)
     return tuple(Garment(g.class_index, g.shape, g.fabric, 0, g.layer) for g in garments)
 

@@ -17,12 +17,13 @@ from typing import Any
 import cv2
 
 from df2_landmarks.synthetic.difficulty import MODERATE, Difficulty
+from df2_landmarks.synthetic.noise import with_landmark_noise
 from df2_landmarks.synthetic.picture import draw_picture
-from df2_landmarks.synthetic.scene import SPLITS
+from df2_landmarks.synthetic.quirks import with_quirk
+from df2_landmarks.synthetic.scene import SPLITS, stream
 
 MARKER = "synthetic.json"
 FORMAT = 1
-JPEG_QUALITY = 90
 BYTES_PER_PIXEL = 0.5
 """Generous estimate of a picture and its annotation, for the check of the disk."""
 MIN_SIZE_PX, MAX_SIZE_PX = 64, 2048
@@ -38,6 +39,8 @@ class Options:
     size_px: int
     balance: str
     difficulty: Difficulty
+    landmark_noise: bool
+    quirks: bool
 
 
 def write_dataset(
@@ -48,6 +51,8 @@ def write_dataset(
     size_px: int = 340,
     balance: str = "uniform",
     difficulty: Difficulty = MODERATE,
+    landmark_noise: bool = False,
+    quirks: bool = False,
     workers: int = 1,
     resume: bool = False,
     progress: Progress | None = None,
@@ -64,6 +69,8 @@ def write_dataset(
         size_px: nominal short side of the pictures.
         balance: "uniform", or "real" for the published long tail.
         difficulty: what the scenes are like.
+        landmark_noise: the training labels differ from what was drawn, as annotators do.
+        quirks: put the oddities of the real files into the annotations.
         workers: processes.
         resume: complete or enlarge what is in ``root``.
         progress: called with the number of pictures that are done and of all.
@@ -76,7 +83,14 @@ def write_dataset(
         OSError: not enough room on the disk.
     """
     root = Path(root)
-    options = Options(seed=seed, size_px=size_px, balance=balance, difficulty=difficulty)
+    options = Options(
+        seed=seed,
+        size_px=size_px,
+        balance=balance,
+        difficulty=difficulty,
+        landmark_noise=landmark_noise,
+        quirks=quirks,
+    )
     _check(options, splits, workers)
     _prepare(root, options, splits, resume)
     jobs = [job for job in _jobs(splits) if not (resume and _is_done(root, *job))]
@@ -212,7 +226,7 @@ def _run(
 
 def _write_picture(root: Path, options: Options, job: tuple[str, int]) -> None:
     split, index = job
-    picture, record = draw_picture(
+    drawn = draw_picture(
         options.seed,
         split,
         index,
@@ -220,8 +234,13 @@ def _write_picture(root: Path, options: Options, job: tuple[str, int]) -> None:
         size_px=options.size_px,
         balance=options.balance,
     )
-    done, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    done, data = cv2.imencode(".jpg", drawn.image, [cv2.IMWRITE_JPEG_QUALITY, drawn.jpeg_quality])
     assert done
+    record, size = drawn.annotation, drawn.image.shape[:2]
+    if options.landmark_noise and split == "train":
+        record = with_landmark_noise(record, stream(options.seed, split, 4, index), size)
+    if options.quirks:
+        record = with_quirk(record, index, size)
     annotation = annotation_path(root, split, index)
     if annotation is not None:
         _write(annotation, json.dumps(record, separators=(",", ":")).encode())
