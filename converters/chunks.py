@@ -8,9 +8,9 @@ from pathlib import Path
 
 from converters.coco_format import annotation_template, image_json
 from converters.image_size import ImageSize, read_image_size
-from converters.item_rules import RejectedError, check_item
+from converters.item_rules import VALUES_PER_LANDMARK, CheckedItem, RejectedError, check_item
 from converters.problems import DataError, Problem
-from converters.raw_annotation import RawAnnotation, parse_annotation
+from converters.raw_annotation import RawAnnotation, RawItem, parse_annotation
 from converters.split_folder import ANNOTATION_SUFFIX, IMAGE_SUFFIX
 from converters.summary import Summary
 
@@ -65,7 +65,7 @@ def convert_chunk(split: Split, stems: list[str]) -> Chunk:
         annotation = None
         try:
             if split.annotations is not None:
-                annotation = _read_annotation(annotations_root + stem + ANNOTATION_SUFFIX)
+                annotation = read_annotation(annotations_root + stem + ANNOTATION_SUFFIX)
             size = _read_size(images_root + name, with_annotation=annotation is not None)
         except DataError as error:
             if not split.skip:
@@ -107,11 +107,7 @@ def _convert_items(
         )
         summary.annotations += 1
         summary.categories[item.category_id] += 1
-        summary.visibility[1] += checked.num_occluded
-        summary.visibility[2] += checked.num_visible
-        summary.visibility[0] += (
-            len(item.landmarks) // 3 - checked.num_occluded - checked.num_visible
-        )
+        _count_landmarks(summary.visibility, item, checked, split.visible_only)
         if checked.notes:
             summary.notes.update(checked.notes)
         summary.repairs += [Problem(rule, file, key, text) for rule, text in checked.repairs]
@@ -120,6 +116,16 @@ def _convert_items(
     if problems and not split.skip:
         raise DataError(problems[0])
     summary.skipped_items += problems
+
+
+def _count_landmarks(
+    visibility: list[int], item: RawItem, checked: CheckedItem, visible_only: bool
+) -> None:
+    num_occluded = 0 if visible_only else checked.num_occluded
+    num_landmarks = len(item.landmarks) // VALUES_PER_LANDMARK
+    visibility[0] += num_landmarks - num_occluded - checked.num_visible
+    visibility[1] += num_occluded
+    visibility[2] += checked.num_visible
 
 
 def _skip_file(summary: Summary, problem: Problem, annotation: RawAnnotation | None) -> None:
@@ -146,7 +152,12 @@ def _read_bytes(file: str) -> bytes:
         os.close(descriptor)
 
 
-def _read_annotation(file: str) -> RawAnnotation:
+def read_annotation(file: str) -> RawAnnotation:
+    """Read and parse an annotation file.
+
+    Raises:
+        DataError: it cannot be read, or nothing in it can be used.
+    """
     try:
         data = _read_bytes(file)
     except OSError as error:

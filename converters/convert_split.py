@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,6 +18,7 @@ from converters.atomic_file import atomic_write
 from converters.chunks import Chunk, Split, convert_chunk
 from converters.coco_format import categories_json, image_json
 from converters.image_size import MAX_SIDE
+from converters.parallel import map_chunks
 from converters.problems import DataError, UsageError
 from converters.split_folder import (
     ANNOTATION_SUFFIX,
@@ -26,9 +27,6 @@ from converters.split_folder import (
     list_numbered,
 )
 from converters.summary import Summary
-
-CHUNK_SIZE = 100  # images; about 0.3 MB of text
-CHUNKS_PER_JOB = 3  # under way at a time, so that memory stays bounded
 
 
 def convert_split(
@@ -70,7 +68,7 @@ def convert_split(
     try:
         with atomic_write(output) as file:
             writer = _CocoWriter(file, stems, split.visible_only)
-            for chunk in _chunks(split, stems, jobs):
+            for chunk in map_chunks(partial(convert_chunk, split), stems, jobs):
                 writer.add(chunk)
                 summary.add(chunk.summary)
                 on_progress(summary.files - len(problems), len(stems))
@@ -134,46 +132,3 @@ def _reserved_size(stems: list[str]) -> int:
     """Upper bound of the length of the ``images`` list: a stem stands twice in a record."""
     longest_frame = len(image_json(0, IMAGE_SUFFIX, MAX_SIDE, MAX_SIDE)) + len(",\n")
     return sum(longest_frame + 2 * len(stem) for stem in stems)
-
-
-def _chunks(split: Split, stems: list[str], jobs: int) -> Iterator[Chunk]:
-    """The chunks of a split in order."""
-    parts = [stems[i : i + CHUNK_SIZE] for i in range(0, len(stems), CHUNK_SIZE)]
-    if jobs == 1 or len(parts) == 1:
-        for part in parts:
-            yield convert_chunk(split, part)
-        return
-    # Here because they take time to import, and one process does without.
-    from concurrent.futures import Future, ProcessPoolExecutor
-    from concurrent.futures.process import BrokenProcessPool
-
-    pool = ProcessPoolExecutor(min(jobs, len(parts)), initializer=_follow_parent)
-    try:
-        waiting: deque[Future[Chunk]] = deque()
-        for part in parts:
-            waiting.append(pool.submit(convert_chunk, split, part))
-            if len(waiting) >= CHUNKS_PER_JOB * jobs:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    except BrokenProcessPool:
-        raise UsageError(
-            "a worker process ended early (out of memory?); try fewer --jobs"
-        ) from None
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _follow_parent() -> None:
-    """End this worker when the process that started it is gone."""
-    import multiprocessing
-    import threading
-
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def wait() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()

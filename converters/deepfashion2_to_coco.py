@@ -23,21 +23,19 @@ command cannot be carried out).
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
-import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from converters.atomic_file import atomic_write
 from converters.chunks import Split
+from converters.command_line import positive, progress_bar, run_command
 from converters.convert_split import convert_split
-from converters.problems import DataError, UsageError
+from converters.parallel import default_jobs
+from converters.problems import UsageError
 from converters.summary import Summary
-
-MAX_DEFAULT_JOBS = 8
 
 
 class Task(NamedTuple):
@@ -51,23 +49,20 @@ class Task(NamedTuple):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command. Returns the exit code."""
     args = _parse(arguments)
-    try:
-        report = {}
-        for task in _tasks(args):
-            summary = _run(task, args)
-            report[task.name] = _entry(task, summary)
-        if args.report:
-            _write_report(args.report, report)
-    except DataError as error:
-        return _fail(f"{error}; {_ADVICE}" if args.on_error == "abort" else str(error), 1)
-    except UsageError as error:
-        return _fail(str(error), 2)
-    except KeyboardInterrupt:
-        return _fail("interrupted; files that were complete stay, nothing else was written", 130)
-    return 0
+    return run_command(lambda: _convert(args), _ADVICE if args.on_error == "abort" else "")
 
 
 _ADVICE = "correct it, or leave such out with --on-error skip"
+
+
+def _convert(args: argparse.Namespace) -> int:
+    report = {}
+    for task in _tasks(args):
+        summary = _run(task, args)
+        report[task.name] = _entry(task, summary)
+    if args.report:
+        _write_report(args.report, report)
+    return 0
 
 
 def _tasks(args: argparse.Namespace) -> Iterator[Task]:
@@ -95,30 +90,12 @@ def _tasks(args: argparse.Namespace) -> Iterator[Task]:
 
 
 def _run(task: Task, args: argparse.Namespace) -> Summary:
-    with _progress(task.name) as on_progress:
+    with progress_bar(task.name) as on_progress:
         summary = convert_split(
             task.split, task.output, limit=args.limit, jobs=args.jobs, on_progress=on_progress
         )
     print(f"{task.output}: " + "\n  ".join(summary.lines()))
     return summary
-
-
-@contextlib.contextmanager
-def _progress(name: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar with rate and time left, in a terminal."""
-    if not sys.stderr.isatty():
-        yield lambda done, total: None
-        return
-    from tqdm import tqdm  # here because it takes 0.03 s to import
-
-    tqdm.monitor_interval = 0  # no thread of its own: worker processes are forked
-    with tqdm(desc=name, unit=" images", dynamic_ncols=True) as bar:
-
-        def show(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
-        yield show
 
 
 def _entry(task: Task, summary: Summary) -> dict[str, Any]:
@@ -141,17 +118,6 @@ def _write_report(path: Path, report: dict[str, Any]) -> None:
         raise UsageError(f"{path}: the report cannot be written: {error.strerror}") from None
 
 
-def _fail(message: str, code: int) -> int:
-    print(f"error: {message}", file=sys.stderr)
-    return code
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number from 1, but got {text!r}")
-    return int(text)
-
-
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m converters.deepfashion2_to_coco",
@@ -169,8 +135,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="visible: occluded landmarks become unlabelled, as in the challenge's protocol "
         "'visible' (default: all)",
     )
-    add("--limit", type=_positive, metavar="N", help="only the first N images of a split")
-    add("--jobs", type=_positive, metavar="N", default=_default_jobs(), help="processes to use")
+    add("--limit", type=positive, metavar="N", help="only the first N images of a split")
+    add("--jobs", type=positive, metavar="N", default=default_jobs(), help="processes to use")
     add(
         "--on-error",
         choices=("abort", "skip"),
@@ -188,12 +154,6 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     elif args.images is None or args.output is None:
         parser.error("give --root, or --images and --output (and --annos)")
     return args
-
-
-def _default_jobs() -> int:
-    if hasattr(os, "sched_getaffinity"):  # fewer than cpu_count in a container; only on Linux
-        return min(MAX_DEFAULT_JOBS, len(os.sched_getaffinity(0)))
-    return min(MAX_DEFAULT_JOBS, os.cpu_count() or 1)
 
 
 if __name__ == "__main__":

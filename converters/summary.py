@@ -22,7 +22,7 @@ class Summary:
         images: images written.
         items: items read.
         annotations: items written.
-        visibility: number of written landmarks by their raw visibility 0, 1, 2.
+        visibility: number of written landmarks by their visibility 0, 1, 2, as written.
         categories: items written by category id.
         notes: items or files that a rule accepted although they are unusual, by rule.
         repairs: one for each change that was made to an item.
@@ -79,16 +79,14 @@ class Summary:
 
     def lines(self) -> list[str]:
         """A short text for people."""
-        lines = [
-            f"{self.images:,} images, {self.annotations:,} items",
-            "landmarks: "
-            + ", ".join(
-                f"{count:,} {name}"
-                for name, count in zip(_VISIBILITIES, self.visibility, strict=True)
-            ),
-            "items by category: "
-            + ", ".join(f"{c.name} {self.categories[c.id]:,}" for c in LAYOUT.categories),
-        ]
+        lines = [f"{self.images:,} images, {self.annotations:,} items"]
+        if self.annotations:
+            landmarks = zip(self.visibility, _VISIBILITIES, strict=True)
+            lines.append("landmarks: " + ", ".join(f"{n:,} {name}" for n, name in landmarks))
+            lines.append(
+                "items by category: "
+                + ", ".join(f"{c.name} {self.categories[c.id]:,}" for c in LAYOUT.categories)
+            )
         lines += [f"accepted: {count:,} x {rule}" for rule, count in sorted(self.notes.items())]
         for title, problems in (
             ("repaired", self.repairs),

@@ -12,8 +12,9 @@ import pytest
 
 from converters.atomic_file import atomic_write
 from converters.chunks import Split
-from converters.convert_split import CHUNK_SIZE, convert_split
+from converters.convert_split import convert_split
 from converters.deepfashion2_to_coco import main
+from converters.parallel import CHUNK_SIZE
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT / "projects" / "df2_landmarks")}
@@ -164,6 +165,7 @@ import sys, time
 from converters import convert_split
 convert_split._CocoWriter.add = lambda self, chunk: time.sleep(60)
 from converters.deepfashion2_to_coco import main
+from converters.parallel import CHUNK_SIZE
 main(sys.argv[1:])
 """
 
