@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+
 from df2_landmarks.taxonomy import ASYMMETRIC_PAIRS, CATEGORIES, LAYOUT, SIGMAS, Category, Layout
 from df2_landmarks.taxonomy.category import names, pairs, paths
 
@@ -145,5 +146,5 @@ def test_a_layout_of_other_categories_works_and_checks_its_sigmas():
     assert row().rgb == (16, 32, 48)
     with pytest.raises(ValueError, match="needs 3 sigmas, but got 2"):
         Layout([row()], {1: (0.1, 0.2)})
-    with pytest.raises(ValueError, match="must be 1..1"):
+    with pytest.raises(ValueError, match=r"must be 1\.\.1"):
         Layout([row(id=2)], {2: (0.1, 0.2, 0.1)})

@@ -175,7 +175,8 @@ def usable_polygons(
         for polygon in segmentation
         if len(polygon) >= 6 and len(polygon) % 2 == 0
     ]
-    moved = transforms.apply_polygons(polygons) if polygons else []
+    # Points alone: a polygon that leaves the image is cut when it is rasterized inside its box.
+    moved = [transforms.apply_coords(polygon) for polygon in polygons]
     return [p.reshape(-1) for p in moved if _area_px(p) >= MIN_POLYGON_AREA_PX]
 
 

@@ -57,13 +57,12 @@ class LandmarkCheckpointer(DetectionCheckpointer):
             raise ValueError(f"{filename}: not a readable checkpoint ({reason})") from error
 
     def _load_model(self, checkpoint: dict[str, Any]) -> _IncompatibleKeys:
-        # keys of the file before it is consumed
-        num_given = len(checkpoint["model"])
+        num_given = len(checkpoint["model"])  # the stock method consumes it
         incompatible = super()._load_model(checkpoint)
-        lacking = list(incompatible.missing_keys)
-        lacking += [name for name, *_ in incompatible.incorrect_shapes]
-        total = len(self.model.state_dict())
-        if (self.complete and lacking) or len(lacking) >= total - 2:  # pixel_mean and pixel_std
+        lacking = {name for name, *_ in incompatible.incorrect_shapes}
+        lacking.update(incompatible.missing_keys)
+        total = len(self.model.state_dict().keys() - {"pixel_mean", "pixel_std"})
+        if (self.complete and lacking) or len(lacking) >= total:
             raise ValueError(
                 f"{self._path}: a checkpoint of another model. {len(lacking)} of this model's "
                 f"{total} tensors are not among its {num_given} or have another shape, such as "

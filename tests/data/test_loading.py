@@ -1,0 +1,128 @@
+"""Loading keeps each garment's own landmarks, half a pixel further, and says what is wrong."""
+
+import json
+
+import numpy as np
+import pytest
+from detectron2.data import DatasetCatalog, MetadataCatalog
+
+from df2_landmarks.data import load_landmark_json
+from df2_landmarks.data.builtin import FOLDERS, SPLITS
+from df2_landmarks.taxonomy import CATEGORIES, LAYOUT
+
+
+def coco(category_id=8, own=((10, 20, 2), (0, 0, 0), (30, 100, 1)), **changes):
+    """A COCO JSON of one 80 x 100 image with one garment; its first landmarks are `own`."""
+    keypoints = np.zeros((LAYOUT.num_slots, 3), dtype=int)
+    start = LAYOUT.offsets[category_id - 1] if 1 <= category_id <= 13 else 0
+    keypoints[start : start + len(own)] = np.reshape(own, (-1, 3))
+    annotation = {
+        "id": 1,
+        "image_id": 7,
+        "category_id": category_id,
+        "bbox": [5, 10, 60, 80],
+        "area": 4800,
+        "iscrowd": 0,
+        "segmentation": [[5, 10, 65, 10, 65, 90]],
+        "keypoints": keypoints.reshape(-1).tolist(),
+        "num_keypoints": 2,
+        "style": 0,
+        "source": "user",
+        **changes,
+    }
+    image = {"id": 7, "file_name": "000007.jpg", "width": 80, "height": 100}
+    return {"images": [image], "annotations": [annotation], "categories": []}
+
+
+def load(tmp_path, content):
+    path = tmp_path / "train.json"
+    path.write_text(content if isinstance(content, str) else json.dumps(content))
+    return load_landmark_json(path, tmp_path / "image")
+
+
+def test_own_landmarks_only_in_continuous_coordinates(tmp_path):
+    (record,) = load(tmp_path, coco())
+    (annotation,) = record["annotations"]
+    assert record["file_name"] == str(tmp_path / "image" / "000007.jpg")
+    assert annotation["category_id"] == 7  # the class, 0-based
+    landmarks = annotation["keypoints"].reshape(-1, 3)
+    assert landmarks.shape == (14, 3)
+    assert landmarks[0].tolist() == [10.5, 20.5, 2]
+    assert landmarks[1].tolist() == [0, 0, 0]
+    assert (landmarks[3:] == 0).all()
+
+
+def test_landmark_at_y_equal_to_the_height_stays_in_the_image(tmp_path):
+    (record,) = load(tmp_path, coco())
+    assert record["annotations"][0]["keypoints"].reshape(-1, 3)[2].tolist() == [30.5, 100, 1]
+
+
+def test_landmark_at_the_origin_with_a_visibility_is_a_landmark(tmp_path):
+    (record,) = load(tmp_path, coco(own=[(0, 0, 1)]))
+    assert record["annotations"][0]["keypoints"][:3].tolist() == [0.5, 0.5, 1]
+
+
+def test_attributes_that_the_file_has_are_carried_along(tmp_path):
+    (record,) = load(tmp_path, coco())
+    annotation = record["annotations"][0]
+    assert (annotation["style"], annotation["source"]) == (0, "user")
+    assert "viewpoint" not in annotation
+
+
+def test_garment_without_labelled_landmarks_is_kept(tmp_path):
+    (record,) = load(tmp_path, coco(own=[], num_keypoints=0))
+    assert len(record["annotations"]) == 1
+
+
+def test_image_only_json_loads(tmp_path):
+    content = coco()
+    del content["annotations"]
+    assert load(tmp_path, content)[0]["annotations"] == []
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", r"train\.json: expected a COCO JSON"),
+        ([1], r"train\.json: expected a COCO JSON"),
+        (coco(category_id=14), r"annotations\[0\]: category_id must be 1\.\.13, but got 14"),
+        (coco(keypoints=[1, 2, 3]), r"annotations\[0\]: keypoints must hold 882 .* but got 3"),
+        (coco(image_id=8), r"annotations\[0\]: image_id 8 is not among the images"),
+        (coco(bbox=[1, 2, 3]), r"annotations\[0\]: .*length 4"),
+    ],
+)
+def test_a_wrong_file_is_refused_with_place_expectation_and_finding(tmp_path, content, message):
+    with pytest.raises(ValueError, match=message):
+        load(tmp_path, content)
+
+
+def test_a_missing_file_names_the_remedy(tmp_path):
+    with pytest.raises(FileNotFoundError, match="make convert"):
+        load_landmark_json(tmp_path / "none.json", tmp_path)
+
+
+def test_every_split_is_registered_with_metadata():
+    for folder in FOLDERS:
+        for split in SPLITS:
+            assert f"{folder}_{split}" in DatasetCatalog.list()
+    metadata = MetadataCatalog.get("deepfashion2_validation_visible")
+    assert metadata.json_file.endswith("deepfashion2/annotations/validation_visible.json")
+    assert metadata.image_root.endswith("deepfashion2/validation/image")
+    assert metadata.thing_classes == [c.official_name for c in CATEGORIES]
+    assert metadata.thing_dataset_id_to_contiguous_id[13] == 12
+    assert metadata.landmark_names[7][0] == "waist_left"
+    assert ("waist_left", "waist_right") in metadata.landmark_flip_map[7]
+
+
+def test_converted_files_load(tiny_datasets):
+    data = tiny_datasets / "deepfashion2_synthetic"
+    for split, images in SPLITS.items():
+        records = load_landmark_json(
+            data / "annotations" / f"{split}.json", data / images / "image"
+        )
+        assert len(records) == {"train": 12, "test": 2}.get(split, 4)
+        assert all(
+            len(a["keypoints"]) == 3 * LAYOUT.counts[a["category_id"]]
+            for r in records
+            for a in r["annotations"]
+        )

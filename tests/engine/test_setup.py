@@ -1,0 +1,105 @@
+"""Configuration: every YAML builds, and a user's mistake is one clear line."""
+
+import pytest
+import torch
+from detectron2.modeling import build_model
+
+from df2_landmarks.engine.setup import CONFIGS, DEFAULT_CONFIG, resolve_num_gpus, setup_config
+from df2_landmarks.engine.trainer import Trainer
+from df2_landmarks.taxonomy import LAYOUT
+
+ALL_CONFIGS = sorted(CONFIGS.glob("*.yaml"))
+
+
+def test_the_promised_configs_are_there():
+    names = {path.stem for path in ALL_CONFIGS}
+    assert names == {
+        "Base",
+        "df2_landmark_rcnn_R_50_FPN_1x",
+        "df2_landmark_rcnn_R_50_FPN_3x",
+        "df2_landmark_rcnn_R_101_FPN_3x",
+        "df2_landmark_rcnn_R_18_FPN_demo",
+    }
+    assert DEFAULT_CONFIG in ALL_CONFIGS
+
+
+@pytest.mark.parametrize("path", ALL_CONFIGS, ids=lambda path: path.stem)
+def test_every_config_builds_a_model_with_13_heads(path):
+    cfg = setup_config(path, on_cpu=True)
+    model = build_model(cfg)
+    assert model.roi_heads.num_classes == LAYOUT.num_categories
+    assert len(model.roi_heads.keypoint_head.branches) == LAYOUT.num_categories
+    assert model.roi_heads.mask_on
+
+
+@pytest.mark.parametrize("path", ALL_CONFIGS, ids=lambda path: path.stem)
+def test_no_yaml_repeats_a_number_of_the_taxonomy(path):
+    text = path.read_text()
+    assert "NUM_CLASSES" not in text
+    assert "NUM_KEYPOINTS" not in text
+
+
+def test_learning_rate_and_batch_follow_the_number_of_gpus():
+    cfg = setup_config(on_cpu=True)
+    for num_gpus, batch, rate in ((8, 16, 0.02), (1, 2, 0.0025), (4, 8, 0.01)):
+        scaled = Trainer.auto_scale_workers(cfg, num_gpus)
+        assert batch == scaled.SOLVER.IMS_PER_BATCH
+        assert pytest.approx(rate) == scaled.SOLVER.BASE_LR
+        assert round(90000 * 8 / num_gpus) == scaled.SOLVER.MAX_ITER
+
+
+@pytest.mark.parametrize(
+    ("opts", "message"),
+    [
+        (
+            ["MODEL.WEIGTHS", "x"],
+            r"command line: unknown config key .*Did you mean MODEL.WEIGHTS\?",
+        ),
+        (["SOLVER.MAX_ITER", "many"], r"command line: .*SOLVER.MAX_ITER"),
+        (["SOLVER.MAX_ITER"], "KEY VALUE pairs"),
+    ],
+)
+def test_wrong_options_are_named(opts, message):
+    with pytest.raises(ValueError, match=message):
+        setup_config(opts=opts)
+
+
+def test_unknown_key_in_a_file_names_the_file(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("MODEL:\n  ROI_LANDMARK_HEAD:\n    CLASS_CONVS: [64]\n")
+    with pytest.raises(ValueError, match=r"mine\.yaml: unknown config key MODEL"):
+        setup_config(path)
+
+
+def test_a_config_file_cannot_run_code(tmp_path):
+    path = tmp_path / "evil.yaml"
+    path.write_text(f'OUTPUT_DIR: !!python/object/apply:os.mkdir ["{tmp_path / "made"}"]\n')
+    with pytest.raises(ValueError, match=r"evil\.yaml"):
+        setup_config(path)
+    assert not (tmp_path / "made").exists()
+
+
+def test_missing_config_file_says_where_configs_are():
+    with pytest.raises(FileNotFoundError, match="the project's are in"):
+        setup_config("nowhere.yaml")
+
+
+def test_more_gpus_than_there_are_is_an_error(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert resolve_num_gpus(2) == 2
+    assert resolve_num_gpus(None) == 1
+    with pytest.raises(ValueError, match="8 GPUs were asked for, but this machine has 2"):
+        resolve_num_gpus(8)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    assert resolve_num_gpus(None) == 0
+    with pytest.raises(ValueError, match=r"has 0.*0 trains on the CPU"):
+        resolve_num_gpus(1)
+
+
+def test_optimizer_is_a_choice_of_two():
+    model = torch.nn.Linear(2, 2)
+    for name, expected in (("SGD", torch.optim.SGD), ("AdamW", torch.optim.AdamW)):
+        cfg = setup_config(opts=["SOLVER.OPTIMIZER", name], on_cpu=True)
+        assert isinstance(Trainer.build_optimizer(cfg, model), expected)
+    with pytest.raises(ValueError, match='"SGD" or "AdamW", got \'Adam\''):
+        Trainer.build_optimizer(setup_config(opts=["SOLVER.OPTIMIZER", "Adam"]), model)

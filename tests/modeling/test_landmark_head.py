@@ -1,0 +1,250 @@
+"""The 13 heads: an RoI trains and asks the head of its category, and no other."""
+
+import pytest
+import torch
+from detectron2.layers import ShapeSpec
+from detectron2.modeling.roi_heads.keypoint_head import (
+    KRCNNConvDeconvUpsampleHead,
+    keypoint_rcnn_loss,
+)
+from detectron2.structures import Boxes, Instances, Keypoints
+from detectron2.utils.events import EventStorage
+
+from df2_landmarks.modeling import LandmarkRCNNHead, landmark_loss
+from df2_landmarks.taxonomy import LAYOUT
+
+COUNTS = (3, 5, 2)
+MOST = 5
+CHANNELS = 8
+IMAGE_SIZE = (100, 100)
+
+
+@pytest.fixture
+def head():
+    torch.manual_seed(0)
+    return LandmarkRCNNHead(
+        ShapeSpec(channels=CHANNELS, height=14, width=14), num_landmarks=COUNTS, conv_dims=[6, 6]
+    )
+
+
+def proposals(classes, seed=0, most=MOST):
+    generator = torch.Generator().manual_seed(seed)
+    instances = Instances(IMAGE_SIZE)
+    count = len(classes)
+    instances.proposal_boxes = Boxes(torch.tensor([[10.0, 10.0, 90.0, 80.0]]).repeat(count, 1))
+    instances.gt_classes = torch.tensor(classes, dtype=torch.int64)
+    landmarks = torch.rand(count, most, 3, generator=generator) * 60 + 15
+    landmarks[..., 2] = 2
+    for row, class_index in enumerate(classes):
+        landmarks[row, COUNTS[class_index] :] = 0
+    instances.gt_keypoints = Keypoints(landmarks)
+    return instances
+
+
+def detections(classes):
+    instances = Instances(IMAGE_SIZE)
+    count = len(classes)
+    offsets = torch.arange(count, dtype=torch.float32)[:, None]
+    instances.pred_boxes = Boxes(torch.tensor([[10.0, 10.0, 80.0, 70.0]]) + offsets)
+    instances.pred_classes = torch.tensor(classes, dtype=torch.int64)
+    return instances
+
+
+def features(count, seed=1):
+    return torch.randn(count, CHANNELS, 14, 14, generator=torch.Generator().manual_seed(seed))
+
+
+def gradient_norms(head):
+    return [sum(p.grad.abs().sum().item() for p in branch.parameters()) for branch in head.branches]
+
+
+def test_gradients_reach_the_trunk_and_the_own_heads_only(head):
+    head(features(3), [proposals([1, 1]), proposals([2])])["loss_keypoint"].backward()
+    norms = gradient_norms(head)
+    assert norms[0] == 0
+    assert norms[1] > 0
+    assert norms[2] > 0
+    assert head.conv_fcn1.weight.grad.abs().sum() > 0
+
+
+def test_every_parameter_has_a_gradient_when_categories_are_absent(head):
+    """Else DistributedDataParallel stalls."""
+    head(features(1), [proposals([0])])["loss_keypoint"].backward()
+    assert all(p.grad is not None for p in head.parameters())
+
+
+def test_batch_without_regions_has_loss_zero_and_gradients(head):
+    loss = head(features(0), [proposals([])])["loss_keypoint"]
+    loss.backward()
+    assert loss.item() == 0
+    assert all(p.grad is not None and not p.grad.any() for p in head.parameters())
+
+
+def test_batch_with_nothing_labelled_has_loss_zero_and_no_nan(head):
+    unlabelled = proposals([0, 1])
+    unlabelled.gt_keypoints.tensor.zero_()
+    loss = head(features(2), [unlabelled])["loss_keypoint"]
+    loss.backward()
+    assert loss.item() == 0
+    assert all(torch.isfinite(p.grad).all() for p in head.parameters())
+
+
+def test_loss_is_the_mean_over_labelled_landmarks_of_the_own_categories(head):
+    """Of untrained zero logits it is log(number of cells), whatever the categories' sizes."""
+    for branch in head.branches:
+        torch.nn.init.zeros_(branch.score_lowres.weight)
+    for classes in ([0], [1], [0, 1, 2, 2]):
+        loss = head(features(len(classes)), [proposals(classes)])["loss_keypoint"]
+        assert loss.item() == pytest.approx(torch.log(torch.tensor(56.0 * 56)).item(), rel=1e-5)
+
+
+def test_landmark_loss_on_a_hand_made_map():
+    logits = torch.zeros(1, 2, 2, 2)
+    logits[0, 0] = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+    cells = torch.tensor([[3, 0]])
+    valid = torch.tensor([[True, False]])
+    # -log(e^4 / (e^1 + e^2 + e^3 + e^4))
+    assert landmark_loss(logits, cells, valid).item() == pytest.approx(0.4401897, abs=1e-6)
+
+
+@torch.no_grad()
+def test_inference_uses_the_head_of_the_predicted_category(head):
+    head.eval()
+    for index, branch in enumerate(head.branches):
+        branch.score_lowres.weight.zero_()
+        branch.score_lowres.bias.fill_(float(index))  # flat maps: the score is 1 / 3136 in all
+    before = [x.pred_keypoints.clone() for x in head(features(3), [detections([2, 0, 1])])]
+    head.branches[0].score_lowres.weight.normal_()
+    after = [x.pred_keypoints for x in head(features(3), [detections([2, 0, 1])])]
+    changed = (before[0] != after[0]).flatten(1).any(dim=1)
+    assert changed.tolist() == [False, True, False]
+
+
+@torch.no_grad()
+def test_padding_is_zero_and_own_landmarks_lie_in_the_box(head):
+    (result,) = head.eval()(features(3), [detections([2, 0, 1])])
+    assert result.pred_keypoints.shape == (3, MOST, 3)
+    for row, class_index in enumerate([2, 0, 1]):
+        own = result.pred_keypoints[row, : COUNTS[class_index]]
+        x1, y1, x2, y2 = result.pred_boxes.tensor[row]
+        assert (result.pred_keypoints[row, COUNTS[class_index] :] == 0).all()
+        assert ((own[:, 0] > x1) & (own[:, 0] < x2)).all()
+        assert ((own[:, 1] > y1) & (own[:, 1] < y2)).all()
+        assert (own[:, 2] > 0).all()
+    assert not result.has("pred_keypoint_heatmaps")
+
+
+@torch.no_grad()
+def test_permuting_regions_permutes_landmarks(head):
+    head.eval()
+    order = torch.tensor([3, 0, 4, 1, 2])
+    inputs, classes = features(5), torch.tensor([0, 1, 2, 1, 0])
+    instances = detections(classes.tolist())
+    permuted = instances[order]
+    expected = head(inputs, [instances])[0].pred_keypoints[order]
+    found = head(inputs[order], [permuted])[0].pred_keypoints
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_images_without_detections_among_others(head):
+    results = head.eval()(features(2), [detections([]), detections([1, 2]), detections([])])
+    assert [len(x.pred_keypoints) for x in results] == [0, 2, 0]
+
+
+@torch.no_grad()
+def test_no_detections_at_all(head):
+    (result,) = head.eval()(features(0), [detections([])])
+    assert result.pred_keypoints.shape == (0, MOST, 3)
+
+
+def stock_head():
+    return KRCNNConvDeconvUpsampleHead(
+        ShapeSpec(channels=CHANNELS, height=14, width=14),
+        num_keypoints=MOST,
+        conv_dims=[6, 6],
+        loss_normalizer="visible",
+    )
+
+
+def test_with_one_category_it_is_the_stock_head():
+    torch.manual_seed(2)
+    stock = stock_head()
+    ours = LandmarkRCNNHead(
+        ShapeSpec(channels=CHANNELS, height=14, width=14), num_landmarks=[MOST], conv_dims=[6, 6]
+    )
+    weights = stock.state_dict()
+    weights["branches.0.score_lowres.weight"] = weights.pop("score_lowres.weight")
+    weights["branches.0.score_lowres.bias"] = weights.pop("score_lowres.bias")
+    ours.load_state_dict(weights)
+
+    instances = proposals([1, 1, 1])
+    instances.gt_classes.zero_()
+    inputs = features(3)
+    with EventStorage():
+        expected = keypoint_rcnn_loss(stock.layers(inputs), [instances], normalizer=None)
+    found = ours(inputs, [instances])["loss_keypoint"]
+    assert found.item() == pytest.approx(expected.item(), rel=1e-5)
+    expected.backward()
+    found.backward()
+    torch.testing.assert_close(ours.conv_fcn1.weight.grad, stock.conv_fcn1.weight.grad)
+
+
+def test_class_convolutions_and_norm_are_options():
+    head = LandmarkRCNNHead(
+        ShapeSpec(channels=CHANNELS, height=14, width=14),
+        num_landmarks=COUNTS,
+        conv_dims=[32],
+        class_conv_dims=[32],
+        norm="GN",
+    )
+    loss = head(features(2), [proposals([0, 2])])["loss_keypoint"]
+    loss.backward()
+    assert head.branches[0].conv_fcn1.norm.weight.grad.abs().sum() > 0
+    assert torch.isfinite(loss)
+
+
+def test_predictors_have_their_category_s_own_number_of_channels():
+    from detectron2.modeling.roi_heads import build_keypoint_head
+
+    from df2_landmarks.engine.setup import setup_config
+
+    cfg = setup_config()
+    head = build_keypoint_head(cfg, ShapeSpec(channels=256, height=14, width=14))
+    assert isinstance(head, LandmarkRCNNHead)
+    channels = tuple(branch.score_lowres.out_channels for branch in head.branches)
+    assert channels == LAYOUT.counts
+    assert sum(channels) == 294
+
+
+def test_trunk_of_a_stock_coco_keypoint_rcnn_loads(tmp_path):
+    """COCO Keypoint R-CNN: one class, 17 keypoints."""
+    from detectron2.config import get_cfg
+    from detectron2.modeling import build_model
+
+    from df2_landmarks.engine.checkpoint import LandmarkCheckpointer
+    from df2_landmarks.engine.setup import setup_config
+
+    stock_cfg = get_cfg()
+    stock_cfg.merge_from_list(
+        ["MODEL.DEVICE", "cpu", "MODEL.KEYPOINT_ON", True, "MODEL.MASK_ON", False]
+        + ["MODEL.BACKBONE.NAME", "build_resnet_fpn_backbone"]
+        + ["MODEL.RESNETS.OUT_FEATURES", ["res2", "res3", "res4", "res5"]]
+        + ["MODEL.FPN.IN_FEATURES", ["res2", "res3", "res4", "res5"]]
+        + ["MODEL.RPN.IN_FEATURES", ["p2", "p3", "p4", "p5", "p6"]]
+        + ["MODEL.ANCHOR_GENERATOR.SIZES", [[32], [64], [128], [256], [512]]]
+        + ["MODEL.ROI_HEADS.NAME", "StandardROIHeads", "MODEL.ROI_HEADS.NUM_CLASSES", 1]
+        + ["MODEL.ROI_HEADS.IN_FEATURES", ["p2", "p3", "p4", "p5"]]
+        + ["MODEL.ROI_BOX_HEAD.NAME", "FastRCNNConvFCHead", "MODEL.ROI_BOX_HEAD.NUM_FC", 2]
+        + ["MODEL.ROI_BOX_HEAD.POOLER_RESOLUTION", 7]
+    )
+    stock = build_model(stock_cfg)
+    path = tmp_path / "coco.pth"
+    torch.save({"model": stock.state_dict()}, path)
+    ours = build_model(setup_config(on_cpu=True))
+    LandmarkCheckpointer(ours).load(str(path), checkpointables=[])
+    loaded, given = ours.state_dict(), stock.state_dict()
+    trunk = [k for k in given if "keypoint_head.conv_fcn" in k]
+    assert len(trunk) == 16
+    for key in [*trunk, "backbone.bottom_up.res5.2.conv3.weight", "roi_heads.box_head.fc1.weight"]:
+        torch.testing.assert_close(loaded[key], given[key])

@@ -1,0 +1,58 @@
+"""Every target of the Makefile runs the command that the README promises."""
+
+import os
+import re
+import subprocess
+
+import pytest
+
+COMMANDS = {
+    "install": "tools/check_environment.py",
+    "synth": "datasets/make_synthetic.py --preset small",
+    "convert DATA=some/where": "-m converters.deepfashion2_to_coco --root some/where",
+    "train GPUS=8": "train_net.py --num-gpus 8 --config-file projects/df2_landmarks/configs/"
+    "df2_landmark_rcnn_R_50_FPN_1x.yaml",
+    "train GPUS=0 CONFIG=a.yaml OUTPUT=out": "--num-gpus 0 --config-file a.yaml OUTPUT_DIR out",
+    "eval GPUS=0 OUTPUT=out": "train_net.py --eval-only --num-gpus 0",
+    "demo": "projects/df2_landmarks/tools/demo.py",
+    "test": "-m pytest",
+    "lint": "-m mypy",
+    "format": "-m ruff format .",
+    "clean": "rm -rf .venv",
+}
+
+
+def make(root, *arguments):
+    # make hands its own variables down to the tests
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}
+    return subprocess.run(
+        ["make", *arguments], cwd=root, capture_output=True, text=True, check=False, env=environment
+    )
+
+
+@pytest.mark.parametrize("target", COMMANDS)
+def test_dry_run(root, target):
+    done = make(root, "--dry-run", "PYTHON=mypython", *target.split())
+    assert done.returncode == 0, done.stderr
+    assert COMMANDS[target] in " ".join(done.stdout.split())
+    assert "venv" not in done.stdout or target == "clean"  # PYTHON= installs nothing
+
+
+def test_options_are_passed_on(root):
+    done = make(root, "--dry-run", "PYTHON=mypython", "train", "OPTS=SOLVER.MAX_ITER 7")
+    assert "SOLVER.MAX_ITER 7" in done.stdout
+
+
+def test_without_an_environment_targets_build_one_first(root):
+    done = make(root, "--dry-run", "VENV=not-there", "PYTHON=not-there/bin/python", "test")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.index("-m venv not-there") < done.stdout.index("-m pytest")
+    assert "tools/install_detectron2.py" in done.stdout
+
+
+def test_make_alone_lists_every_target_with_a_line(root):
+    listed = make(root).stdout
+    targets = re.findall(r"^([a-z_]+):", (root / "Makefile").read_text(), re.MULTILINE)
+    assert len(targets) >= 10
+    for target in targets:
+        assert re.search(rf"^  {target} +\S+", listed, re.MULTILINE), target
