@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from df2_landmarks.synthetic.blueprint import blueprint
+from df2_landmarks.synthetic.composition import PlacedItem
 from df2_landmarks.taxonomy import CATEGORIES
 
 Mask = NDArray[np.uint8]
@@ -21,19 +21,18 @@ SCALES = (0.10, 0.40)
 OCCLUSIONS = (0.20, 0.50)
 ZOOMS = (0.0, 0.30)
 POLYGON_TOLERANCE_PX = 0.8
-NO_WEAR, FRONTAL, SIDE_OR_BACK = 1, 2, 3
 
 
-def owned_mask(labels: Mask, owners: NDArray[np.int64], owner: int) -> Mask:
+def owned_mask(label_map: Mask, owners: NDArray[np.int64], owner: int) -> Mask:
     """(H, W) 0/1: where one sees the layers of an owner.
 
     Args:
-        labels: (H, W) label map.
+        label_map: (H, W) 1 + index of the layer that one sees.
         owners: (L,) owner of each layer.
     """
     table = np.zeros(256, np.uint8)
     table[1 : len(owners) + 1] = owners == owner
-    mask: Mask = cv2.LUT(labels, table)
+    mask: Mask = cv2.LUT(label_map, table)
     return mask
 
 
@@ -51,42 +50,50 @@ def polygons(mask: Mask) -> list[list[int]]:
     return [[int(v) for v in outline.ravel()] for outline in simple if len(outline) >= 3]
 
 
-def seen_landmarks(
-    xy: NDArray[np.int64], labels: Mask, layers_of_row: Mapping[int, list[int]]
-) -> NDArray[np.int64]:
-    """(K,) visibility: 2 seen, 1 covered, 0 outside the picture.
-
-    A landmark is seen when a panel that it lies on is seen within a pixel of it (two pixels in
-    pictures above 450 px).
+def labelled(item: PlacedItem, label_map: Mask) -> tuple[NDArray[np.int64], int]:
+    """Landmarks of an item as they are annotated.
 
     Args:
-        xy: (K, 2) rounded positions.
-        labels: (H, W) label map.
-        layers_of_row: landmark -> indices of the layers that it lies on.
+        label_map: (H, W) 1 + index of the layer that one sees.
+
+    Returns:
+        (K, 3) of x, y, v with (0, 0) where v = 0, and the number of landmarks outside the picture.
     """
-    height, width = labels.shape
+    xy = np.floor(item.landmarks_px + 0.5).astype(np.int64)
+    visibility = _seen(xy, label_map, item.layers_of_row)
+    outside = int((visibility == 0).sum())
+    visibility[item.hidden | (item.hidden_unless_seen & (visibility == 1))] = 0
+    xy[visibility == 0] = 0
+    return np.column_stack([xy, visibility]), outside
+
+
+def near_px(picture_size: tuple[int, int]) -> int:
+    """A landmark is seen when its panel is seen within this many pixels of it, in x and y."""
+    return 1 if min(picture_size) <= 450 else 2
+
+
+def _seen(
+    xy: NDArray[np.int64], label_map: Mask, layers_of_row: Sequence[Sequence[int]]
+) -> NDArray[np.int64]:
+    """(K,): 2 seen, 1 covered, 0 outside the picture."""
+    height, width = label_map.shape
     inside = (xy >= 0).all(1) & (xy[:, 0] < width) & (xy[:, 1] < height)
-    radius = 1 if min(height, width) <= 450 else 2
+    radius = near_px((height, width))
     step = np.arange(-radius, radius + 1)
     columns = (xy[:, 0, None, None] + step[None, None, :]).clip(0, width - 1)
     rows = (xy[:, 1, None, None] + step[None, :, None]).clip(0, height - 1)
     own = np.zeros((len(xy), 256), bool)
-    for row, layers in layers_of_row.items():
+    for row, layers in enumerate(layers_of_row):
         own[row, [layer + 1 for layer in layers]] = True
-    near = labels[rows, columns].reshape(len(xy), -1)
+    near = label_map[rows, columns].reshape(len(xy), -1)
     seen = np.take_along_axis(own, near.astype(np.int64), axis=1).any(1)
     return np.where(inside, 1 + seen, 0)
 
 
-def layers_of_rows(
-    class_index: int, view: str, panel_layers: Mapping[str, int]
-) -> dict[int, list[int]]:
-    """Landmark -> layers of the panels that it lies on; ``panel_layers``: panel name -> layer."""
-    table: dict[int, list[int]] = {row: [] for row in range(CATEGORIES[class_index].num_landmarks)}
-    for panel in blueprint(class_index, view):
-        for row in panel.rows:
-            table[row].append(panel_layers[panel.name])
-    return table
+def is_annotated(mask: Mask, landmarks: NDArray[np.int64]) -> bool:
+    """Whether enough of a garment is seen; ``landmarks`` (K, 3)."""
+    enough = np.count_nonzero(mask) >= MIN_SHARE * mask.size
+    return bool(enough and np.count_nonzero(landmarks[:, 2]) >= MIN_LANDMARKS)
 
 
 def box(
@@ -122,7 +129,7 @@ def level(share: float, limits: tuple[float, float]) -> int:
 def attributes(
     bounding_box: tuple[int, int, int, int],
     landmarks: NDArray[np.int64],
-    picture_size: tuple[int, int],
+    picture_size: tuple[int, ...],
     outside: int,
 ) -> dict[str, int]:
     """``scale``, ``occlusion`` and ``zoom_in``, 1..3 each.
@@ -143,24 +150,23 @@ def attributes(
 
 
 def item_record(
-    class_index: int,
+    item: PlacedItem,
     mask: Mask,
     landmarks: NDArray[np.int64],
     *,
     outside: int,
     slack: NDArray[np.float64],
-    style: int,
-    viewpoint: int,
 ) -> dict[str, Any]:
     """One ``item`` of a raw annotation file."""
+    category = CATEGORIES[item.garment.class_index]
     bounding_box = box(mask, landmarks, slack)
     return {
         "segmentation": polygons(mask),
         **attributes(bounding_box, landmarks, mask.shape, outside),
-        "viewpoint": viewpoint,
+        "viewpoint": item.viewpoint,
         "landmarks": [int(v) for v in landmarks.ravel()],
-        "style": style,
+        "style": item.garment.style,
         "bounding_box": list(bounding_box),
-        "category_id": class_index + 1,
-        "category_name": CATEGORIES[class_index].name,
+        "category_id": category.id,
+        "category_name": category.name,
     }

@@ -91,18 +91,18 @@ def cycle_length() -> int:
 
 
 def sample_outfit(
-    rng: np.random.Generator, primary: int, *, balance: str, partner: float, spread: float
+    rng: np.random.Generator, lead: int, *, balance: str, partner: float, spread: float
 ) -> tuple[Garment, ...]:
-    """Garments worn together, the primary one first in the style numbering.
+    """Garments worn together, the leading one first in the style numbering.
 
     Args:
-        primary: class (0-based) that must be there.
+        lead: class (0-based) that must be there.
         balance: "real" or "uniform", for the partners.
         partner: probability of each partner.
         spread: of the shapes.
     """
-    classes = [primary]
-    for wanted, share in PARTNERS[kind(primary)]:
+    classes = [lead]
+    for wanted, share in PARTNERS[kind(lead)]:
         if rng.random() < partner * share:
             classes.append(_pick(rng, wanted, balance))
     tucked = rng.random() < TUCKED
@@ -119,7 +119,7 @@ PARTNERS: dict[str, tuple[tuple[str, float], ...]] = {
     "outer": (("top", 0.8), ("bottom", 0.8)),
     "dress": (),
 }
-"""Kind of the primary garment -> kinds of its partners with the share of ``partner``."""
+"""Kind of the leading garment -> kinds of its partners with the share of ``partner``."""
 
 
 def _pick(rng: np.random.Generator, wanted: str, balance: str) -> int:

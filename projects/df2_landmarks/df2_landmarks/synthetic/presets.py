@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from df2_landmarks.synthetic.difficulty import MODERATE, RICH, Difficulty
+from df2_landmarks.synthetic.scene import Recipe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +26,16 @@ class Preset:
     size_px: int
     balance: str
     difficulty: Difficulty
+
+    @property
+    def splits(self) -> dict[str, int]:
+        """Split -> number of pictures."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}
+
+    @property
+    def recipe(self) -> Recipe:
+        """What decides its pictures."""
+        return Recipe(size_px=self.size_px, balance=self.balance, difficulty=self.difficulty)
 
 
 PRESETS: dict[str, Preset] = {

@@ -17,30 +17,40 @@ _SUBPIXEL = 1 << _SHIFT
 Region = tuple[int, int, int, int]
 
 
-def render(layers: Sequence[Layer], background: Image) -> tuple[Image, NDArray[np.uint8]]:
-    """Draws the layers from the back to the front.
+def label_map_of(layers: Sequence[Layer], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """What one sees where.
 
     Args:
-        layers: at most 254, in any order; equal depths keep their order.
-        background: (H, W, 3) BGR; not changed.
+        layers: at most 255, in any order; of equal depths, the later one is in front.
+        size: (height, width).
 
     Returns:
-        (H, W, 3) picture and (H, W) label map: 1 + index in ``layers`` of what one sees in a
-        pixel, 0 for the background.
+        (H, W): 1 + index in ``layers`` of what one sees in a pixel, 0 for the background.
     """
-    assert len(layers) < 255, len(layers)
+    assert len(layers) <= 255, len(layers)
+    labels = np.zeros(size, np.uint8)
+    for index in _back_to_front(layers):
+        cv2.fillPoly(labels, [fixed(layers[index].outline_px)], index + 1, cv2.LINE_8, _SHIFT)
+    return labels
+
+
+def render(layers: Sequence[Layer], background: Image) -> Image:
+    """(H, W, 3) BGR: the layers drawn from the back to the front on a background, which is kept."""
     picture = background.copy()
-    labels = np.zeros(background.shape[:2], np.uint8)
     cloths: dict[Fabric, Image] = {}
-    for index in sorted(range(len(layers)), key=lambda i: layers[i].depth):
+    for index in _back_to_front(layers):
         layer = layers[index]
         region = _region(layer, picture.shape)
         if region is None:
             continue
         if isinstance(layer.paint, Fabric) and layer.paint not in cloths:
             cloths[layer.paint] = tile(layer.paint)
-        _draw(picture, labels, layer, region, index + 1, cloths)
-    return picture, labels
+        _draw(picture, layer, region, cloths)
+    return picture
+
+
+def _back_to_front(layers: Sequence[Layer]) -> list[int]:
+    return sorted(range(len(layers)), key=lambda index: layers[index].depth)
 
 
 def _region(layer: Layer, shape: tuple[int, ...]) -> Region | None:
@@ -54,10 +64,8 @@ def _region(layer: Layer, shape: tuple[int, ...]) -> Region | None:
 
 def _draw(
     picture: Image,
-    labels: NDArray[np.uint8],
     layer: Layer,
     region: Region,
-    label: int,
     cloths: dict[Fabric, Image],
 ) -> None:
     x1, y1, x2, y2 = region
@@ -84,7 +92,6 @@ def _draw(
     closed = layer.seams_px is None
     seams = [outline] if closed else [fixed(seam - origin) for seam in layer.seams_px or ()]
     cv2.polylines(view, seams, closed, edge, _thickness(layer, 0.35), cv2.LINE_AA, _SHIFT)
-    cv2.fillPoly(labels[y1:y2, x1:x2], [outline], label, cv2.LINE_8, _SHIFT)
 
 
 def _shade(skin: Image, mask: NDArray[np.uint8], dim: float) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -23,8 +23,31 @@ from df2_landmarks.synthetic.templates import FloatArray
 from df2_landmarks.taxonomy import LAYOUT
 
 SPLITS = ("train", "validation", "test")
+MAX_ITEMS = 4
+SCENE_STREAM, OUTFIT_STREAM, ORDER_STREAM = 1, 2, 3
 SKINS = ((190, 210, 235), (150, 180, 225), (120, 150, 205), (80, 115, 170), (50, 75, 120))
 HAIRS = ((25, 25, 30), (40, 60, 90), (60, 110, 160), (120, 180, 220), (40, 40, 110))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Everything that decides what a picture of a given split and number is.
+
+    Attributes:
+        seed: of everything.
+        size_px: nominal short side of the pictures.
+        balance: "uniform" over the categories, or "real" for the published long tail.
+        difficulty: what the scenes are like.
+        landmark_noise: the training labels differ from what was drawn, as annotators do.
+        quirks: the annotations have the oddities of the real files.
+    """
+
+    seed: int = 0
+    size_px: int
+    balance: str = "uniform"
+    difficulty: Difficulty
+    landmark_noise: bool = False
+    quirks: bool = False
 
 
 @dataclass(frozen=True)
@@ -37,7 +60,6 @@ class Scene:
         pair_id: shared by the pictures that show the same outfit.
         actors: the ones at the back first.
         occluders: layers in front of everything.
-        seed: of background and camera noise.
     """
 
     size: tuple[int, int]
@@ -45,7 +67,6 @@ class Scene:
     pair_id: int
     actors: tuple[Actor, ...]
     occluders: tuple[Layer, ...]
-    seed: int
 
 
 def stream(seed: int, split: str, *path: int) -> np.random.Generator:
@@ -53,36 +74,24 @@ def stream(seed: int, split: str, *path: int) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence([seed, SPLITS.index(split), *path]))
 
 
-def sample_scene(
-    seed: int,
-    split: str,
-    index: int,
-    *,
-    difficulty: Difficulty,
-    size_px: int,
-    balance: str,
-    attempt: int = 0,
-) -> Scene:
+def sample_scene(recipe: Recipe, split: str, index: int, attempt: int = 0) -> Scene:
     """The scene of picture ``index`` (0-based); it depends on nothing but these arguments."""
-    d = difficulty
+    d = recipe.difficulty
     group, rank = _group(index, d.group_size)
-    rng = stream(seed, split, 1, index, attempt)
-    outfit = _outfit_of_group(seed, split, group, d, balance)
-    count = 1 + int(rng.random() < d.second_actor)
-    size = _picture_size(rng, d, size_px, count)
-    regions = _regions(rng, size, count)
-    actors = []
-    for number, region in enumerate(regions):
-        garments = outfit if number == 0 else _stranger(rng, d, balance)
-        actors.append(_actor(rng, d, garments, region))
-    occluders = sample_occluders(rng, actors, d.occluders)
+    rng = stream(recipe.seed, split, SCENE_STREAM, index, attempt)
+    outfits = [_outfit_of_group(recipe, split, group)]
+    if rng.random() < d.second_actor:
+        room = MAX_ITEMS - len(outfits[0])
+        outfits.append(_stranger(rng, recipe)[:room])
+    size = _picture_size(rng, d, recipe.size_px, len(outfits))
+    regions = _regions(rng, size, len(outfits))
+    actors = [_actor(rng, d, *pair) for pair in zip(outfits, regions, strict=True)]
     return Scene(
         size=size,
         source="shop" if rank == 0 else "user",
         pair_id=group + 1,
         actors=tuple(actors),
-        occluders=tuple(occluders),
-        seed=int(rng.integers(2**31)),
+        occluders=tuple(sample_occluders(rng, actors, d.occluders)),
     )
 
 
@@ -94,20 +103,22 @@ def _group(index: int, group_size: int) -> tuple[int, int]:
     return block * members + member, rank
 
 
-def _outfit_of_group(
-    seed: int, split: str, group: int, d: Difficulty, balance: str
-) -> tuple[Garment, ...]:
+def _outfit_of_group(recipe: Recipe, split: str, group: int) -> tuple[Garment, ...]:
+    """The outfit that all pictures of a pair group show."""
+    d = recipe.difficulty
     cycle, place = divmod(group, cycle_length())
-    primary = lead_class(stream(seed, split, 3, cycle), balance, place)
-    rng = stream(seed, split, 2, group)
-    return sample_outfit(rng, primary, balance=balance, partner=d.partner, spread=d.shape)
+    order = stream(recipe.seed, split, ORDER_STREAM, cycle)
+    lead = lead_class(order, recipe.balance, place)
+    rng = stream(recipe.seed, split, OUTFIT_STREAM, group)
+    return sample_outfit(rng, lead, balance=recipe.balance, partner=d.partner, spread=d.shape)
 
 
-def _stranger(rng: np.random.Generator, d: Difficulty, balance: str) -> tuple[Garment, ...]:
+def _stranger(rng: np.random.Generator, recipe: Recipe) -> tuple[Garment, ...]:
     """An outfit that appears in this picture only: style 0."""
-    primary = int(rng.choice(LAYOUT.num_categories, p=lead_weights(balance)))
-    garments = sample_outfit(rng, primary, balance=balance, partner=d.partner / 2, spread=d.shape)
-    return tuple(Garment(g.class_index, g.shape, g.fabric, 0, g.layer) for g in garments)
+    d, balance = recipe.difficulty, recipe.balance
+    lead = int(rng.choice(LAYOUT.num_categories, p=lead_weights(balance)))
+    outfit = sample_outfit(rng, lead, balance=balance, partner=d.partner / 2, spread=d.shape)
+    return tuple(replace(garment, style=0) for garment in outfit)
 
 
 def _picture_size(

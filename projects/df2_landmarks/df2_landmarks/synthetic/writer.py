@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import multiprocessing
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,9 @@ from typing import Any
 import cv2
 
 from df2_landmarks.synthetic.difficulty import MODERATE, Difficulty
-from df2_landmarks.synthetic.noise import with_landmark_noise
+from df2_landmarks.synthetic.fingerprint import TEST, annotation_name, encoded, fingerprint
 from df2_landmarks.synthetic.picture import draw_picture
-from df2_landmarks.synthetic.quirks import with_quirk
-from df2_landmarks.synthetic.scene import SPLITS, stream
+from df2_landmarks.synthetic.scene import SPLITS, Recipe
 
 MARKER = "synthetic.json"
 FORMAT = 1
@@ -29,18 +27,6 @@ BYTES_PER_PIXEL = 0.5
 MIN_SIZE_PX, MAX_SIZE_PX = 64, 2048
 BALANCES = ("uniform", "real")
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """Everything that decides what is drawn, but for the number of pictures."""
-
-    seed: int
-    size_px: int
-    balance: str
-    difficulty: Difficulty
-    landmark_noise: bool
-    quirks: bool
 
 
 def write_dataset(
@@ -83,7 +69,7 @@ def write_dataset(
         OSError: not enough room on the disk.
     """
     root = Path(root)
-    options = Options(
+    recipe = Recipe(
         seed=seed,
         size_px=size_px,
         balance=balance,
@@ -91,26 +77,16 @@ def write_dataset(
         landmark_noise=landmark_noise,
         quirks=quirks,
     )
-    _check(options, splits, workers)
-    _prepare(root, options, splits, resume)
+    _check(recipe, splits, workers)
+    _prepare(root, recipe, splits, resume)
     jobs = [job for job in _jobs(splits) if not (resume and _is_done(root, *job))]
     total = sum(splits.values())
-    for done, _ in enumerate(_run(partial(_write_picture, root, options), jobs, workers), start=1):
+    for done, _ in enumerate(_run(partial(_write_picture, root, recipe), jobs, workers), start=1):
         if progress is not None:
             progress(total - len(jobs) + done, total)
     result = fingerprint(root)
-    _write_marker(root, options, splits, result)
+    _write_marker(root, recipe, splits, result)
     return result
-
-
-def fingerprint(root: str | os.PathLike[str]) -> str:
-    """Hash (16 hex digits) over the annotation files of a data set, in order of split and name."""
-    digest = hashlib.sha256()
-    for split in SPLITS:
-        for path in sorted((Path(root) / split / "annos").glob("[0-9]*.json")):
-            digest.update(f"{split}/{path.name}\n".encode())
-            digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
 
 
 def image_path(root: Path, split: str, index: int) -> Path:
@@ -120,27 +96,27 @@ def image_path(root: Path, split: str, index: int) -> Path:
 
 def annotation_path(root: Path, split: str, index: int) -> Path | None:
     """File of the annotation of picture ``index`` (0-based); None in the test split."""
-    return None if split == "test" else root / split / "annos" / f"{index + 1:06d}.json"
+    return None if split == TEST else root / split / "annos" / annotation_name(index)
 
 
-def _check(options: Options, splits: Mapping[str, int], workers: int) -> None:
+def _check(recipe: Recipe, splits: Mapping[str, int], workers: int) -> None:
     unknown = sorted(set(splits) - set(SPLITS))
     if unknown:
         raise ValueError(f"splits must be among {', '.join(SPLITS)}, but got {', '.join(unknown)}")
     for split, count in splits.items():
         if not 0 <= count <= 999_999:
             raise ValueError(f"number of {split} pictures must be 0..999999, but got {count}")
-    if not MIN_SIZE_PX <= options.size_px <= MAX_SIZE_PX:
-        raise ValueError(f"size must be {MIN_SIZE_PX}..{MAX_SIZE_PX} px, but got {options.size_px}")
-    if options.balance not in BALANCES:
-        raise ValueError(f"balance must be {' or '.join(BALANCES)}, but got {options.balance!r}")
-    if options.seed < 0:
-        raise ValueError(f"seed must be 0 or more, but got {options.seed}")
+    if not MIN_SIZE_PX <= recipe.size_px <= MAX_SIZE_PX:
+        raise ValueError(f"size must be {MIN_SIZE_PX}..{MAX_SIZE_PX} px, but got {recipe.size_px}")
+    if recipe.balance not in BALANCES:
+        raise ValueError(f"balance must be {' or '.join(BALANCES)}, but got {recipe.balance!r}")
+    if recipe.seed < 0:
+        raise ValueError(f"seed must be 0 or more, but got {recipe.seed}")
     if workers < 1:
         raise ValueError(f"workers must be 1 or more, but got {workers}")
 
 
-def _prepare(root: Path, options: Options, splits: Mapping[str, int], resume: bool) -> None:
+def _prepare(root: Path, recipe: Recipe, splits: Mapping[str, int], resume: bool) -> None:
     """Checks the folder before anything is written, then makes the tree."""
     if root.exists() and not root.is_dir():
         raise ValueError(f"{root}: expected a folder, but it is a file; give another --output")
@@ -151,13 +127,13 @@ def _prepare(root: Path, options: Options, splits: Mapping[str, int], resume: bo
                 f"{root}: there is a synthetic data set already; "
                 "complete it with --resume, or give another --output"
             )
-        _check_same(marker, options)
+        _check_same(marker, recipe)
     elif root.is_dir() and any(root.iterdir()):
         raise ValueError(
             f"{root}: expected an empty folder or a synthetic data set, but found other files; "
             "give another --output"
         )
-    needed = int(sum(splits.values()) * 1.3 * options.size_px**2 * BYTES_PER_PIXEL)
+    needed = int(sum(splits.values()) * 1.3 * recipe.size_px**2 * BYTES_PER_PIXEL)
     home = next(folder for folder in (root, *root.absolute().parents) if folder.is_dir())
     free = shutil.disk_usage(home).free
     if free < needed:
@@ -171,15 +147,15 @@ def _prepare(root: Path, options: Options, splits: Mapping[str, int], resume: bo
                 if path is not None:
                     path.parent.mkdir(parents=True, exist_ok=True)
     root.mkdir(parents=True, exist_ok=True)
-    _write_marker(root, options, splits, None)
+    _write_marker(root, recipe, splits, None)
 
 
-def _check_same(marker: Path, options: Options) -> None:
+def _check_same(marker: Path, recipe: Recipe) -> None:
     try:
-        before = json.loads(marker.read_bytes())["options"]
+        before = json.loads(marker.read_bytes())["recipe"]
     except (ValueError, KeyError, TypeError):
         raise ValueError(f"{marker}: expected the record of a run; remove the folder") from None
-    now = json.loads(json.dumps(asdict(options)))
+    now = json.loads(json.dumps(asdict(recipe)))
     different = sorted(key for key in now if before.get(key) != now[key])
     if different:
         raise ValueError(
@@ -189,11 +165,11 @@ def _check_same(marker: Path, options: Options) -> None:
 
 
 def _write_marker(
-    root: Path, options: Options, splits: Mapping[str, int], result: str | None
+    root: Path, recipe: Recipe, splits: Mapping[str, int], result: str | None
 ) -> None:
     record = {
         "format": FORMAT,
-        "options": asdict(options),
+        "recipe": asdict(recipe),
         "splits": dict(splits),
         "fingerprint": result,
     }
@@ -224,27 +200,14 @@ def _run(
             raise
 
 
-def _write_picture(root: Path, options: Options, job: tuple[str, int]) -> None:
-    split, index = job
-    drawn = draw_picture(
-        options.seed,
-        split,
-        index,
-        difficulty=options.difficulty,
-        size_px=options.size_px,
-        balance=options.balance,
-    )
+def _write_picture(root: Path, recipe: Recipe, job: tuple[str, int]) -> None:
+    drawn = draw_picture(recipe, *job)
     done, data = cv2.imencode(".jpg", drawn.image, [cv2.IMWRITE_JPEG_QUALITY, drawn.jpeg_quality])
     assert done
-    record, size = drawn.annotation, drawn.image.shape[:2]
-    if options.landmark_noise and split == "train":
-        record = with_landmark_noise(record, stream(options.seed, split, 4, index), size)
-    if options.quirks:
-        record = with_quirk(record, index, size)
-    annotation = annotation_path(root, split, index)
+    annotation = annotation_path(root, *job)
     if annotation is not None:
-        _write(annotation, json.dumps(record, separators=(",", ":")).encode())
-    _write(image_path(root, split, index), data.tobytes())
+        _write(annotation, encoded(drawn.annotation))
+    _write(image_path(root, *job), data.tobytes())
 
 
 def _write(path: Path, data: bytes) -> None:
