@@ -187,17 +187,18 @@ def _mirror_text(report: dict[str, Any]) -> list[str]:
 
 def _verdict_text(verdict: dict[str, Any]) -> str:
     head = f"disputed pairs of {verdict['category']}: "
-    if verdict["better"] is None:
-        return head + "no garment with all of these landmarks, cannot tell"
+    if not verdict["garments"]:
+        return head + "no frontal garment with all of these landmarks, cannot tell"
     ours, other = (
         " ".join(f"{a}-{b}" for a, b in verdict[key])
         for key in ("this_project_pairs", "other_pairs")
     )
-    better = ours if verdict["better"] == "this project" else other
+    winner = {"this project": f"{ours} fits better", "other": f"{other} fits better"}
     return (
         f"{head}{ours} (this project) {verdict['this_project_residual']:.3f}, "
         f"{other} ({verdict['other_source']}) {verdict['other_residual']:.3f}, "
-        f"in {verdict['garments']:,} garments: {better} fits better"
+        f"in {verdict['garments']:,} garments: "
+        f"{winner.get(verdict['better'], 'cannot tell, this could be chance')}"
     )
 
 

@@ -12,6 +12,7 @@ Shapes: N garments of one category, K landmarks.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -24,6 +25,8 @@ from converters.raw_annotation import RawItem
 from df2_landmarks.taxonomy import LAYOUT
 
 MIN_POINTS = 4  # landmarks that an alignment is made from; it has 4 unknowns
+MIN_GARMENTS = 5  # for a verdict
+MIN_STANDARD_ERRORS = 3.0  # of the mean difference between two tables, for a verdict
 SIDE_OR_BACK = 3  # value of ``viewpoint``
 
 Pairs = tuple[tuple[int, int], ...]
@@ -54,7 +57,8 @@ class MirrorFit:
 
     Attributes:
         residual_sum, count: (C, M) per class and landmark, under the table of the taxonomy.
-        disputes: for each dispute (sum under our pairs, sum under the other ones, garments).
+        disputes: for each dispute: sum under our pairs, sum under the other ones, sum of the
+            squared difference, number of garments.
     """
 
     residual_sum: NDArray[np.float64] = field(
@@ -65,7 +69,7 @@ class MirrorFit:
             (LAYOUT.num_categories, LAYOUT.max_landmarks), dtype=np.int64
         )
     )
-    disputes: NDArray[np.float64] = field(default_factory=lambda: np.zeros((len(DISPUTES), 3)))
+    disputes: NDArray[np.float64] = field(default_factory=lambda: np.zeros((len(DISPUTES), 4)))
 
     def add(self, other: MirrorFit) -> None:
         """Add the sums of another part."""
@@ -96,13 +100,21 @@ class MirrorFit:
     def verdicts(self) -> list[dict[str, object]]:
         """Which of two tables fits better, for each dispute."""
         return [
-            _verdict(dispute, float(ours), float(other), int(count))
-            for dispute, (ours, other, count) in zip(DISPUTES, self.disputes, strict=True)
+            _verdict(dispute, *map(float, sums))
+            for dispute, sums in zip(DISPUTES, self.disputes, strict=True)
         ]
 
 
-def _verdict(dispute: Dispute, ours: float, other: float, count: int) -> dict[str, object]:
-    better = None if not count or ours == other else "this project" if ours < other else "other"
+def _verdict(
+    dispute: Dispute, ours: float, other: float, squares: float, count: float
+) -> dict[str, object]:
+    """Mean residuals, and the table that is better: None if that could be chance."""
+    better = None
+    if count >= MIN_GARMENTS:
+        mean = (ours - other) / count
+        error = math.sqrt(max(squares / count - mean**2, 0.0) / count)
+        if abs(mean) > MIN_STANDARD_ERRORS * error:
+            better = "this project" if mean < 0 else "other"
     return {
         "category": LAYOUT.categories[dispute.category_id - 1].name,
         "this_project_pairs": dispute.ours,
@@ -110,7 +122,7 @@ def _verdict(dispute: Dispute, ours: float, other: float, count: int) -> dict[st
         "other_source": dispute.other_source,
         "this_project_residual": round(ours / count, 4) if count else None,
         "other_residual": round(other / count, 4) if count else None,
-        "garments": count,
+        "garments": int(count),
         "better": better,
     }
 
@@ -192,7 +204,7 @@ def _residuals(
 def _settle(
     points: NDArray[np.complex128], labelled: NDArray[np.bool_], dispute: Dispute
 ) -> NDArray[np.float64]:
-    """(3,) sums under our pairs and under the other ones, and garments, in one alignment.
+    """(4,) row of ``MirrorFit.disputes``, with both tables in one alignment.
 
     The alignment is made from the undisputed landmarks, so that it favours neither.
     """
@@ -201,10 +213,11 @@ def _settle(
     align_by = np.ones(points.shape[1], dtype=bool)
     align_by[disputed] = False
     common = [p for p in LAYOUT.categories[class_index].flip_pairs if p not in dispute.ours]
-    sums = []
+    means = []
     for pairs in (dispute.ours, dispute.other):
         permutation = _permutation(class_index, (*common, *pairs))
         residual, used = _residuals(points, labelled, permutation, align_by)
         complete = used[:, disputed].all(axis=1)
-        sums.append(residual[complete][:, disputed].mean(axis=1).sum())
-    return np.array([*sums, complete.sum()])
+        means.append(residual[complete][:, disputed].mean(axis=1))
+    ours, other = means
+    return np.array([ours.sum(), other.sum(), ((ours - other) ** 2).sum(), complete.sum()])

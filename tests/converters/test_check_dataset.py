@@ -180,6 +180,16 @@ def test_disputed_pairs_are_settled_by_the_data(raw_item):
         assert low < 0.01 < 0.1 < high
 
 
+def test_garments_without_symmetry_settle_nothing(raw_item):
+    generator = np.random.default_rng(1)
+    items = garments(raw_item, 3, np.arange(31), num=200)
+    for item in items:
+        item.landmarks[0::3] = generator.uniform(0, 200, 31).tolist()
+        item.landmarks[1::3] = generator.uniform(0, 200, 31).tolist()
+    (verdict,) = fit_garments({2: items}).verdicts()
+    assert verdict["garments"] == 200 and verdict["better"] is None
+
+
 def test_side_views_and_unlabelled_landmarks_do_not_vote(raw_item):
     items = garments(raw_item, 3, np.arange(31), num=2)
     items[0].viewpoint = 3
