@@ -47,16 +47,24 @@ class Curves:
     recall: NDArray[np.float64]
     scores: NDArray[np.float64]
 
-    def summary(self) -> dict[str, float | None]:
-        """The ten numbers as fractions, None where nothing defines them."""
-        return {name: self._mean(*how) for name, how in SUMMARY.items()}
+    def summary(self, category: int | None = None) -> dict[str, float | None]:
+        """The ten numbers as fractions, None where nothing defines them.
+
+        Args:
+            category: 0-based class; all by default.
+        """
+        return {name: self._mean(category, *how) for name, how in SUMMARY.items()}
 
     def per_category(self) -> list[float | None]:
         """AP of each category as a fraction, None without ground truth."""
         return [_defined_mean(self.precision[:, :, c, 0]) for c in range(LAYOUT.num_categories)]
 
-    def _mean(self, array: str, threshold: float | None, area: str) -> float | None:
+    def _mean(
+        self, category: int | None, array: str, threshold: float | None, area: str
+    ) -> float | None:
         values = getattr(self, array)[..., list(AREA_RANGES).index(area)]
+        if category is not None:
+            values = values[..., category]
         return _defined_mean(values if threshold is None else values[threshold == THRESHOLDS])
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from df2_landmarks.evaluation.breakdown import Subset
 from df2_landmarks.evaluation.ground_truth import VISIBLE, VISIBLE_AND_OCCLUDED, GroundTruth
+from df2_landmarks.evaluation.published import PAPER, paper_ap
 from df2_landmarks.evaluation.score import Score
 from df2_landmarks.taxonomy import LAYOUT
 
@@ -34,6 +36,21 @@ def overall_table(scores: Mapping[str, Mapping[str, float | None]]) -> str:
     names = list(next(iter(scores.values())))
     rows = [[title, *(number(values[name]) for name in names)] for title, values in scores.items()]
     return table(["landmarks", *names], rows)
+
+
+def breakdown_table(axis: str, per_protocol: Mapping[str, Mapping[str, Subset]]) -> str:
+    """AP, AP50 and AP75 of each subset under each protocol, beside the paper's AP."""
+    header = [axis, "items"]
+    rows = [[value] for value in next(iter(per_protocol.values()))]
+    has_paper = axis in PAPER
+    for protocol, subsets in per_protocol.items():
+        title = TITLES[protocol]
+        header += [f"AP {title}", "AP50", "AP75", *(["paper's AP"] if has_paper else [])]
+        for row, (value, subset) in zip(rows, subsets.items(), strict=True):
+            row += [str(subset.items)] if len(row) == 1 else []
+            row += [number(subset.summary[name]) for name in ("AP", "AP50", "AP75")]
+            row += [number(paper_ap(axis, value, protocol))] if has_paper else []
+    return table(header, rows)
 
 
 def category_table(ground_truth: GroundTruth, scores: Sequence[Score]) -> str:

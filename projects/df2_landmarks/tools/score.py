@@ -1,0 +1,146 @@
+"""The official DeepFashion2 landmark score of a results file or a submission, without torch.
+
+    python projects/df2_landmarks/tools/score.py --gt GT.json --results RESULTS.json
+    python projects/df2_landmarks/tools/score.py --gt GT.json --results val_keypoints.zip \\
+        --by scale,occlusion,zoom_in,viewpoint --json scores.json
+    python projects/df2_landmarks/tools/score.py --gt GT.json --results A.json --diagnose
+    python projects/df2_landmarks/tools/score.py --gt GT.json --results A.json --compare B.json
+
+GT is the COCO JSON with all landmarks (both protocols are derived from it), or an official file.
+Files may be plain, gzipped or zipped. The evaluation server is closed: this score is the score.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from df2_landmarks.evaluation.breakdown import AXES
+from df2_landmarks.evaluation.ground_truth import PROTOCOLS, GroundTruth
+from df2_landmarks.evaluation.ground_truth_reader import read_ground_truth
+from df2_landmarks.evaluation.report_json import break_down, score_as_dict
+from df2_landmarks.evaluation.results_reader import read_results
+from df2_landmarks.evaluation.score import Score, score
+from df2_landmarks.evaluation.score_text import score_text
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line; 0 fine, 1 wrong data, 2 wrong usage."""
+    args = parse_args(argv)
+    try:
+        run(args)
+    except BrokenPipeError:  # the reader of our output had enough
+        return 1
+    except (OSError, ValueError) as error:
+        print(f"score: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--gt", required=True, metavar="FILE", help="ground truth, COCO JSON")
+    parser.add_argument("--results", required=True, metavar="FILE|ZIP")
+    parser.add_argument("--protocol", choices=("both", *PROTOCOLS), default="both")
+    parser.add_argument("--json", metavar="OUT", help="also write all numbers to this file")
+    parser.add_argument(
+        "--by", type=axes, default=[], metavar="A,B", help=f"break down by: {','.join(AXES)}"
+    )
+    parser.add_argument("--diagnose", action="store_true", help="say what costs how much AP")
+    parser.add_argument(
+        "--train-gt", metavar="FILE", help="learn the mean shapes of --diagnose from this split"
+    )
+    parser.add_argument("--compare", metavar="OTHER", help="a second results file")
+    parser.add_argument("--resamples", type=positive, default=500, help="of --compare (500)")
+    return parser.parse_args(argv)
+
+
+def axes(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    for name in names:
+        if name not in AXES:
+            raise argparse.ArgumentTypeError(f"must be of {','.join(AXES)}, but got {name!r}")
+    return names
+
+
+def positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1, but got {text!r}")
+    return int(text)
+
+
+def run(args: argparse.Namespace) -> None:
+    ground_truth = read_ground_truth(args.gt)
+    if not ground_truth.has_annotations:
+        raise ValueError(
+            f"{args.gt}: has no annotations, so nothing can be scored; give the validation split"
+        )
+    detections = read_results(args.results, ground_truth)
+    protocols = PROTOCOLS if args.protocol == "both" else (args.protocol,)
+    scores = [score(ground_truth, detections, protocol) for protocol in protocols]
+    breakdowns = [break_down(ground_truth, one, args.by) for one in scores]
+    content: dict[str, Any] = {
+        one.protocol: score_as_dict(ground_truth, one, by)
+        for one, by in zip(scores, breakdowns, strict=True)
+    }
+    print(
+        f"{args.results} on {args.gt}\n{score_text(ground_truth, detections, scores, breakdowns)}"
+    )
+    if args.diagnose:
+        diagnose(args, ground_truth, scores[0], content)
+    if args.compare:
+        compare(args, ground_truth, scores, content)
+    if args.json:
+        write_json(Path(args.json), content)
+
+
+def diagnose(
+    args: argparse.Namespace, ground_truth: GroundTruth, one: Score, content: dict[str, Any]
+) -> None:
+    from df2_landmarks.evaluation.diagnosis import diagnosis
+    from df2_landmarks.evaluation.diagnosis_tables import diagnosis_text
+    from df2_landmarks.evaluation.mean_shape import mean_shapes
+
+    shapes = mean_shapes(read_ground_truth(args.train_gt) if args.train_gt else ground_truth)
+    found = diagnosis(ground_truth, one, shapes)
+    content[one.protocol]["diagnosis"] = found.as_dict()
+    print(f"\n{diagnosis_text(found)}")
+
+
+def compare(
+    args: argparse.Namespace, ground_truth: GroundTruth, scores: list[Score], content: dict
+) -> None:
+    from df2_landmarks.evaluation.bootstrap import compare_scores
+    from df2_landmarks.evaluation.comparison_tables import comparison_text
+
+    other = read_results(args.compare, ground_truth)
+    for one in scores:
+        rival = score(ground_truth, other, one.protocol)
+        found = compare_scores(
+            one, rival, num_images=len(ground_truth.image_ids), resamples=args.resamples
+        )
+        content[one.protocol]["compare"] = found.as_dict()
+        print(f"\n{comparison_text(found, args.results, args.compare)}")
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Writes the file whole or not at all."""
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        partial.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
