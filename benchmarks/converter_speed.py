@@ -88,23 +88,23 @@ def contenders(args: argparse.Namespace, raw: Path, work: Path) -> Commands:
 
 def measure(commands: Commands, num_images: int, repeats: int) -> list[dict]:
     """Medians of each contender, which take turns."""
-    runs: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
+    runs: dict[str, list[tuple[float, float, float]]] = {name: [] for name in commands}
     for _ in range(repeats):
         for name, command in commands.items():
             runs[name].append(run(command["full"]))
     rows = []
     for name, command in commands.items():
-        seconds = statistics.median(time for time, _ in runs[name])
-        peak_mb = statistics.median(peak for _, peak in runs[name])
+        seconds, cpu_seconds, peak_mb = map(statistics.median, zip(*runs[name], strict=True))
         growth = None
         if "part" in command:
-            _, part_mb = run(command["part"])
+            _, _, part_mb = run(command["part"])
             growth = (peak_mb - part_mb) / (num_images * (1 - 1 / SMALL_SHARE) / 1000)
         rows.append(
             {
                 "name": name,
                 "seconds": round(seconds, 3),
-                "all_seconds": [round(time, 3) for time, _ in runs[name]],
+                "all_seconds": [round(seconds, 3) for seconds, _, _ in runs[name]],
+                "cpu_seconds": round(cpu_seconds, 3),
                 "peak_mb": round(peak_mb, 1),
                 "growth_mb_per_1000_images": None if growth is None else round(growth, 3),
             }
@@ -112,8 +112,8 @@ def measure(commands: Commands, num_images: int, repeats: int) -> list[dict]:
     return rows
 
 
-def run(command: list[str]) -> tuple[float, float]:
-    """(seconds, peak resident MB) of a command."""
+def run(command: list[str]) -> tuple[float, float, float]:
+    """(seconds, processor seconds, peak resident MB) of a command."""
     start = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=ROOT, env=environment())
     _, status, usage = os.wait4(process.pid, 0)
@@ -121,7 +121,7 @@ def run(command: list[str]) -> tuple[float, float]:
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(f"error: {' '.join(command)} ended with code {process.returncode}")
-    return seconds, usage.ru_maxrss / 1024
+    return seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 
 
 def environment() -> dict[str, str]:
@@ -134,14 +134,15 @@ def print_table(rows: list[dict], args: argparse.Namespace) -> None:
     """Print the rows as Markdown."""
     plain = next((row["seconds"] for row in rows if row["name"] == "plain loop"), None)
     print(f"{args.images:,} images, median of {args.repeats}, {os.cpu_count()} CPUs\n")
-    print("| | s | images/s | x plain loop | peak MB | MB per 1,000 images |")
-    print("|---|---|---|---|---|---|")
+    print("| | s | images/s | x plain loop | processor s | peak MB | MB per 1,000 images |")
+    print("|---|---|---|---|---|---|---|")
     for row in rows:
         ratio = f"{plain / row['seconds']:.2f}" if plain else ""
         growth = row["growth_mb_per_1000_images"]
+        growth_text = "" if growth is None else f"{growth:.2f}"
         print(
             f"| {row['name']} | {row['seconds']:.2f} | {args.images / row['seconds']:,.0f} "
-            f"| {ratio} | {row['peak_mb']:.0f} | {'' if growth is None else f'{growth:.2f}'} |"
+            f"| {ratio} | {row['cpu_seconds']:.2f} | {row['peak_mb']:.0f} | {growth_text} |"
         )
 
 

@@ -5,4 +5,14 @@ Commands, run from the repository root:
     python -m converters.deepfashion2_to_coco --root datasets/deepfashion2
     python -m converters.check_dataset datasets/deepfashion2
     python -m converters.make_subset datasets/deepfashion2 datasets/df2_subset --images 1000
+
+They need numpy and msgspec (and Pillow for images that are neither JPEG nor PNG, tqdm for a
+progress bar); neither torch nor Detectron2, and nothing has to be installed from this repository.
 """
+
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+if find_spec("df2_landmarks") is None:  # not installed: take the taxonomy from the source tree
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "projects" / "df2_landmarks"))

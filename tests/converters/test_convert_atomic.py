@@ -17,7 +17,6 @@ from converters.deepfashion2_to_coco import main
 from converters.parallel import CHUNK_SIZE
 
 ROOT = Path(__file__).resolve().parents[2]
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT / "projects" / "df2_landmarks")}
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +133,6 @@ def test_run_killed_at_random_moments_leaves_the_old_file_or_none(split, tmp_pat
     rounds = 60
     result = subprocess.run(
         [sys.executable, "-c", KILLER, split.images, split.annotations, tmp_path / "o.json", "60"],
-        env=ENVIRONMENT,
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -149,7 +147,7 @@ def test_run_killed_at_random_moments_leaves_the_old_file_or_none(split, tmp_pat
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc")
 def test_workers_of_a_killed_run_end_too(split, tmp_path):
     command = [sys.executable, "-c", HANGING, *arguments(split, tmp_path / "o.json", "--jobs", 2)]
-    process = subprocess.Popen(command, env=ENVIRONMENT, cwd=ROOT, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     wait_until(lambda: len(children.read_text().split()) >= 2)
     workers = children.read_text().split()
