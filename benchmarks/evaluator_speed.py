@@ -115,14 +115,21 @@ class Clock:
 
     def done(self, stats: list[float]) -> Measured:
         end = time.perf_counter()
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return {
             "load": self.middle - self.start,
             "score": end - self.middle,
             "total": end - self.start,
-            "peak_mb": peak / 1024,
+            "peak_mb": peak_mb(),
             "stats": [float(value) for value in stats],
         }
+
+
+def peak_mb() -> float:
+    """Peak resident memory; ``ru_maxrss`` would count the parent process on Linux."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        return int(status.read_text().partition("VmHWM:")[2].split()[0]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def write_case(folder: Path, num_images: int, slots: str, seed: int = 0) -> tuple[Path, Path]:

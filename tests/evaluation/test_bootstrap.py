@@ -1,0 +1,72 @@
+"""Comparing two results: paired, reproducible, and right where the answer is known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from df2_landmarks.evaluation.bootstrap import _Curves, compare_scores
+from df2_landmarks.evaluation.detections import Detections
+from df2_landmarks.evaluation.ground_truth import VISIBLE_AND_OCCLUDED, GroundTruth
+from df2_landmarks.evaluation.ground_truth_reader import read_ground_truth
+from df2_landmarks.evaluation.results_reader import read_results
+from df2_landmarks.evaluation.score import score
+from tests.evaluation.cases import (
+    make_ground_truth,
+    make_results,
+    pycocotools_score,
+    write_json,
+)
+
+RNG = np.random.default_rng(0)
+TRUTH = make_ground_truth(RNG, num_images=60, crowd=0, unlabelled=0, occluded_only=0)
+RESULTS = make_results(RNG, TRUTH, noise=3)
+
+
+@pytest.fixture
+def case(tmp_path: Path) -> tuple[GroundTruth, Detections]:
+    ground_truth = read_ground_truth(write_json(tmp_path / "truth.json", TRUTH))
+    return ground_truth, read_results(write_json(tmp_path / "r.json", RESULTS), ground_truth)
+
+
+def worse(detections: Detections, shift_px: float) -> Detections:
+    classes = (replace(f, landmarks_xy=f.landmarks_xy + shift_px) for f in detections.classes)
+    return Detections("worse", tuple(classes))
+
+
+def test_a_clear_difference_is_clear_and_equal_results_differ_by_zero(
+    case: tuple[GroundTruth, Detections],
+) -> None:
+    ground_truth, detections = case
+    first = score(ground_truth, detections, VISIBLE_AND_OCCLUDED)
+    second = score(ground_truth, worse(detections, 12), VISIBLE_AND_OCCLUDED)
+    found = compare_scores(first, second, num_images=60, resamples=100).overall
+    assert found is not None and found.is_clear
+    assert found.low < found.difference < found.high
+    assert found.first == pytest.approx(first.curves.summary()["AP"], abs=1e-12)
+    same = compare_scores(first, first, num_images=60, resamples=20).overall
+    assert same is not None and (same.low, same.difference, same.high) == (0, 0, 0)
+
+
+def test_drawing_an_image_twice_is_a_copy_of_it(case: tuple[GroundTruth, Detections]) -> None:
+    ground_truth, detections = case
+    one = score(ground_truth, detections, VISIBLE_AND_OCCLUDED)
+    weights = np.random.default_rng(1).integers(0, 3, 60)
+    truth = {**TRUTH, "images": [], "annotations": []}
+    results = []
+    for copy_number in range(2):
+        for image_id in ground_truth.image_ids[weights > copy_number].tolist():
+            new_id = image_id + 1000 * copy_number
+            truth["images"].append({"id": new_id})
+            for item in TRUTH["annotations"]:
+                if item["image_id"] == image_id:
+                    new = {**item, "image_id": new_id, "id": len(truth["annotations"]) + 1}
+                    truth["annotations"].append(new)
+            own = (r for r in RESULTS if r["image_id"] == image_id)
+            results += [{**r, "image_id": new_id} for r in own]
+    precision = pycocotools_score(truth, results).eval["precision"][:, :, :, 0, 0]
+    expected = [p.mean() if p.max() >= 0 else np.nan for p in np.moveaxis(precision, 2, 0)]
+    np.testing.assert_allclose(_Curves(one).ap(weights), expected, atol=1e-6)

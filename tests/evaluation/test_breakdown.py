@@ -1,0 +1,61 @@
+"""AP by attribute: the stated rule, checked with pycocotools."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from df2_landmarks.evaluation.breakdown import VALUES, breakdown
+from df2_landmarks.evaluation.ground_truth import SOURCES, VISIBLE_AND_OCCLUDED
+from df2_landmarks.evaluation.ground_truth_reader import read_ground_truth
+from df2_landmarks.evaluation.results_reader import read_results
+from df2_landmarks.evaluation.score import score
+from df2_landmarks.taxonomy import LAYOUT
+from tests.evaluation.cases import make_ground_truth, make_results, pycocotools_score, write_json
+
+RNG = np.random.default_rng(0)
+TRUTH = make_ground_truth(RNG, num_images=40)
+RESULTS = make_results(RNG, TRUTH)
+
+
+@pytest.mark.parametrize("axis", VALUES)
+def test_items_outside_a_subset_are_ignored_as_pycocotools_ignores_them(
+    tmp_path: Path, axis: str
+) -> None:
+    ground_truth = read_ground_truth(write_json(tmp_path / "truth.json", TRUTH))
+    detections = read_results(write_json(tmp_path / "results.json", RESULTS), ground_truth)
+    found = breakdown(ground_truth, score(ground_truth, detections, VISIBLE_AND_OCCLUDED), axis)
+    assert tuple(found) == VALUES[axis]
+    for number, subset in enumerate(found.values(), start=1):
+        truth = copy.deepcopy(TRUTH)
+        wanted = SOURCES[number - 1] if axis == "source" else number
+        images = set()
+        for item in truth["annotations"]:
+            if item[axis] != wanted:
+                item["num_keypoints"] = 0  # what makes pycocotools ignore an item
+            elif item["num_keypoints"] and not item["iscrowd"]:
+                images.add(item["image_id"])
+        oracle = pycocotools_score(truth, RESULTS, sorted(images))
+        got = [-1 if value is None else value for value in subset.summary.values()]
+        np.testing.assert_array_equal(got, oracle.stats)
+        assert subset.images == len(images)
+
+
+def test_by_category_is_the_mean_over_that_category(tmp_path: Path) -> None:
+    ground_truth = read_ground_truth(write_json(tmp_path / "truth.json", TRUTH))
+    detections = read_results(write_json(tmp_path / "results.json", RESULTS), ground_truth)
+    one = score(ground_truth, detections, VISIBLE_AND_OCCLUDED)
+    found = breakdown(ground_truth, one, "category")
+    aps = [subset.summary["AP"] for subset in found.values()]
+    assert aps == one.curves.per_category()
+    counted = sum(i["num_keypoints"] > 0 and not i["iscrowd"] for i in TRUTH["annotations"])
+    assert sum(subset.items for subset in found.values()) == counted
+    assert found[LAYOUT.categories[12].official_name].items == 0
+
+
+def test_an_unknown_axis_is_named() -> None:
+    with pytest.raises(ValueError, match=r"must be one of category, scale, .*, but got 'colour'"):
+        breakdown(None, None, "colour")  # type: ignore[arg-type]
