@@ -113,6 +113,7 @@ def _panel_layer(
         seams = _visible_runs(outline, placement.away(panel.outline, panel.limb))
     return Layer(
         outline_px=outline,
+        fills=panel.fills,
         depth=_depth(actor, placement.garment, panel.name),
         owner=owner,
         panel=panel.name,

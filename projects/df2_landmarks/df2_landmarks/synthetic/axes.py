@@ -5,13 +5,17 @@ from __future__ import annotations
 from functools import cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from df2_landmarks.synthetic.templates import FloatArray, Template, chain, template
 
 LIMBS = ("arm_left", "arm_right", "leg_left", "leg_right")
 ARM_LENGTH, LEG_LENGTH = 56.0, 84.0
+MIDDLE_JOINT = {"arm": 27.0, "leg": 36.0}
+"""cm from the first joint of a limb to its elbow or knee."""
 SHOULDER_JOINT = (16.5, 7.0)
 HIP_JOINT = (9.0, 70.0)
+JOINT_OVERLAP = 4.5
 
 
 def sign_of(limb: str) -> float:
@@ -42,6 +46,24 @@ def axis(class_index: int, limb: str) -> FloatArray:
         rows = np.vstack([rows, rows[-1] + heading / heading[2] * rest])
     rows.flags.writeable = False
     return rows
+
+
+def halves(along: FloatArray, limb: str) -> tuple[NDArray[np.int64], ...]:
+    """Points of the outline of a limb above and below its elbow or knee; both hold the joint.
+
+    A bent limb may cross itself. Its halves do not, so they are filled one by one.
+
+    Args:
+        along: (P,) of the outline.
+
+    Returns:
+        Two index arrays; one, of everything, when the limb ends above the joint.
+    """
+    joint = MIDDLE_JOINT[limb.partition("_")[0]] if limb else np.inf
+    if along.max() <= joint + JOINT_OVERLAP:
+        return (np.arange(len(along)),)
+    upper, lower = along <= joint + JOINT_OVERLAP, along >= joint - JOINT_OVERLAP
+    return np.flatnonzero(upper), np.flatnonzero(lower)
 
 
 def on_axis(rows: FloatArray, along: FloatArray) -> FloatArray:

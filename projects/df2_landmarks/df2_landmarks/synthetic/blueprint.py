@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from df2_landmarks.synthetic import trims
+from df2_landmarks.synthetic.axes import halves
 from df2_landmarks.synthetic.curves import smooth_run
 from df2_landmarks.synthetic.templates import FloatArray, Template, chain, template
 from df2_landmarks.synthetic.trims import Trim
@@ -46,6 +47,11 @@ class Panel:
     def all_points(self) -> FloatArray:
         """(Q, 4): the outline, then the points of each trim."""
         return np.vstack([self.outline, *(trim.points for trim in self.trims)])
+
+    @cached_property
+    def fills(self) -> tuple[NDArray[np.int64], ...]:
+        """Indices of the points of each polygon to fill: the halves of a sleeve or leg."""
+        return halves(self.outline[:, 2], self.limb)
 
     @cached_property
     def piece_ends(self) -> NDArray[np.int64]:

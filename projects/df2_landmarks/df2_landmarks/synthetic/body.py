@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from df2_landmarks.synthetic.actor import Actor, Person
-from df2_landmarks.synthetic.axes import ARM_LENGTH, LEG_LENGTH, LIMBS, axis, on_axis
+from df2_landmarks.synthetic.axes import ARM_LENGTH, LEG_LENGTH, LIMBS, axis, halves, on_axis
 from df2_landmarks.synthetic.layers import NOBODY, Layer
 from df2_landmarks.synthetic.outfit import Garment
 from df2_landmarks.synthetic.pose import bent, warped
@@ -62,16 +64,17 @@ def _limb(actor: Actor, limb: str, person: Person) -> list[Layer]:
     is_arm = limb.startswith("arm")
     garment = (actor.top or actor.bottom) if is_arm else (actor.bottom or actor.top)
     assert garment is not None
-    outline = _tube(garment, limb, actor)
+    along, outline = _tube(garment, limb, actor)
     sleeved = bool(template(garment.class_index).sleeve_length)
     depth = (ARM_DEPTH if sleeved else BARE_ARM_DEPTH) if is_arm else LEG_DEPTH
     if actor.far_side and limb.endswith(actor.far_side) and is_arm:
         depth = FAR_DEPTH
-    return [_layer(actor, outline, depth, limb.partition("_")[0], person.skin, posed=True)]
+    layer = _layer(actor, outline, depth, limb.partition("_")[0], person.skin, posed=True)
+    return [replace(layer, fills=halves(along, limb))]
 
 
-def _tube(garment: Garment, limb: str, actor: Actor) -> FloatArray:
-    """(P, 2) cm: outline of a bare arm or leg around the axis of its sleeve, hand included."""
+def _tube(garment: Garment, limb: str, actor: Actor) -> tuple[FloatArray, FloatArray]:
+    """A bare arm or leg around the axis of its sleeve, hand included: (P,) along, (P, 2) cm."""
     kind = limb.partition("_")[0]
     rest = template(garment.class_index)
     rows = axis(garment.class_index, limb)
@@ -86,7 +89,8 @@ def _tube(garment: Garment, limb: str, actor: Actor) -> FloatArray:
     half = np.linspace(wide, narrow, len(along))
     half[[0, -2, -1]] *= [0.5, 1.15, 0.6]
     offset = half[:, None] * normal
-    return warped(np.vstack([line + offset, (line - offset)[::-1]]), actor.pose)
+    outline = np.vstack([line + offset, (line - offset)[::-1]])
+    return np.concatenate([along, along[::-1]]), warped(outline, actor.pose)
 
 
 def _layer(

@@ -20,7 +20,7 @@ MIN_LANDMARKS = 2
 SCALES = (0.10, 0.40)
 OCCLUSIONS = (0.20, 0.50)
 ZOOMS = (0.0, 0.30)
-POLYGON_TOLERANCE_PX = 0.8
+POLYGON_TOLERANCE_PX, MIN_POLYGON_AREA_PX = 0.8, 9.0
 
 
 def owned_mask(label_map: Mask, owners: NDArray[np.int64], owner: int) -> Mask:
@@ -43,24 +43,27 @@ def polygons(mask: Mask) -> list[list[int]]:
         return []
     part = mask[y : y + height, x : x + width]
     outlines, _ = cv2.findContours(part, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE, offset=(x, y))
-    small = max(9.0, 0.002 * width * height)
-    kept = [o for o in outlines if cv2.contourArea(o) >= small] or [max(outlines, key=len)]
+    kept = [o for o in outlines if cv2.contourArea(o) >= MIN_POLYGON_AREA_PX]
+    kept = kept or [max(outlines, key=cv2.contourArea)]
     kept.sort(key=cv2.contourArea, reverse=True)
     simple = [cv2.approxPolyDP(outline, POLYGON_TOLERANCE_PX, True) for outline in kept]
     return [[int(v) for v in outline.ravel()] for outline in simple if len(outline) >= 3]
 
 
-def labelled(item: PlacedItem, label_map: Mask) -> tuple[NDArray[np.int64], int]:
+def labelled(
+    item: PlacedItem, depths: NDArray[np.float64], label_map: Mask
+) -> tuple[NDArray[np.int64], int]:
     """Landmarks of an item as they are annotated.
 
     Args:
+        depths: (L,) of the layers.
         label_map: (H, W) 1 + index of the layer that one sees.
 
     Returns:
         (K, 3) of x, y, v with (0, 0) where v = 0, and the number of landmarks outside the picture.
     """
     xy = np.floor(item.landmarks_px + 0.5).astype(np.int64)
-    visibility = _seen(xy, label_map, item.layers_of_row)
+    visibility = _seen(xy, label_map, item.layers_of_row, depths)
     outside = int((visibility == 0).sum())
     visibility[item.hidden | (item.hidden_unless_seen & (visibility == 1))] = 0
     xy[visibility == 0] = 0
@@ -73,9 +76,15 @@ def near_px(picture_size: tuple[int, int]) -> int:
 
 
 def _seen(
-    xy: NDArray[np.int64], label_map: Mask, layers_of_row: Sequence[Sequence[int]]
+    xy: NDArray[np.int64],
+    label_map: Mask,
+    layers_of_row: Sequence[Sequence[int]],
+    depths: NDArray[np.float64],
 ) -> NDArray[np.int64]:
-    """(K,): 2 seen, 1 covered, 0 outside the picture."""
+    """(K,): 2 seen, 1 covered, 0 outside the picture.
+
+    Covered: its panels are not seen close by, and what is seen at its place lies in front of them.
+    """
     height, width = label_map.shape
     inside = (xy >= 0).all(1) & (xy[:, 0] < width) & (xy[:, 1] < height)
     radius = near_px((height, width))
@@ -83,11 +92,14 @@ def _seen(
     columns = (xy[:, 0, None, None] + step[None, None, :]).clip(0, width - 1)
     rows = (xy[:, 1, None, None] + step[None, :, None]).clip(0, height - 1)
     own = np.zeros((len(xy), 256), bool)
+    rearmost = np.full(len(xy), np.inf)
     for row, layers in enumerate(layers_of_row):
         own[row, [layer + 1 for layer in layers]] = True
-    near = label_map[rows, columns].reshape(len(xy), -1)
-    seen = np.take_along_axis(own, near.astype(np.int64), axis=1).any(1)
-    return np.where(inside, 1 + seen, 0)
+        rearmost[row] = min((depths[layer] for layer in layers), default=np.inf)
+    near = label_map[rows, columns].reshape(len(xy), -1).astype(np.int64)
+    seen = np.take_along_axis(own, near, axis=1).any(1)
+    depth_there = np.concatenate([[-np.inf], depths])[near[:, near.shape[1] // 2]]
+    return np.where(inside, 1 + (seen | (depth_there < rearmost)), 0)
 
 
 def is_annotated(mask: Mask, landmarks: NDArray[np.int64]) -> bool:

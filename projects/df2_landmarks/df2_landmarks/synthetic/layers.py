@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from df2_landmarks.synthetic.fabric import Fabric
 from df2_landmarks.synthetic.templates import FloatArray
 
@@ -25,6 +28,8 @@ class Layer:
 
     Attributes:
         outline_px: (P, 2) closed polygon, pixel indices (a pixel's centre is an integer).
+        fills: indices of the points of each polygon to fill, which together are the shape; None
+            for the whole outline.
         depth: the higher is in front.
         owner: index of the garment in its scene, or ``NOBODY``.
         panel: name of the panel, or of the thing.
@@ -43,6 +48,7 @@ class Layer:
     paint: Fabric | tuple[int, int, int]
     control_cm: FloatArray | None = None
     control_px: FloatArray | None = None
+    fills: tuple[NDArray[np.int64], ...] | None = None
     details: tuple[Detail, ...] = ()
     seams_px: tuple[FloatArray, ...] | None = None
     dim: float = 1.0

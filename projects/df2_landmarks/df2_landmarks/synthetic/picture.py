@@ -92,11 +92,12 @@ def _annotate(
 ) -> dict[str, Any]:
     """The annotation in the data set's raw form; no ``item1`` when no garment can be seen."""
     owners = np.array([layer.owner for layer in layers])
+    depths = np.array([layer.depth for layer in layers])
     records = []
     for index, item in enumerate(items):
         slack = rng.uniform(0.0, box_slack, 4)
         mask = rules.owned_mask(label_map, owners, index)
-        landmarks, outside = rules.labelled(item, label_map)
+        landmarks, outside = rules.labelled(item, depths, label_map)
         if not rules.is_annotated(mask, landmarks):
             continue
         records.append(rules.item_record(item, mask, landmarks, outside=outside, slack=slack))

@@ -6,13 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from df2_landmarks.synthetic.axes import axis, on_axis, sign_of
+from df2_landmarks.synthetic.axes import MIDDLE_JOINT, axis, on_axis, sign_of
 from df2_landmarks.synthetic.difficulty import Difficulty
 from df2_landmarks.synthetic.shape import Shape
 from df2_landmarks.synthetic.templates import FloatArray, Template
 
-MIDDLE_JOINT = {"arm": 27.0, "leg": 36.0}
-"""cm from the first joint of a limb to its elbow or knee."""
 SOFT_JOINT = 12.0
 """cm of cloth over which a joint bends."""
 

@@ -30,7 +30,7 @@ def label_map_of(layers: Sequence[Layer], size: tuple[int, int]) -> NDArray[np.u
     assert len(layers) <= 255, len(layers)
     labels = np.zeros(size, np.uint8)
     for index in _back_to_front(layers):
-        cv2.fillPoly(labels, [fixed(layers[index].outline_px)], index + 1, cv2.LINE_8, _SHIFT)
+        _fill(labels, layers[index], fixed(layers[index].outline_px), index + 1)
     return labels
 
 
@@ -47,6 +47,12 @@ def render(layers: Sequence[Layer], background: Image) -> Image:
             cloths[layer.paint] = tile(layer.paint)
         _draw(picture, layer, region, cloths)
     return picture
+
+
+def _fill(canvas: NDArray[np.uint8], layer: Layer, outline: NDArray[np.int32], value: int) -> None:
+    """Fills the shape of a layer; ``outline`` as of ``fixed``. In place."""
+    for piece in layer.fills or (slice(None),):
+        cv2.fillPoly(canvas, [outline[piece]], value, cv2.LINE_8, _SHIFT)
 
 
 def _back_to_front(layers: Sequence[Layer]) -> list[int]:
@@ -72,7 +78,7 @@ def _draw(
     origin = np.array([x1, y1])
     outline = fixed(layer.outline_px - origin)
     mask = np.zeros((y2 - y1, x2 - x1), np.uint8)
-    cv2.fillPoly(mask, [outline], 255, cv2.LINE_8, _SHIFT)
+    _fill(mask, layer, outline, 255)
     view = picture[y1:y2, x1:x2]
     if isinstance(layer.paint, Fabric):
         assert layer.control_cm is not None

@@ -62,9 +62,9 @@ def shaped(points: FloatArray, garment: Template, shape: Shape, limb: str) -> Fl
     top, bottom = garment.points[:, 1].min(), garment.points[:, 1].max()
     if limb:
         out = _limb(out, garment, shape, limb)
-    elif garment.has("waist_left"):
+    elif garment.has("waist_left") and not garment.leg_length:
         _stretch(out, top, bottom, shape, grow_from=float(top), strength=1.0)
-    else:
+    elif not garment.leg_length:
         _neckline(out, garment, shape)
         _opening(out, garment, shape)
         armpit = "armpit_left" if garment.has("armpit_left") else "side_left_1"

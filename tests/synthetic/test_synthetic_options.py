@@ -1,0 +1,68 @@
+"""Balance, quirks, annotator noise and the fingerprint of drawn data."""
+
+import numpy as np
+import pytest
+
+from df2_landmarks.synthetic import MODERATE, PRESETS, Recipe, fingerprint_of, plan_picture
+from df2_landmarks.synthetic.noise import with_landmark_noise
+from df2_landmarks.synthetic.quirks import QUIRKS
+from df2_landmarks.taxonomy import LAYOUT
+
+
+def items(annotation):
+    return [annotation[key] for key in sorted(annotation) if key.startswith("item")]
+
+
+def test_quirks_put_every_oddity_in(tmp_path):
+    recipe = Recipe(size_px=160, difficulty=MODERATE, quirks=True)
+    for index in range(2 * len(QUIRKS)):
+        odd = plan_picture(recipe, "train", index).annotation
+        plain = plan_picture(Recipe(size_px=160, difficulty=MODERATE), "train", index).annotation
+        name = list(QUIRKS)[index % len(QUIRKS)]
+        if name == "item_order":
+            assert list(odd) == sorted(odd, reverse=True)
+        elif name == "no_landmarks" and "item2" not in odd:
+            assert odd == plain
+        else:
+            assert odd != plain, name
+        assert any(v for item in items(odd) for v in item["landmarks"][2::3])
+
+
+def test_landmark_noise_has_the_official_spread():
+    landmarks = [500, 500, 2] * LAYOUT.counts[0]
+    record = {"item1": {"category_id": 1, "bounding_box": [0, 0, 400, 100], "landmarks": landmarks}}
+    rng = np.random.default_rng(0)
+    moved = [
+        with_landmark_noise(record, rng, (1000, 1000))["item1"]["landmarks"] for _ in range(400)
+    ]
+    offsets = np.reshape(moved, (400, -1, 3))[..., :2] - 500
+    np.testing.assert_allclose(offsets.std((0, 2)), LAYOUT.sigmas(0) * 200, rtol=0.15)
+    assert record["item1"]["landmarks"] == landmarks
+
+
+def test_landmark_noise_is_for_training_only():
+    for split, differs in (("train", True), ("validation", False)):
+        plain, noisy = (
+            plan_picture(
+                Recipe(size_px=160, difficulty=MODERATE, landmark_noise=noise), split, 0
+            ).annotation
+            for noise in (False, True)
+        )
+        assert (plain != noisy) is differs
+
+
+def test_balance_real_has_the_published_long_tail():
+    recipe = Recipe(size_px=64, difficulty=MODERATE, balance="real")
+    counts = np.zeros(LAYOUT.num_categories)
+    for index in range(600):
+        for item in items(plan_picture(recipe, "train", index).annotation):
+            counts[item["category_id"] - 1] += 1
+    share = counts / counts.sum()
+    assert share.argmax() == 0 and 0.15 < share[0] < 0.30
+    assert share[2] < 0.01
+
+
+@pytest.mark.slow
+def test_the_small_data_set_is_fixed_for_good():
+    preset = PRESETS["small"]
+    assert fingerprint_of(preset.recipe, preset.splits) == "df7c7a7f43b3b31e"
