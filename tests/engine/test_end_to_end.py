@@ -1,12 +1,18 @@
 """Raw files in, a trained and scored model, a challenge zip and pictures out."""
 
+import importlib.util
 import json
+import logging
 import re
 import zipfile
 
 import cv2
 import pytest
+from detectron2.data import DatasetCatalog, MetadataCatalog
+from detectron2.utils.logger import setup_logger
 
+from df2_landmarks.data import register_landmark_dataset
+from df2_landmarks.engine.errors import run_cli
 from df2_landmarks.engine.setup import CONFIGS
 from df2_landmarks.taxonomy import LAYOUT
 
@@ -39,8 +45,7 @@ def test_demo_ends_with_numbers_beside_the_control_and_with_paths(demo):
     for title in ("boxes", "masks", "landmarks, visible and occluded", "landmarks, visible"):
         assert re.search(rf"^{title} +\S+ +\S+ +\S+$", output, re.MULTILINE), output
     assert output.count("mean shapes in the same boxes") == 2
-    assert "3/3" in output  # the progress line
-    assert "left" in output
+    assert "iteration 3/3  loss" in output
     for name in ("model_final.pth", "val_keypoints.zip", "contact_sheet.jpg"):
         assert str(folder / "output" / name) in output
         assert (folder / "output" / name).is_file()
@@ -70,44 +75,69 @@ def test_demo_draws_pairs_of_pictures(demo):
     assert sheet.std() > 10
 
 
-def evaluate(run_python, folder, *options):
-    return run_python(
-        TRAIN_NET,
-        *("--eval-only", "--config-file", DEMO, "OUTPUT_DIR", folder / "output"),
-        *TINY,
-        *options,
-        DETECTRON2_DATASETS=str(folder / "datasets"),
-    )
-
-
 def test_eval_only_prints_the_tables_of_the_demo_s_model(demo, run_python):
     folder, _ = demo
-    done = evaluate(run_python, folder)
+    done = run_python(
+        TRAIN_NET,
+        *("--eval-only", "--config-file", DEMO, "OUTPUT_DIR", folder / "output", *TINY),
+        DETECTRON2_DATASETS=str(folder / "datasets"),
+    )
     assert done.returncode == 0, done.stderr
     assert re.search(r"^landmarks +AP +AP50 +AP75", done.stdout, re.MULTILINE)
     assert "long_sleeved_dress" in done.stdout
 
 
-def test_eval_only_on_the_test_split_writes_the_zip_and_scores_nothing(demo, run_python):
-    folder, _ = demo
-    done = evaluate(run_python, folder, "DATASETS.TEST", "('deepfashion2_synthetic_test',)")
-    assert done.returncode == 0, done.stderr
-    with zipfile.ZipFile(folder / "output" / "test_keypoints.zip") as archive:
+@pytest.fixture
+def train_net(root, monkeypatch, tmp_path, capsys):
+    """train_net.py in this process: arguments -> (exit code, stderr). The output is in tmp_path."""
+    spec = importlib.util.spec_from_file_location("train_net", root / TRAIN_NET)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+
+    def run(*arguments):
+        opts = [str(a) for a in (*arguments, "OUTPUT_DIR", tmp_path)]
+        code = run_cli(lambda: module.main(opts), "train_net")
+        setup_logger.cache_clear()  # its handlers write to the stdout of this test
+        for name in ("detectron2", "fvcore", "df2_landmarks"):
+            logging.getLogger(name).handlers.clear()
+        return code, capsys.readouterr().err
+
+    return run
+
+
+@pytest.fixture
+def drawn_splits(tiny_datasets):
+    """Names of the drawn splits: train, validation, test."""
+    data = tiny_datasets / "deepfashion2_synthetic"
+    names = []
+    for split in ("train", "validation", "test"):
+        name = f"drawn_{split}"
+        names.append(name)
+        images = data / split / "image"
+        register_landmark_dataset(name, data / "annotations" / f"{split}.json", images)
+    yield names
+    for name in names:
+        DatasetCatalog.remove(name)
+        MetadataCatalog.pop(name)
+
+
+def test_training_resumes_and_the_test_split_gives_a_zip(train_net, drawn_splits, tmp_path):
+    train, _, test = drawn_splits
+    options = [*TINY, "DATASETS.TRAIN", f"('{train}',)", "DATASETS.TEST", "()"]
+    config = ["--num-gpus", "0", "--config-file", DEMO]
+    assert train_net(*config, *options, "SOLVER.MAX_ITER", "2") == (0, "")
+    assert train_net("--resume", *config, *options, "SOLVER.MAX_ITER", "3") == (0, "")
+    assert "Starting training from iteration 2" in (tmp_path / "log.txt").read_text()
+
+    options += ["DATASETS.TEST", f"('{test}',)"]
+    assert train_net("--eval-only", *config, *options) == (0, "")
+    with zipfile.ZipFile(tmp_path / "test_keypoints.zip") as archive:
         assert archive.namelist() == ["test_keypoints.json"]
-    assert "nothing is scored" in done.stdout
+    assert "nothing is scored" in (tmp_path / "log.txt").read_text()
 
-
-def test_training_resumes_where_it_stopped(demo, run_python):
-    folder, _ = demo
-    done = run_python(
-        TRAIN_NET,
-        *("--resume", "--num-gpus", "0", "--config-file", DEMO, "OUTPUT_DIR", folder / "output"),
-        *TINY,
-        *("SOLVER.MAX_ITER", "5"),
-        DETECTRON2_DATASETS=str(folder / "datasets"),
-    )
-    assert done.returncode == 0, done.stderr
-    assert "Starting training from iteration 3" in done.stdout
+    code, error = train_net("--eval-only", *config, *options, "MODEL.FPN.OUT_CHANNELS", "32")
+    assert code == 1
+    assert "a checkpoint of another model" in error.splitlines()[-1]
 
 
 BAD_RUNS = {
@@ -116,25 +146,35 @@ BAD_RUNS = {
     "no such GPUs": (["--num-gpus", "99"], "99 GPUs were asked for, but this machine has"),
     "nothing to evaluate": (["--eval-only"], "holds no checkpoint. Train first"),
     "no such weights": (["--eval-only", "MODEL.WEIGHTS", "none.pth"], "none.pth does not exist"),
-    "no data": (["MODEL.WEIGHTS", ""], "make convert"),
+    "no data": (["--config-file", str(DEMO)], "make convert"),
 }
 
 
 @pytest.mark.parametrize(("arguments", "message"), BAD_RUNS.values(), ids=list(BAD_RUNS))
-def test_bad_input_is_one_line_and_exit_code_1(arguments, message, run_python, tmp_path):
-    arguments = list(arguments)
-    options = ["OUTPUT_DIR", str(tmp_path)]
-    done = run_python(TRAIN_NET, *arguments, *options, DETECTRON2_DATASETS=str(tmp_path / "none"))
-    assert done.returncode == 1
-    assert "Traceback" not in done.stderr
-    last_line = done.stderr.strip().splitlines()[-1]
+def test_bad_input_is_one_line_and_exit_code_1(
+    arguments, message, train_net, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)  # where there is no data
+    code, error = train_net(*arguments)
+    assert code == 1
+    assert "Traceback" not in error
+    last_line = error.strip().splitlines()[-1]
     assert last_line.startswith("train_net: ")
     assert message in last_line
+    assert not list(tmp_path.glob("model*"))
 
 
-def test_checkpoint_of_another_model_is_one_line(demo, run_python):
-    folder, _ = demo
-    done = evaluate(run_python, folder, "MODEL.FPN.OUT_CHANNELS", "32")
-    assert done.returncode == 1
-    assert "a checkpoint of another model" in done.stderr.strip().splitlines()[-1]
-    assert "Traceback" not in done.stderr
+def test_a_broken_image_ends_a_training_with_its_name(train_net, drawn_splits, tmp_path, root):
+    record = DatasetCatalog.get(drawn_splits[0])[0]
+    broken = tmp_path / "000001.jpg"
+    broken.write_bytes(b"")
+    DatasetCatalog.register("broken", lambda: [{**record, "file_name": str(broken)}])
+    try:
+        code, error = train_net(
+            *("--num-gpus", "0", "--config-file", DEMO, *TINY, "DATASETS.TRAIN", "('broken',)"),
+            *("DATALOADER.NUM_WORKERS", "1"),
+        )
+    finally:
+        DatasetCatalog.remove("broken")
+    assert code == 1
+    assert error.splitlines()[-1].startswith(f"train_net: {broken}: not a readable image")

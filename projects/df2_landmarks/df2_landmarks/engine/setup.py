@@ -12,6 +12,8 @@ import torch
 import yaml
 from detectron2.config import CfgNode, get_cfg
 from detectron2.engine import default_argument_parser, default_setup
+from detectron2.utils import comm
+from detectron2.utils.logger import setup_logger
 
 from df2_landmarks.config import add_df2_landmarks_config
 
@@ -92,6 +94,7 @@ def setup_run(args: argparse.Namespace) -> CfgNode:
     """Configuration of one process of a run, with Detectron2's logging and seeding set up."""
     cfg = setup_config(args.config_file, args.opts, on_cpu=args.num_gpus == 0)
     default_setup(cfg, args)
+    setup_logger(cfg.OUTPUT_DIR, distributed_rank=comm.get_rank(), name="df2_landmarks")
     return cfg
 
 

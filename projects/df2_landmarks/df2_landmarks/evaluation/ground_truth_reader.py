@@ -63,7 +63,7 @@ def read_ground_truth(path: str | Path) -> GroundTruth:
             if key == "images":
                 image_ids.extend(record.id for record in records)
             else:
-                annotated = True
+                annotated = annotated or bool(records)  # an empty list: a test split
                 items.add(first, records)
         items.flush()
     if not image_ids:
