@@ -27,6 +27,7 @@ from df2_landmarks.taxonomy import LAYOUT
 MIN_POINTS = 4  # landmarks that an alignment is made from; it has 4 unknowns
 MIN_GARMENTS = 5  # for a verdict
 MIN_STANDARD_ERRORS = 3.0  # of the mean difference between two tables, for a verdict
+MAX_RATIO = 0.75  # of the better residual to the worse one, for a verdict
 SIDE_OR_BACK = 3  # value of ``viewpoint``
 
 Pairs = tuple[tuple[int, int], ...]
@@ -113,7 +114,8 @@ def _verdict(
     if count >= MIN_GARMENTS:
         mean = (ours - other) / count
         error = math.sqrt(max(squares / count - mean**2, 0.0) / count)
-        if abs(mean) > MIN_STANDARD_ERRORS * error:
+        clear = min(ours, other) < MAX_RATIO * max(ours, other)
+        if clear and abs(mean) > MIN_STANDARD_ERRORS * error:
             better = "this project" if mean < 0 else "other"
     return {
         "category": LAYOUT.categories[dispute.category_id - 1].name,
