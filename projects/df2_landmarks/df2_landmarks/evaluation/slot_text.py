@@ -19,6 +19,8 @@ from df2_landmarks.taxonomy import LAYOUT
 _ZEROS = (b"0,", b"0, ", b"0.0,", b"0.0, ")
 _NUMBERS = msgspec.json.Decoder(list[float])
 _FULL_BATCH = 256
+_PLAIN = b"0123456789-., "
+_MAX_PLAIN_BYTES = 32 * 3 * LAYOUT.num_slots
 
 
 class RecordError(ValueError):
@@ -37,7 +39,7 @@ class ParsedSlots:
         rows: (n,) numbers of the records, ascending.
         extras: what the caller gave along, n of it.
         own: (n, K, 3) x, y, v of the class's own slots, as in the file.
-        full: (n, S, 3) all slots; None where the foreign slots of every record are zero.
+        full: (n, S, 3) all slots; None where the foreign slots are zero or not wanted.
     """
 
     rows: NDArray[np.int64]
@@ -64,13 +66,14 @@ class SlotTexts:
         self._long: _Texts = ([], [], [])
         self._runs = _zero_runs(class_index)
 
-    def add(self, row: int, text: bytes, extra: Any) -> bool:
+    def add(self, row: int, text: bytes, extra: Any, *, all_slots: bool = True) -> bool:
         """Adds a record.
 
         Args:
             row: number of the record in the file.
             text: its ``keypoints``, a JSON list of 3 * S numbers.
             extra: handed back with the parsed numbers.
+            all_slots: whether the numbers of the foreign slots are wanted where they are not zero.
 
         Returns:
             True when enough is there to be parsed.
@@ -78,7 +81,9 @@ class SlotTexts:
         Raises:
             RecordError: this is no list.
         """
-        middle = self._own_text(text)
+        middle = self._between_zeros(text)
+        if middle is None and not all_slots:
+            middle = self._between_commas(text)
         if middle is None and not text.startswith(b"["):
             got = text[:20].decode("utf-8", "replace")
             raise RecordError(row, f"keypoints: must be a list of numbers, but got {got}")
@@ -105,7 +110,7 @@ class SlotTexts:
             own = full[:, LAYOUT.slots(self._class_index)].copy()
             yield ParsedSlots(np.asarray(rows), extras, own, full)
 
-    def _own_text(self, text: bytes) -> bytes | None:
+    def _between_zeros(self, text: bytes) -> bytes | None:
         """Text of the own numbers, None where the zeros around them are not found."""
         for place, (before, after) in enumerate(self._runs):
             if text.startswith(before) and text.endswith(after):
@@ -115,6 +120,21 @@ class SlotTexts:
                         self._runs.insert(0, self._runs.pop(place))
                     return middle
         return None
+
+    def _between_commas(self, text: bytes) -> bytes | None:
+        """Text of the own numbers, None where something is odd and has to be parsed.
+
+        That every element is a JSON number follows from its characters, as the text is JSON.
+        """
+        if len(text) > _MAX_PLAIN_BYTES or text.translate(None, _PLAIN) != b"[]":
+            return None
+        commas = np.flatnonzero(np.frombuffer(text, dtype=np.uint8) == ord(","))
+        if len(commas) != 3 * LAYOUT.num_slots - 1:
+            return None
+        own = LAYOUT.slots(self._class_index)
+        start = commas[3 * own.start - 1] + 1 if own.start else 1
+        stop = commas[3 * own.stop - 1] if own.stop < LAYOUT.num_slots else len(text) - 1
+        return text[start:stop]
 
 
 _Texts: TypeAlias = "tuple[list[int], list[bytes], list[Any]]"

@@ -96,7 +96,7 @@ class _Checker:
             fail(self.name, row, f"image_id: must be an image of the split, but got {image_id}")
         self.per_cell[image_id, category_id] += 1
         try:
-            if self._texts[c].add(row, text, None):
+            if self._texts[c].add(row, text, None, all_slots=False):
                 self._parse(c)
         except RecordError as error:
             fail(self.name, error.row, str(error))
