@@ -8,6 +8,10 @@ GPUS        ?= 1
 CONFIG      ?= projects/df2_landmarks/configs/df2_landmark_rcnn_R_50_FPN_1x.yaml
 OUTPUT      ?=
 OPTS        ?=
+PRESET      ?= small
+GT          ?= $(DATA)/annotations/validation.json
+RESULTS     ?= $(or $(OUTPUT),output/df2_landmark_rcnn_R_50_FPN_1x)/landmark_results.json
+ZIP         ?= val_keypoints.zip
 
 PROJECT     := projects/df2_landmarks
 PIP         := $(PYTHON) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
@@ -18,7 +22,7 @@ ifeq ($(PYTHON),$(VENV)/bin/python)
 READY := $(VENV)/.installed
 endif
 
-.PHONY: help install synth convert train eval demo test lint format clean
+.PHONY: help install demo synth check convert train eval score submit test lint format clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -40,8 +44,14 @@ $(VENV)/.installed: constraints.txt setup.py tools/install_detectron2.py tools/c
 	@$(PYTHON) tools/install_detectron2.py
 	@touch $@
 
-synth: $(READY)  ## draw the small synthetic data set into datasets/deepfashion2_synthetic
-	$(PYTHON) datasets/make_synthetic.py --preset small
+demo: $(READY)  ## the whole job on drawn data, on a CPU, in at most 12 minutes
+	$(PYTHON) $(PROJECT)/tools/demo.py
+
+synth: $(READY)  ## draw a synthetic data set: PRESET=small or benchmark
+	$(PYTHON) datasets/make_synthetic.py --preset $(PRESET) --resume
+
+check: $(READY)  ## examine the raw data in DATA=
+	$(PYTHON) -m converters.check_dataset $(DATA)
 
 convert: $(READY)  ## raw annotations of DATA= -> COCO JSON in DATA/annotations
 	$(PYTHON) -m converters.deepfashion2_to_coco --root $(DATA)
@@ -52,8 +62,12 @@ train: $(READY)  ## train: GPUS= CONFIG= OUTPUT= OPTS="KEY VALUE ..."
 eval: $(READY)  ## evaluate the last checkpoint of OUTPUT= (or MODEL.WEIGHTS in OPTS)
 	$(PYTHON) $(PROJECT)/train_net.py --eval-only --num-gpus $(GPUS) --config-file $(CONFIG) $(OPTS)
 
-demo: $(READY)  ## the whole job on drawn data, on a CPU, in at most 12 minutes
-	$(PYTHON) $(PROJECT)/tools/demo.py
+score: $(READY)  ## score a results file without torch: RESULTS= GT=
+	$(PYTHON) $(PROJECT)/tools/score.py --gt $(GT) --results $(RESULTS)
+
+submit: $(READY)  ## results file -> checked zip of the challenge: RESULTS= GT= ZIP=
+	$(PYTHON) $(PROJECT)/tools/submission.py pack --gt $(GT) --results $(RESULTS) --output $(ZIP)
+	$(PYTHON) $(PROJECT)/tools/submission.py check $(ZIP) --gt $(GT)
 
 test: $(READY)  ## run the tests
 	$(PYTHON) -m pytest

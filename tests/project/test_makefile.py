@@ -9,6 +9,11 @@ import pytest
 COMMANDS = {
     "install": "tools/check_environment.py",
     "synth": "datasets/make_synthetic.py --preset small",
+    "synth PRESET=benchmark": "datasets/make_synthetic.py --preset benchmark",
+    "check DATA=some/where": "-m converters.check_dataset some/where",
+    "score OUTPUT=out": "score.py --gt datasets/deepfashion2/annotations/validation.json "
+    "--results out/landmark_results.json",
+    "submit RESULTS=r.json GT=g.json ZIP=z.zip": "pack --gt g.json --results r.json --output z.zip",
     "convert DATA=some/where": "-m converters.deepfashion2_to_coco --root some/where",
     "train GPUS=8": "train_net.py --num-gpus 8 --config-file projects/df2_landmarks/configs/"
     "df2_landmark_rcnn_R_50_FPN_1x.yaml",

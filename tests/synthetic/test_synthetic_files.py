@@ -17,6 +17,7 @@ from df2_landmarks.synthetic import (
     write_dataset,
     writer,
 )
+from df2_landmarks.synthetic.folder import RECORD
 from df2_landmarks.taxonomy import CATEGORIES
 
 SCRIPT = Path(__file__).parents[2] / "datasets" / "make_synthetic.py"
@@ -30,7 +31,7 @@ ITEM_KEYS = {
 def tree(root):
     """Relative path -> content of every picture and annotation below a folder."""
     files = (path for path in Path(root).rglob("*") if path.is_file())
-    return {str(p.relative_to(root)): p.read_bytes() for p in files if p.name != writer.MARKER}
+    return {str(p.relative_to(root)): p.read_bytes() for p in files if p.name != RECORD}
 
 
 def annotations(root, split):
@@ -97,6 +98,18 @@ def test_a_larger_data_set_contains_the_smaller(dataset, tmp_path):
     shared = set(more) & set(less)
     assert len(shared) == 2 * 6 + 2
     assert all(more[name] == less[name] for name in shared)
+
+
+def test_a_complete_data_set_is_not_drawn_again(dataset, monkeypatch):
+    monkeypatch.setattr(writer, "draw_picture", lambda *_: pytest.fail("drawn again"))
+    assert write_dataset(dataset, SPLITS, seed=7, size_px=160) == fingerprint(dataset)
+
+
+def test_a_lost_file_is_drawn_again(dataset):
+    before = tree(dataset)
+    (dataset / "train/image/000002.jpg").unlink()
+    write_dataset(dataset, SPLITS, seed=7, size_px=160)
+    assert tree(dataset) == before
 
 
 def test_another_seed_gives_other_pictures(dataset, tmp_path):

@@ -5,7 +5,7 @@ from collections import namedtuple
 
 import pytest
 
-from df2_landmarks.synthetic import write_dataset, writer
+from df2_landmarks.synthetic import folder, write_dataset
 
 SPLITS = {"train": 6, "validation": 3, "test": 2}
 
@@ -29,6 +29,17 @@ def test_resume_with_other_options_is_refused(dataset):
     assert tree(dataset) == before
 
 
+def test_resume_with_fewer_pictures_is_refused(dataset):
+    with pytest.raises(ValueError, match="at least the 2 train pictures"):
+        write_dataset(dataset, {"train": 1}, seed=7, size_px=100, resume=True)
+
+
+def test_a_damaged_record_is_named(dataset, tmp_path):
+    (tmp_path / folder.RECORD).write_text("{")
+    with pytest.raises(ValueError, match=r"synthetic\.json: expected the record"):
+        write_dataset(tmp_path, {"train": 1})
+
+
 def test_an_existing_data_set_is_not_overwritten(dataset):
     with pytest.raises(ValueError, match="--resume"):
         write_dataset(dataset, SPLITS, seed=7, size_px=100)
@@ -43,7 +54,7 @@ def test_a_folder_with_other_files_is_refused_before_anything_is_written(tmp_pat
 
 def test_a_full_disk_is_noticed_before_anything_is_written(tmp_path, monkeypatch):
     usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(writer.shutil, "disk_usage", lambda path: usage(10, 9, 1))
+    monkeypatch.setattr(folder.shutil, "disk_usage", lambda path: usage(10, 9, 1))
     with pytest.raises(OSError, match="are free"):
         write_dataset(tmp_path / "data", SPLITS)
     assert not (tmp_path / "data").exists()
@@ -57,6 +68,10 @@ def test_a_full_disk_is_noticed_before_anything_is_written(tmp_path, monkeypatch
         ({"seed": -1}, "seed must be 0 or more, but got -1"),
         ({"workers": 0}, "workers must be 1 or more, but got 0"),
         ({"splits": {"dev": 3}}, "splits must be among train, validation, test, but got dev"),
+        (
+            {"splits": {"train": 0}},
+            "number of pictures must be 1 or more, but got 0 in every split",
+        ),
         ({"splits": {"train": -3}}, "number of train pictures must be 0..999999, but got -3"),
     ],
 )
