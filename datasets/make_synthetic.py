@@ -15,14 +15,15 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
 if importlib.util.find_spec("df2_landmarks") is None:  # not installed: use the source tree
-    sys.path.insert(0, str(ROOT / "projects" / "df2_landmarks"))
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "projects" / "df2_landmarks"))
 
-import cv2  # noqa: E402
+import cv2
 
-from df2_landmarks.synthetic import PRESETS, write_dataset  # noqa: E402
-from df2_landmarks.synthetic.writer import BALANCES  # noqa: E402
+from df2_landmarks.synthetic import PRESETS, write_dataset
+from df2_landmarks.synthetic.writer import BALANCES
+
+DATA_ROOT = Path(__file__).resolve().parent
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -33,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         name: getattr(preset, name) if getattr(args, name) is None else getattr(args, name)
         for name in ("train", "validation", "test")
     }
-    home = Path(os.environ.get("DETECTRON2_DATASETS", ROOT / "datasets"))
+    home = Path(os.environ.get("DETECTRON2_DATASETS", DATA_ROOT))
     root = args.output or home / preset.folder
     if args.workers == 1:
         cv2.setNumThreads(1)
@@ -71,8 +72,10 @@ def _parser() -> argparse.ArgumentParser:
     for name in ("train", "validation", "test"):
         parser.add_argument(f"--{name}", type=int, metavar="N", help="number of pictures")
     parser.add_argument("--size", type=int, metavar="PX", help="nominal short side")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--workers", type=int, default=min(os.cpu_count() or 1, 8))
+    parser.add_argument("--seed", type=int, default=0, help="default: 0")
+    parser.add_argument(
+        "--workers", type=int, metavar="N", help="processes", default=min(os.cpu_count() or 1, 8)
+    )
     parser.add_argument("--balance", choices=BALANCES, help="shares of the categories")
     parser.add_argument(
         "--quirks", action="store_true", help="put the oddities of the real files in"
