@@ -13,6 +13,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 if importlib.util.find_spec("df2_landmarks") is None:  # not installed: use the source tree
@@ -21,13 +22,14 @@ if importlib.util.find_spec("df2_landmarks") is None:  # not installed: use the 
 import cv2
 
 from df2_landmarks.synthetic import PRESETS, write_dataset
-from df2_landmarks.synthetic.writer import BALANCES
+from df2_landmarks.synthetic.writer import BALANCES, OptionError
 
+MAX_WORKERS = 8
 DATA_ROOT = Path(__file__).resolve().parent
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Returns 0, or 1 after one line on stderr."""
+    """Returns 0; or 1 (data) or 2 (options) after one line on stderr."""
     args = _parser().parse_args(argv)
     preset = PRESETS[args.preset]
     splits = {
@@ -43,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             root,
             splits,
             seed=args.seed,
-            size_px=args.size or preset.size_px,
+            size_px=preset.size_px if args.size is None else args.size,
             balance=args.balance or preset.balance,
             difficulty=preset.difficulty,
             landmark_noise=args.landmark_noise,
@@ -52,15 +54,22 @@ def main(argv: Sequence[str] | None = None) -> int:
             resume=args.resume,
             progress=_Progress(),
         )
+    except BrokenProcessPool:
+        return _fail("a process was ended from outside; complete it with --resume --workers 1")
+    except OptionError as error:
+        return _fail(str(error), code=2)
     except (ValueError, OSError) as error:
-        print(f"make_synthetic: {error}", file=sys.stderr)
-        return 1
+        return _fail(str(error))
     except KeyboardInterrupt:
-        print("\nmake_synthetic: interrupted; complete it with --resume", file=sys.stderr)
-        return 1
+        return _fail("interrupted; complete it with --resume")
     counts = " / ".join(f"{count} {name}" for name, count in splits.items())
     print(f"{root}: {counts}, fingerprint {result}")
     return 0
+
+
+def _fail(message: str, code: int = 1) -> int:
+    print(f"make_synthetic: {message}", file=sys.stderr)
+    return code
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -73,9 +82,8 @@ def _parser() -> argparse.ArgumentParser:
         parser.add_argument(f"--{name}", type=int, metavar="N", help="number of pictures")
     parser.add_argument("--size", type=int, metavar="PX", help="nominal short side")
     parser.add_argument("--seed", type=int, default=0, help="default: 0")
-    parser.add_argument(
-        "--workers", type=int, metavar="N", help="processes", default=min(os.cpu_count() or 1, 8)
-    )
+    cores = min(os.cpu_count() or 1, MAX_WORKERS)
+    parser.add_argument("--workers", type=int, default=cores, metavar="N", help="processes")
     parser.add_argument("--balance", choices=BALANCES, help="shares of the categories")
     parser.add_argument(
         "--quirks", action="store_true", help="put the oddities of the real files in"

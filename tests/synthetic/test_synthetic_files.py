@@ -165,6 +165,8 @@ def test_the_script_ends_a_mistake_with_one_line(tmp_path):
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1 and done.stderr.startswith("make_synthetic: ")
     assert run("--preset", "huge").returncode == 2
+    done = run("--output", tmp_path / "new", "--size", 3)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
 
 
 def test_the_fingerprint_is_known_without_drawing(dataset):
