@@ -40,6 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     root = args.output or home / preset.folder
     if args.workers == 1:
         cv2.setNumThreads(1)
+    progress = _Progress()
     try:
         result = write_dataset(
             root,
@@ -52,15 +53,17 @@ def main(argv: Sequence[str] | None = None) -> int:
             quirks=args.quirks,
             workers=args.workers,
             resume=args.resume,
-            progress=_Progress(),
+            progress=progress,
         )
     except BrokenProcessPool:
+        progress.end_line()
         return _fail("a process was ended from outside; complete it with --resume --workers 1")
     except OptionError as error:
         return _fail(str(error), code=2)
     except (ValueError, OSError) as error:
         return _fail(str(error))
     except KeyboardInterrupt:
+        progress.end_line()
         return _fail("interrupted; complete it with --resume")
     counts = " / ".join(f"{count} {name}" for name, count in splits.items())
     print(f"{root}: {counts}, fingerprint {result}")
@@ -114,6 +117,11 @@ class _Progress:
         left = (total - done) / rate
         text = f"\r[{bar:<30}] {done}/{total}  {rate:.0f}/s  {left:.0f} s left "
         print(text, end=end, file=sys.stderr, flush=True)
+
+    def end_line(self) -> None:
+        """Ends a bar that has not come to its end."""
+        if self.shown:
+            print(file=sys.stderr)
 
 
 if __name__ == "__main__":

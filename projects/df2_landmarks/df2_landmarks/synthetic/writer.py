@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -120,12 +121,18 @@ def _run(write: Callable[[Job], None], jobs: list[Job], workers: int) -> Iterabl
         yield from map(write, jobs)
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, cv2.setNumThreads, (1,)) as pool:
+    with ProcessPoolExecutor(workers, context, _start_worker) as pool:
         try:
             yield from pool.map(write, jobs, chunksize=8)
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
             raise
+
+
+def _start_worker() -> None:
+    """One thread a process; an interrupt is for the parent, which lets the pictures finish."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    cv2.setNumThreads(1)
 
 
 def _write_picture(root: Path, recipe: Recipe, job: Job) -> None:
