@@ -160,3 +160,23 @@ def test_an_image_of_another_data_set_is_named(truth: Json) -> None:
     evaluator.process(inputs, outputs)
     with pytest.raises(ValueError, match=r"predicted image 10\d\d is not in truth.json"):
         evaluator.evaluate()
+
+
+def test_predictions_of_all_processes_are_gathered(
+    truth: Json, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs, outputs = predictions(truth, make_results(np.random.default_rng(8), truth))
+    alone = LandmarkEvaluator(NAME)
+    alone.process(inputs, outputs)
+    expected = alone.evaluate()
+    parts = [LandmarkEvaluator(NAME), LandmarkEvaluator(NAME)]
+    for rank, part in enumerate(parts):
+        part.process(inputs[rank::2], outputs[rank::2])
+    sent: list[object] = []
+    comm = "df2_landmarks.evaluation.landmark_evaluator.comm"
+    monkeypatch.setattr(f"{comm}.gather", lambda data, dst: sent.append(data) or [])
+    monkeypatch.setattr(f"{comm}.is_main_process", lambda: False)
+    assert parts[1].evaluate() == {}
+    monkeypatch.setattr(f"{comm}.gather", lambda data, dst: [data, *sent])
+    monkeypatch.setattr(f"{comm}.is_main_process", lambda: True)
+    assert repr(parts[0].evaluate()) == repr(expected)

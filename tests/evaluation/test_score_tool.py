@@ -110,10 +110,12 @@ def test_wrong_data_ends_with_one_line_and_exit_code_1(
     tool = load_tool("score")
     assert tool.main([*paths[:3], str(short), "--json", str(tmp_path / "no.json")]) == 1
     assert tool.main([*paths[:3], str(tmp_path / "absent.json")]) == 1
+    assert tool.main([*paths, "--json", "/no/such/folder/out.json"]) == 1
     errors = capsys.readouterr().err.splitlines()
     assert errors == [
         "score: short.json, record 0: keypoints: needs 294 landmarks = 882 numbers, got 3",
         f"score: {tmp_path / 'absent.json'}: there is no such file",
+        "score: --json /no/such/folder/out.json: there is no such folder",
     ]
     assert not (tmp_path / "no.json").exists()
 

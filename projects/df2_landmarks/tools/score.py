@@ -79,6 +79,8 @@ def positive(text: str) -> int:
 
 
 def run(args: argparse.Namespace) -> None:
+    if args.json and not Path(args.json).resolve().parent.is_dir():
+        raise ValueError(f"--json {args.json}: there is no such folder")
     ground_truth = read_ground_truth(args.gt)
     if not ground_truth.has_annotations:
         raise ValueError(

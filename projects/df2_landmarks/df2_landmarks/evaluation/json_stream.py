@@ -24,7 +24,7 @@ MAX_ZIP_RATIO = 250
 MAX_UNCHECKED_ZIP_BYTES = 64 << 20
 
 T = TypeVar("T")
-_SKIPPED = msgspec.json.Decoder(list[msgspec.Raw])
+_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{},"]', re.DOTALL)
 
 
 @contextlib.contextmanager
@@ -101,11 +101,11 @@ def read_records(
     reader = _Reader(stream, name)
     if reader.peek() != b"[":
         raise DataError(
-            f"{name}: must be a JSON list of records, but starts with {reader.around(0)}"
+            f"{name}: must be a JSON list of records, but starts with {reader.around()}"
         )
     yield from _array(reader, name, decoder)
     if reader.peek():
-        raise DataError(f"{name}: must end after the list of records: {reader.around(0)} follows")
+        raise DataError(f"{name}: must end after the list of records: {reader.around()} follows")
 
 
 def read_members(
@@ -127,7 +127,7 @@ def read_members(
     """
     reader = _Reader(stream, name)
     if reader.peek() != b"{":
-        raise DataError(f"{name}: must be a JSON object, but starts with {reader.around(0)}")
+        raise DataError(f"{name}: must be a JSON object, but starts with {reader.around()}")
     reader.advance(1)
     while reader.peek() != b"}":
         key = reader.key()
@@ -135,15 +135,12 @@ def read_members(
             yield key, 0, []
             for first, records in _array(reader, f"{name}, {key}", decoders[key]):
                 yield key, first, records
-        elif reader.peek() == b"[" and reader.peek(1) in (b"{", b"]"):
-            for _ in _array(reader, name, _SKIPPED):
-                pass
         else:
             reader.skip_value()
         if reader.peek() == b",":
             reader.advance(1)
         elif reader.peek() != b"}":
-            raise DataError(f"{name}: expected ',' or '}}' after {key!r}, got {reader.around(0)}")
+            raise DataError(f"{name}: expected ',' or '}}' after {key!r}, got {reader.around()}")
 
 
 class _Reader:
@@ -159,7 +156,7 @@ class _Reader:
         if len(self.data) > MAX_RECORD_BYTES:
             raise DataError(
                 f"{self.name}: no record ends within {len(self.data)} bytes: not a file of "
-                f"landmark records? It goes on with {self.around(0)}"
+                f"landmark records? It goes on with {self.around()}"
             )
         chunk = self.stream.read(CHUNK_BYTES)
         self.data += chunk
@@ -175,42 +172,42 @@ class _Reader:
     def advance(self, count: int) -> None:
         self.data = self.data[count:]
 
-    def peek(self, index: int = 0) -> bytes:
-        """The next byte but ``index`` that is no white space, b"" at the end; drops white space
-        in front."""
+    def peek(self) -> bytes:
+        """The next byte that is no white space, b"" at the end; drops the white space."""
         while True:
             self.data = self.data.lstrip(b" \t\r\n")
-            rest = self.data[:1] + self.data[1:].lstrip(b" \t\r\n")[:1] if index else self.data[:1]
-            if len(rest) > index:
-                return rest[index : index + 1]
-            if not self.more():
-                return b""
+            if self.data or not self.more():
+                return self.data[:1]
 
-    def around(self, index: int) -> str:
+    def around(self) -> str:
         """A short piece of the file for messages."""
-        piece = self.data[index : index + 24].decode("utf-8", "replace")
+        piece = self.data[:24].decode("utf-8", "replace")
         return repr(piece) if piece else "the end of the file"
 
     def key(self) -> str:
         while not (found := re.match(rb'\s*"((?:[^"\\]|\\.)*)"\s*:', self.data)):
             if len(self.data) > 4096:
-                raise DataError(f"{self.name}: expected a key, got {self.around(0)}")
+                raise DataError(f"{self.name}: expected a key, got {self.around()}")
             self.need_more()
         self.advance(found.end())
         return found[1].decode("utf-8", "replace")
 
     def skip_value(self) -> None:
-        """Skips a scalar, an object, or a list of anything."""
+        """Skips a scalar, an object, or a list of anything; forgets it on the way."""
         depth = 0
         while True:
-            for found in re.finditer(rb'"(?:[^"\\]|\\.)*"|[\[\]{},]', self.data):
+            done = 0
+            for found in _TOKEN.finditer(self.data):
                 byte = found[0][:1]
+                if found[0] == b'"':  # the end of this string is not read yet
+                    break
                 if depth == 0 and byte in b",}]":
                     return self.advance(found.start())
                 depth += (byte in b"[{") - (byte in b"]}")
+                done = found.end()
                 if depth == 0 and byte in b"]}":
-                    return self.advance(found.end())
-            depth = 0
+                    return self.advance(done)
+            self.advance(done)
             self.need_more()
 
 
@@ -221,7 +218,7 @@ def _array(reader: _Reader, name: str, decoder: ListDecoder[T]) -> Iterator[tupl
     count = 0
     while (byte := reader.peek()) != b"]":
         if byte != separator and separator:
-            raise DataError(f"{name}: expected ',' or ']', got {reader.around(0)}")
+            raise DataError(f"{name}: expected ',' or ']', got {reader.around()}")
         reader.advance(len(separator))
         records, end = _some_records(reader, name, decoder, count)
         yield count, records
@@ -244,7 +241,7 @@ def _some_records(
                 return records, end
     while not (end := _last_record_end(reader.data)):
         if reader.peek() not in (b"{", b""):
-            raise DataError(f"{name}: expected a record like {{...}}, got {reader.around(0)}")
+            raise DataError(f"{name}: expected a record like {{...}}, got {reader.around()}")
         reader.need_more()
     block = b"[" + reader.data[:end] + b"]"
     return decode_block(decoder, block, name=name, first=first), end

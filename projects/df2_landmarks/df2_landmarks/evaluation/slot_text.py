@@ -18,7 +18,7 @@ from df2_landmarks.taxonomy import LAYOUT
 
 _ZEROS = (b"0,", b"0, ", b"0.0,", b"0.0, ")
 _NUMBERS = msgspec.json.Decoder(list[float])
-_FULL_BATCH = 256
+_FULL_BATCH = 64
 _PLAIN = b"0123456789-., "
 _MAX_PLAIN_BYTES = 32 * 3 * LAYOUT.num_slots
 
@@ -59,7 +59,7 @@ class SlotTexts:
         batch_size: records after which ``add`` says that it is time to parse.
     """
 
-    def __init__(self, class_index: int, *, batch_size: int = 4096) -> None:
+    def __init__(self, class_index: int, *, batch_size: int = 1024) -> None:
         self._class_index = class_index
         self._batch_size = batch_size
         self._short: _Texts = ([], [], [])
