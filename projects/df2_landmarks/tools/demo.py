@@ -126,6 +126,7 @@ def draw_contact_sheet(cfg: CfgNode, model: nn.Module) -> None:
     from detectron2.data import DatasetCatalog
 
     from df2_landmarks.data import LandmarkDatasetMapper
+    from df2_landmarks.data.dataset_mapper import read_image
     from df2_landmarks.visualization import contact_sheet, draw_garments
     from df2_landmarks.visualization.garment import garments_of_annotations, garments_of_instances
 
@@ -133,7 +134,7 @@ def draw_contact_sheet(cfg: CfgNode, model: nn.Module) -> None:
     mapper = LandmarkDatasetMapper(cfg, is_train=False)
     pairs = []
     for record in records[:: max(1, len(records) // NUM_PICTURES)][:NUM_PICTURES]:
-        image = cv2.imread(record["file_name"])
+        image = read_image(record, image_format="BGR")
         with torch.no_grad():
             instances = model.eval()([mapper(record)])[0]["instances"]
         truth = draw_garments(image, garments_of_annotations(record["annotations"]))

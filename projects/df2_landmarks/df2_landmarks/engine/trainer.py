@@ -7,20 +7,24 @@ from typing import Any
 
 import torch
 from detectron2.config import CfgNode
-from detectron2.data import build_detection_test_loader, build_detection_train_loader
+from detectron2.data import (
+    DatasetCatalog,
+    build_detection_test_loader,
+    build_detection_train_loader,
+)
 from detectron2.engine import DefaultTrainer
 from detectron2.evaluation import DatasetEvaluators
 from detectron2.solver import build_optimizer, get_default_optimizer_params
 from detectron2.solver.build import maybe_add_gradient_clipping
 from torch import nn
+from torch.utils.data import ConcatDataset
 
+import df2_landmarks.modeling  # noqa: F401 (registers the heads)
 from df2_landmarks.data import LandmarkDatasetMapper
+from df2_landmarks.data.loading import LandmarkRecords
 from df2_landmarks.engine.box_mask_evaluator import BoxMaskEvaluator
 from df2_landmarks.engine.checkpoint import LandmarkCheckpointer
 from df2_landmarks.evaluation.landmark_evaluator import LandmarkEvaluator
-from df2_landmarks.modeling import LandmarkROIHeads
-
-assert LandmarkROIHeads  # importing df2_landmarks.modeling registers the heads
 
 
 class Trainer(DefaultTrainer):
@@ -28,12 +32,23 @@ class Trainer(DefaultTrainer):
 
     @classmethod
     def build_train_loader(cls, cfg: CfgNode) -> Any:
-        return build_detection_train_loader(cfg, mapper=LandmarkDatasetMapper(cfg, is_train=True))
+        # The records stay on disk; Detectron2's own way makes a list of all of them.
+        splits = [DatasetCatalog.get(name) for name in cfg.DATASETS.TRAIN]
+        if cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS:
+            splits = [s.with_garments() if isinstance(s, LandmarkRecords) else s for s in splits]
+        dataset = splits[0] if len(splits) == 1 else ConcatDataset(splits)
+        if len(dataset) == 0:
+            raise ValueError(f"DATASETS.TRAIN {cfg.DATASETS.TRAIN}: no image has a garment")
+        mapper = LandmarkDatasetMapper(cfg, is_train=True)
+        return build_detection_train_loader(cfg, mapper=mapper, dataset=dataset)
 
     @classmethod
     def build_test_loader(cls, cfg: CfgNode, dataset_name: str) -> Any:
-        mapper = LandmarkDatasetMapper(cfg, is_train=False)
-        return build_detection_test_loader(cfg, dataset_name, mapper=mapper)
+        return build_detection_test_loader(
+            DatasetCatalog.get(dataset_name),
+            mapper=LandmarkDatasetMapper(cfg, is_train=False),
+            num_workers=cfg.DATALOADER.NUM_WORKERS,
+        )
 
     @classmethod
     def build_evaluator(cls, cfg: CfgNode, dataset_name: str) -> DatasetEvaluators:

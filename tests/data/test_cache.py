@@ -1,0 +1,158 @@
+"""The cache of a JSON is built once, follows its content, and is never half of one."""
+
+import json
+import multiprocessing
+import os
+import pickle
+import shutil
+
+import numpy as np
+import pytest
+
+from df2_landmarks.data import cache, load_landmark_json
+from df2_landmarks.taxonomy import LAYOUT
+
+
+def coco(num_images=3, width=80):
+    keypoints = [0] * (3 * LAYOUT.num_slots)
+    keypoints[:3] = [10, 20, 2]
+    annotation = {
+        "category_id": 1,
+        "bbox": [5, 10, 60, 80],
+        "segmentation": [[5, 10, 65, 10, 65.25, 90], [1, 2, 3, 4]],
+        "keypoints": keypoints,
+    }
+    images = [
+        {"id": i, "file_name": f"{i:06d}.jpg", "width": width, "height": 100}
+        for i in range(num_images, 0, -1)
+    ]
+    annotations = [
+        {**annotation, "id": 1, "image_id": 2},
+        {**annotation, "id": 2, "image_id": 1, "style": 3},
+        {**annotation, "id": 3, "image_id": 1, "iscrowd": 1},
+        {**annotation, "id": 4, "image_id": 3, "iscrowd": 1},
+    ]
+    return {"images": images, "annotations": annotations, "categories": []}
+
+
+@pytest.fixture
+def json_file(tmp_path):
+    path = tmp_path / "train.json"
+    path.write_text(json.dumps(coco()))
+    return path
+
+
+def caches(json_file):
+    return sorted(p.name for p in (json_file.parent / ".cache").iterdir() if p.is_dir())
+
+
+def no_build(*args):
+    raise AssertionError("the cache was built again")
+
+
+def test_the_second_load_does_not_read_the_json(json_file, monkeypatch):
+    first = list(load_landmark_json(json_file, "images"))
+    monkeypatch.setattr(cache, "_build", no_build)
+    monkeypatch.setattr(type(json_file), "read_bytes", no_build)
+    second = list(load_landmark_json(json_file, "images"))
+    assert [r["image_id"] for r in second] == [r["image_id"] for r in first] == [1, 2, 3]
+    np.testing.assert_array_equal(
+        second[0]["annotations"][0]["keypoints"], first[0]["annotations"][0]["keypoints"]
+    )
+
+
+def test_another_content_has_another_cache_and_the_old_one_goes(json_file):
+    load_landmark_json(json_file, "images")
+    before = caches(json_file)
+    json_file.write_text(json.dumps(coco(width=90)))
+    assert load_landmark_json(json_file, "images")[0]["width"] == 90
+    assert len(caches(json_file)) == 1
+    assert caches(json_file) != before
+
+
+def test_content_of_the_same_size_and_a_set_back_clock_is_noticed(json_file):
+    load_landmark_json(json_file, "images")
+    json_file.write_text(json.dumps(coco(width=90)))
+    os.utime(json_file, (1, 1))
+    assert load_landmark_json(json_file, "images")[0]["width"] == 90
+
+
+def test_a_touched_file_of_the_same_content_keeps_its_cache(json_file, monkeypatch):
+    load_landmark_json(json_file, "images")
+    os.utime(json_file, (1, 1))
+    monkeypatch.setattr(cache, "_build", no_build)
+    assert len(load_landmark_json(json_file, "images")) == 3
+
+
+def test_caches_of_other_files_stay(json_file):
+    other = json_file.with_name("train-small.json")
+    shutil.copy(json_file, other)
+    load_landmark_json(other, "images")
+    load_landmark_json(json_file, "images")
+    assert len(caches(json_file)) == 2
+
+
+def test_a_broken_json_leaves_no_cache(json_file):
+    content = coco()
+    content["annotations"][2]["category_id"] = 99
+    json_file.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r"annotations\[2\]: category_id must be"):
+        load_landmark_json(json_file, "images")
+    assert caches(json_file) == []
+
+
+def test_an_unfinished_cache_is_not_taken(json_file):
+    load_landmark_json(json_file, "images")
+    (name,) = caches(json_file)
+    (json_file.parent / ".cache" / name / "source.json").unlink()
+    os.truncate(json_file.parent / ".cache" / name / "records.bin", 1)
+    assert len(list(load_landmark_json(json_file, "images"))) == 3
+
+
+def test_a_folder_that_cannot_be_written_to_uses_the_user_s_cache(json_file, monkeypatch, tmp_path):
+    monkeypatch.setattr(cache.os, "access", lambda path, mode: False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user"))
+    assert len(load_landmark_json(json_file, "images")) == 3
+    assert not (json_file.parent / ".cache").exists()
+    assert list((tmp_path / "user" / "df2_landmarks").rglob("records.bin"))
+
+
+def load_in_process(json_file, queue):
+    queue.put(len(list(load_landmark_json(json_file, "images"))))
+
+
+def test_processes_that_start_together_build_it_once(json_file):
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    processes = [context.Process(target=load_in_process, args=(json_file, queue)) for _ in range(4)]
+    for process in processes:
+        process.start()
+    assert [queue.get(timeout=60) for _ in processes] == [3] * 4
+    for process in processes:
+        process.join()
+    assert len(caches(json_file)) == 1
+
+
+def test_records_are_a_sequence_that_travels_to_loader_processes(json_file):
+    records = load_landmark_json(json_file, "images")
+    travelled = pickle.loads(pickle.dumps(records))
+    assert len(pickle.dumps(records)) < 2000
+    assert [r["image_id"] for r in travelled] == [1, 2, 3]
+    assert travelled[-1]["image_id"] == 3
+    assert [r["image_id"] for r in travelled[1:]] == [2, 3]
+    with pytest.raises(IndexError):
+        travelled[3]
+
+
+def test_images_with_garments_leaves_out_empty_ones_and_crowds(json_file):
+    records = load_landmark_json(json_file, "images").with_garments()
+    assert [r["image_id"] for r in records] == [1, 2]
+
+
+def test_polygons_and_attributes_come_through(json_file):
+    annotation = load_landmark_json(json_file, "images")[0]["annotations"][0]
+    assert [p.tolist() for p in annotation["segmentation"]] == [
+        [5, 10, 65, 10, 65.25, 90],
+        [1, 2, 3, 4],
+    ]
+    assert annotation["style"] == 3
