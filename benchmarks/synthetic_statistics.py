@@ -21,6 +21,7 @@ if importlib.util.find_spec("df2_landmarks") is None:  # not installed: use the 
 import numpy as np
 
 from df2_landmarks.synthetic import PRESETS, Plan, Recipe, plan_picture
+from df2_landmarks.synthetic.figures import FIGURE_XY
 from df2_landmarks.synthetic.outfit import PUBLISHED_COUNTS
 from df2_landmarks.taxonomy import CATEGORIES
 
@@ -87,6 +88,7 @@ def _statistics(recipe: Recipe, pictures: int) -> Row:
         "gap between box and polygon, px, median": f"{np.median(_gaps(items)):.0f}",
         "short side, px": f"{min(sides)} to {max(sides)}",
         "box area over picture, median": f"{np.median(area):.0%}",
+        "landmark from its mean place in the box, median": f"{np.median(_spread(items)):.1%}",
     }
     for key in ("scale", "occlusion", "zoom_in", "viewpoint"):
         values = np.array([item[key] for item in items])
@@ -97,6 +99,18 @@ def _statistics(recipe: Recipe, pictures: int) -> Row:
 
 def _items(plan: Plan) -> Iterator[dict[str, Any]]:
     return (plan.annotation[key] for key in sorted(plan.annotation) if key.startswith("item"))
+
+
+def _spread(items: list[dict[str, Any]]) -> list[float]:
+    """Distance of labelled landmarks from where the figure has them, in shares of the box."""
+    out: list[float] = []
+    for item in items:
+        x1, y1, x2, y2 = item["bounding_box"]
+        landmarks = np.reshape(item["landmarks"], (-1, 3))
+        shares = (landmarks[:, :2] - [x1, y1]) / [x2 - x1, y2 - y1]
+        away = np.hypot(*(shares - FIGURE_XY[item["category_id"]]).T)
+        out += away[landmarks[:, 2] > 0].tolist()
+    return out
 
 
 def _gaps(items: list[dict[str, Any]]) -> list[float]:

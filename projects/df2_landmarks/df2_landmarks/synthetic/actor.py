@@ -84,7 +84,7 @@ def garment_layers(actor: Actor, placement: Placement, owner: int) -> list[Layer
         for panel, cm in zip(panels, placed, strict=True)
     ]
     outline = placement.tube_cm()
-    if actor.pose.yaw and len(outline):
+    if len(outline):
         px = actor.camera(outline)
         side = placement.flank[-len(px) // 2 :]
         at_rest = np.vstack([side, side[::-1] * [-1.0, 1.0]])

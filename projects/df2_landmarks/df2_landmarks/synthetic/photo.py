@@ -9,7 +9,7 @@ import numpy as np
 
 from df2_landmarks.synthetic.fabric import Image
 
-_BANK = 1024
+_BANK = 700
 
 
 def photographed(rng: np.random.Generator, picture: Image, degrade: float) -> Image:
@@ -23,13 +23,12 @@ def photographed(rng: np.random.Generator, picture: Image, degrade: float) -> Im
     if rng.random() < 0.4 * degrade:
         out = cv2.GaussianBlur(out, (0, 0), rng.uniform(0.5, 0.5 + degrade))
     height, width = out.shape[:2]
-    y, x = (int(rng.integers(_BANK)) for _ in range(2))
     strength = rng.uniform(0, 9) * degrade
+    y, x = (int(rng.integers(_BANK)) for _ in range(2))
     noise = _noise()[y : y + height, x : x + width]
     if noise.shape[:2] != (height, width):
         noise = cv2.resize(noise, (width, height), interpolation=cv2.INTER_NEAREST)
-    grey = cv2.cvtColor(noise, cv2.COLOR_GRAY2BGR)
-    return cv2.addWeighted(out, 1.0, grey, strength / 40, -128 * strength / 40)
+    return cv2.addWeighted(out, 1.0, noise, strength / 40, -128 * strength / 40)
 
 
 def jpeg_quality(rng: np.random.Generator, degrade: float) -> int:
@@ -39,6 +38,7 @@ def jpeg_quality(rng: np.random.Generator, degrade: float) -> int:
 
 @cache
 def _noise() -> Image:
-    """Noise of mean 128 and standard deviation 40."""
+    """(N, N, 3) grey noise of mean 128 and standard deviation 40."""
     rng = np.random.default_rng(1)
-    return rng.normal(128, 40, (2 * _BANK, 2 * _BANK)).clip(0, 255).astype(np.uint8)
+    grey = rng.normal(128, 40, (2 * _BANK, 2 * _BANK)).clip(0, 255).astype(np.uint8)
+    return cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR)

@@ -8,6 +8,7 @@ of the outlines, so a landmark lies where the drawn seam does, exactly.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,12 +28,16 @@ class Placement:
         self.pose = pose
         self.rest = template(garment.class_index)
         self.limbs = tuple(limb_of_landmark(name) for name in self.rest.names)
-        rows = list(flank_rows(garment.class_index))
+
+    @cached_property
+    def flank(self) -> FloatArray:
+        """(N, 2) x, y of the right side of the body at rest, y ascending."""
+        rows = flank_rows(self.garment.class_index)
         side = np.stack(
             [self._shaped(self.rest.points[[row]], self.limbs[row])[0, :2] for row in rows]
         )
         side[:, 1] = np.maximum.accumulate(side[:, 1])
-        self.flank = side
+        return side
 
     def cm(self, points: FloatArray, limb: str) -> FloatArray:
         """(P, 4) template points -> (P, 2) cm.
@@ -80,9 +85,10 @@ class Placement:
         return out
 
     def tube_cm(self) -> FloatArray:
-        """(P, 2) cm: silhouette of the turned body; empty where there is none."""
-        outline = tube(self.rest, self.flank, self.pose.yaw)
-        return warped(outline, self.pose) if len(outline) else outline
+        """(P, 2) cm: silhouette of a turned body; empty where there is none."""
+        if not self.pose.yaw:
+            return np.empty((0, 2))
+        return warped(tube(self.rest, self.flank, self.pose.yaw), self.pose)
 
     def _shaped(self, points: FloatArray, limb: str) -> FloatArray:
         return shaped(points, self.rest, self.garment.shape, limb)
