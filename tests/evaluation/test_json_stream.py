@@ -33,7 +33,7 @@ def small_chunks() -> Any:
     patch.undo()
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 @given(records=RECORDS, indent=st.sampled_from([None, 1]))
 def test_a_list_comes_back_whatever_is_in_it(records: list[Any], indent: int | None) -> None:
     stream = io.BytesIO(json.dumps(records, indent=indent).encode())
@@ -44,7 +44,7 @@ def test_a_list_comes_back_whatever_is_in_it(records: list[Any], indent: int | N
     assert found == records
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 @given(
     images=RECORDS,
     items=RECORDS,

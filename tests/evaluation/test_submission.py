@@ -172,7 +172,7 @@ def test_bombs_are_refused_in_bounded_memory(tmp_path: Path, kind: str) -> None:
         archive.open(VAL, "w") as stream,
     ):
         stream.write(b'[{"keypoints": [' if kind == "one record" else b"[")
-        for _ in range(300):  # MB
+        for _ in range(160):  # MB
             stream.write(filling * (1 << 19))
         stream.write(noise.replace(b"}", b"x"))  # so that the ratio alone looks innocent
     if kind == "lying bomb":
@@ -192,4 +192,4 @@ def test_bombs_are_refused_in_bounded_memory(tmp_path: Path, kind: str) -> None:
     code, peak_kb = map(int, ended.stdout.split())
     assert code == 1
     assert len(ended.stderr.splitlines()) == 1, ended.stderr
-    assert peak_kb < 150 * 1024
+    assert peak_kb < 120 * 1024

@@ -1,6 +1,6 @@
 """Precision and recall from a matching, equal to ``COCOeval.accumulate``, and the ten numbers.
 
-T = 10 thresholds, R = 101 recall steps, C = categories, A = 3 size ranges.
+T = 10 thresholds, R = 101 recall steps, C = categories, A = size ranges (3).
 """
 
 from __future__ import annotations
@@ -55,6 +55,11 @@ class Curves:
         """
         return {name: self._mean(category, *how) for name, how in SUMMARY.items()}
 
+    @property
+    def ap(self) -> float | None:
+        """Overall AP; defined for curves of ALL_SIZES too."""
+        return self._mean(None, *SUMMARY["AP"])
+
     def per_category(self) -> list[float | None]:
         """AP of each category as a fraction, None without ground truth."""
         return [_defined_mean(self.precision[:, :, c, 0]) for c in range(LAYOUT.num_categories)]
@@ -76,7 +81,7 @@ def accumulate(pairs: Pairs, matching: Matching, images: NDArray[np.bool_] | Non
         matching: the matching.
         images: (I,) images to look at, all by default.
     """
-    shape = (len(THRESHOLDS), len(RECALL_STEPS), LAYOUT.num_categories, len(AREA_RANGES))
+    shape = (len(THRESHOLDS), len(RECALL_STEPS), LAYOUT.num_categories, len(matching.item))
     precision, scores = np.full(shape, UNDEFINED), np.full(shape, UNDEFINED)
     recall = np.full((shape[0], *shape[2:]), UNDEFINED)
     for c in range(LAYOUT.num_categories):

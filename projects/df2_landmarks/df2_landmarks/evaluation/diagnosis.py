@@ -27,7 +27,7 @@ from df2_landmarks.evaluation.landmark_errors import (
     classify_landmarks,
 )
 from df2_landmarks.evaluation.landmark_statistics import LandmarkRow, landmark_rows, summary_rows
-from df2_landmarks.evaluation.matching import match
+from df2_landmarks.evaluation.matching import ALL_SIZES, match
 from df2_landmarks.evaluation.mending import (
     Shapes,
     with_true_category,
@@ -147,7 +147,7 @@ def _mended_garments(
         "background": lambda: without(base, association.kind == BACKGROUND),
     }
     result = {name: run(make(), counts[name]) for name, make in makers.items()}
-    asked = accumulate(base.pairs, match(base.pairs, association.missed))
+    asked = accumulate(base.pairs, match(base.pairs, association.missed, areas=ALL_SIZES))
     result[MISSED] = ap_of(asked, counts[MISSED])
     return result
 

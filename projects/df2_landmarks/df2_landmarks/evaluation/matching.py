@@ -1,6 +1,6 @@
 """Which detection finds which item, at every OKS threshold and item size, for all cells at once.
 
-A = 3 size ranges, T = 10 thresholds, N = detections, G = items. The rule is pycocotools'
+A = size ranges (3), T = 10 thresholds, N = detections, G = items. The rule is pycocotools'
 (``COCOeval.evaluateImg``): in each cell the detections choose in the order of their scores. A
 detection takes the most similar free item that counts, the later one of equals; if there is none
 above the threshold, the most similar free item that does not count. A crowd is never used up.
@@ -8,6 +8,7 @@ above the threshold, the most similar free item that does not count. A crowd is 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,8 @@ from df2_landmarks.evaluation.pairs import Pairs
 THRESHOLDS = np.linspace(0.5, 0.95, 10)
 AREA_RANGES = {"all": (0, 1e5**2), "medium": (32**2, 96**2), "large": (96**2, 1e5**2)}
 """Square pixels; COCO's keypoint evaluation has no small range."""
+ALL_SIZES = {"all": AREA_RANGES["all"]}
+"""For what looks at the overall AP only: a third of the work."""
 UNMATCHED = -1
 
 
@@ -36,14 +39,20 @@ class Matching:
     item_ignored: NDArray[np.bool_]
 
 
-def match(pairs: Pairs, outside: NDArray[np.bool_] | None = None) -> Matching:
+def match(
+    pairs: Pairs,
+    outside: NDArray[np.bool_] | None = None,
+    *,
+    areas: Mapping[str, tuple[float, float]] = AREA_RANGES,
+) -> Matching:
     """Matches detections and items.
 
     Args:
         pairs: similarities.
         outside: (G,) items to ignore on top, for the score of a subset.
+        areas: the size ranges A, AREA_RANGES or ALL_SIZES.
     """
-    ranges = np.asarray(list(AREA_RANGES.values()), dtype=np.float64)
+    ranges = np.asarray(list(areas.values()), dtype=np.float64)
     low, high = ranges[:, :1], ranges[:, 1:]
     ignored = pairs.item_ignored if outside is None else pairs.item_ignored | outside
     item_ignored = ignored | (pairs.item_areas < low) | (pairs.item_areas > high)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from df2_landmarks.evaluation.accumulate import accumulate
 from df2_landmarks.evaluation.ground_truth import GroundTruth
 from df2_landmarks.evaluation.landmark_errors import ClassLandmarks, landmark_scale
-from df2_landmarks.evaluation.matching import match
+from df2_landmarks.evaluation.matching import ALL_SIZES, match
 from df2_landmarks.evaluation.pairs import Cells, Pairs, pair_indices
 from df2_landmarks.evaluation.score import Score
 from df2_landmarks.taxonomy import LAYOUT
@@ -53,7 +53,7 @@ def _class_aps(
         there = truth.landmarks_xy[item, k]
         gain = _ks(truth.landmarks_xy[own, k], there, scale[:, k]) - _ks(now_xy, there, scale[:, k])
         mended = replace(pairs, oks=pairs.oks + np.where(changes, gain / count, 0))
-        ap = accumulate(mended, match(mended)).per_category()[c]
+        ap = accumulate(mended, match(mended, areas=ALL_SIZES)).per_category()[c]
         aps[k] = np.nan if ap is None else ap
     return aps
 

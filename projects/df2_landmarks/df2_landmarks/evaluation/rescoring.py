@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from df2_landmarks.evaluation.accumulate import Curves
 from df2_landmarks.evaluation.detections import Detections
 from df2_landmarks.evaluation.ground_truth import GroundTruth
+from df2_landmarks.evaluation.matching import ALL_SIZES
 from df2_landmarks.evaluation.score import Score, score
 
 
@@ -27,7 +28,7 @@ class Mended:
 
 def ap_of(curves: Curves, count: int | None = None) -> Mended:
     """The APs of curves."""
-    return Mended(count, curves.summary()["AP"], tuple(curves.per_category()))
+    return Mended(count, curves.ap, tuple(curves.per_category()))
 
 
 class Rescorer:
@@ -38,8 +39,8 @@ class Rescorer:
         self.protocol = protocol
 
     def score(self, detections: Detections) -> Score:
-        """The whole score."""
-        return score(self.ground_truth, detections, self.protocol)
+        """The score over all sizes."""
+        return score(self.ground_truth, detections, self.protocol, areas=ALL_SIZES)
 
     def __call__(self, detections: Detections, count: int | None = None) -> Mended:
         """Its APs."""

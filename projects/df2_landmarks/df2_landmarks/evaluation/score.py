@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from df2_landmarks.evaluation.accumulate import Curves, accumulate
 from df2_landmarks.evaluation.detections import Detections
 from df2_landmarks.evaluation.ground_truth import GroundTruth
-from df2_landmarks.evaluation.matching import Matching, match
+from df2_landmarks.evaluation.matching import AREA_RANGES, Matching, match
 from df2_landmarks.evaluation.pairs import Pairs, pair_up
 
 
@@ -29,16 +30,23 @@ class Score:
         return int(self.pairs.item_ignored.sum())
 
 
-def score(ground_truth: GroundTruth, detections: Detections, protocol: str) -> Score:
+def score(
+    ground_truth: GroundTruth,
+    detections: Detections,
+    protocol: str,
+    *,
+    areas: Mapping[str, tuple[float, float]] = AREA_RANGES,
+) -> Score:
     """Scores detections.
 
     Args:
         ground_truth: the items of a split.
         detections: what was found in it.
         protocol: "visible" or "visible_and_occluded".
+        areas: size ranges; with ALL_SIZES the curves have AP, but no whole summary.
     """
     pairs = pair_up(ground_truth, detections, protocol)
-    matching = match(pairs)
+    matching = match(pairs, areas=areas)
     return Score(protocol, pairs, matching, accumulate(pairs, matching))
 
 
