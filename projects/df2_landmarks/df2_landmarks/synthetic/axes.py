@@ -14,7 +14,7 @@ ARM_LENGTH, LEG_LENGTH = 56.0, 84.0
 MIDDLE_JOINT = {"arm": 27.0, "leg": 36.0}
 """cm from the first joint of a limb to its elbow or knee."""
 SHOULDER_JOINT = (16.5, 7.0)
-HIP_JOINT = (9.0, 70.0)
+HIP_JOINT = (7.8, 66.0)
 JOINT_OVERLAP = 4.5
 
 

@@ -9,27 +9,31 @@ import numpy as np
 from df2_landmarks.synthetic.actor import Actor, Person
 from df2_landmarks.synthetic.axes import ARM_LENGTH, LEG_LENGTH, LIMBS, axis, halves, on_axis
 from df2_landmarks.synthetic.layers import NOBODY, Layer
-from df2_landmarks.synthetic.outfit import Garment
+from df2_landmarks.synthetic.outfit import Garment, kind
 from df2_landmarks.synthetic.pose import bent, warped
 from df2_landmarks.synthetic.templates import FloatArray, template
 from df2_landmarks.synthetic.view import silhouette_scale
 
-TORSO = np.array(
-    [[4.8, -14], [4.8, -2], [8, 1.5], [14, 4], [17, 8], [15, 19], [9, 38], [10, 58], [10, 74]],
-    dtype=np.float64,
-)
-HALF_WIDTHS = {"arm": (4.8, 2.8), "leg": (7.5, 3.6)}
-SHOE = (30, 30, 35)
+CHEST = ((4.8, -14), (4.8, -2), (8, 1.5), (14, 4), (17, 8), (15, 19), (9, 38))
+HIPS = ((13, 58), (15.5, 68), (15, 77), (1, 80))
+HIPS_UNDER_A_DRESS = ((9, 58), (9, 70), (8, 77), (1, 80))
+"""Right half of the outline of the torso, cm. Dresses are cut narrow at the hips."""
+UNDER_A_DRESS_CM = 25.0
+"""Of the legs, the part that a dress always hides."""
+HALF_WIDTHS = {"arm": (4.8, 2.8), "leg": (8.0, 3.6)}
 HAIR_DEPTH, FAR_DEPTH, LEG_DEPTH, SKIN_DEPTH, BARE_ARM_DEPTH = 2.0, 2.5, 9.0, 10.0, 11.0
 ARM_DEPTH, HEAD_DEPTH = 60.0, 80.0
 _TURN = np.linspace(0, 2 * np.pi, 28, endpoint=False)
 RING = np.stack([np.cos(_TURN), np.sin(_TURN)], axis=1)
 FACE = RING * [8.5, 11.5] + [0.0, -21.0]
+LONG_BACK_HAIR = np.array([[11.0, 2.0], [8.0, 9.0], [-8.0, 9.0], [-11.0, 2.0]])
 
 
 def body_layers(actor: Actor, person: Person) -> list[Layer]:
     """Torso, limbs, head and hair of the person, posed as the clothes are."""
-    torso = np.vstack([TORSO, TORSO[::-1] * [-1, 1]])
+    is_dress = actor.top is not None and kind(actor.top.class_index) == "dress"
+    half = np.array([*CHEST, *(HIPS_UNDER_A_DRESS if is_dress else HIPS)])
+    torso = np.vstack([half, half[::-1] * [-1, 1]])
     torso[:, 0] *= silhouette_scale(actor.pose.yaw)
     layers = [_layer(actor, torso, SKIN_DEPTH, "torso", person.skin)]
     for limb in LIMBS:
@@ -41,9 +45,7 @@ def _head(actor: Actor, person: Person) -> list[Layer]:
     if actor.pose.back:
         back = RING * [10.0, 12.5] + [0.0, -21.0]
         if person.long_hair:
-            back = np.vstack(
-                [back[RING[:, 1] < 0], [[-11.0, 2.0], [-7.0, 9.0], [8.0, 9.0]], [[11.0, 2.0]]]
-            )
+            back = np.vstack([back[RING[:, 1] < 0], LONG_BACK_HAIR])
         return [_layer(actor, back, HEAD_DEPTH, "hair", person.hair)]
     turn = np.array([9.0 * np.sin(actor.pose.yaw) * 0.5, 0.0])
     cap = FACE[RING[:, 1] < 0.1] * [1.12, 1.0] + [0.0, -1.5]
@@ -75,19 +77,20 @@ def _limb(actor: Actor, limb: str, person: Person) -> list[Layer]:
 
 def _tube(garment: Garment, limb: str, actor: Actor) -> tuple[FloatArray, FloatArray]:
     """A bare arm or leg around the axis of its sleeve, hand included: (P,) along, (P, 2) cm."""
-    kind = limb.partition("_")[0]
+    limb_kind = limb.partition("_")[0]
     rest = template(garment.class_index)
     rows = axis(garment.class_index, limb)
-    along = np.linspace(0.0, ARM_LENGTH if kind == "arm" else LEG_LENGTH, 15)
+    start = UNDER_A_DRESS_CM if limb_kind == "leg" and kind(garment.class_index) == "dress" else 0.0
+    along = np.linspace(start, ARM_LENGTH if limb_kind == "arm" else LEG_LENGTH, 15)
     middle = np.column_stack([on_axis(rows, along) * [garment.shape.width, 1.0], along])
     line = bent(middle, rest, garment.shape, limb, actor.pose)
     line[:, 0] *= np.cos(actor.pose.yaw)
     heading = np.gradient(line, axis=0)
     normal = np.stack([-heading[:, 1], heading[:, 0]], axis=1)
     normal /= np.hypot(*normal.T)[:, None] + 1e-9
-    wide, narrow = HALF_WIDTHS[kind]
+    wide, narrow = HALF_WIDTHS[limb_kind]
     half = np.linspace(wide, narrow, len(along))
-    half[[0, -2, -1]] *= [0.5, 1.15, 0.6]
+    half[[0, -2, -1]] *= [0.8 if limb_kind == "leg" else 0.5, 1.15, 0.6]
     offset = half[:, None] * normal
     outline = np.vstack([line + offset, (line - offset)[::-1]])
     return np.concatenate([along, along[::-1]]), warped(outline, actor.pose)

@@ -13,7 +13,8 @@ from df2_landmarks.synthetic.templates import FloatArray, template
 
 OCCLUDER_DEPTH = 500.0
 MAX_OCCLUDERS = 4
-Shapes = list[FloatArray]
+Shapes = list[tuple[FloatArray, bool]]
+"""Outlines in cm, and whether it is skin."""
 
 
 def sample_occluders(rng: np.random.Generator, actors: Sequence[Actor], mean: float) -> list[Layer]:
@@ -26,10 +27,11 @@ def sample_occluders(rng: np.random.Generator, actors: Sequence[Actor], mean: fl
         at = rng.uniform(points.min(0) * 0.8, points.max(0) * [0.8, 1.0])
         make = THINGS[int(rng.integers(len(THINGS)))]
         colour = sample_colour(rng)
-        for shape in make(rng):
+        for shape, is_skin in make(rng):
+            paint = actor.person.skin if is_skin and actor.person else colour
             px = actor.camera(shape + at)
             scale = actor.camera.px_per_cm
-            layers.append(Layer(px, OCCLUDER_DEPTH, NOBODY, "thing", colour, px_per_cm=scale))
+            layers.append(Layer(px, OCCLUDER_DEPTH, NOBODY, "thing", paint, px_per_cm=scale))
     return layers
 
 
@@ -39,14 +41,15 @@ def _bag(rng: np.random.Generator) -> Shapes:
     body = _ring(24, 0.5) * half
     arc = _ring(24, 1.0)[12:] * [half[0] * 0.6, half[1] * 1.3] + [0.0, -half[1] * 0.7]
     handle = np.vstack([arc, arc[::-1] * 0.82 + [0.0, -half[1] * 0.1]])
-    return [handle, body]
+    return [(handle, False), (body, False)]
 
 
 def _shoulder_bag(rng: np.random.Generator) -> Shapes:
     """A small bag on a strap that crosses the body."""
     sign = float(rng.choice([-1.0, 1.0]))
     end = np.array([sign * rng.uniform(14, 24), -rng.uniform(30, 45)])
-    return [_bar(np.zeros(2), end, 1.1), _ring(24, 0.5) * rng.uniform([6, 4], [9, 7])]
+    strap, bag = _bar(np.zeros(2), end, 1.1), _ring(24, 0.5) * rng.uniform([6, 4], [9, 7])
+    return [(strap, False), (bag, False)]
 
 
 def _phone(rng: np.random.Generator) -> Shapes:
@@ -54,14 +57,14 @@ def _phone(rng: np.random.Generator) -> Shapes:
     half = np.array([3.8, 7.5])
     corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * half
     wrist = np.array([rng.uniform(-16, 16), rng.uniform(18, 28)])
-    return [_bar(np.array([0.0, 4.0]), wrist, 3.4), corners]
+    return [(_bar(np.array([0.0, 4.0]), wrist, 3.4), True), (corners, False)]
 
 
 def _pole(rng: np.random.Generator) -> Shapes:
     """A long thin thing: a pole, a rail, somebody's arm."""
     angle, length = rng.uniform(0, np.pi), rng.uniform(20.0, 50.0)
     along = np.array([np.cos(angle), np.sin(angle)]) * length
-    return [_bar(-along, along, rng.uniform(1.5, 4.0))]
+    return [(_bar(-along, along, rng.uniform(1.5, 4.0)), False)]
 
 
 def _plant(rng: np.random.Generator) -> Shapes:
@@ -71,7 +74,7 @@ def _plant(rng: np.random.Generator) -> Shapes:
         size = np.array([rng.uniform(1.5, 3.5), rng.uniform(9, 16)])
         leaf = _ring(14, 1.0) * size + [0.0, -size[1]]
         cos, sin = np.cos(angle), np.sin(angle)
-        leaves.append(leaf @ np.array([[cos, sin], [-sin, cos]]))
+        leaves.append((leaf @ np.array([[cos, sin], [-sin, cos]]), False))
     return leaves
 
 
