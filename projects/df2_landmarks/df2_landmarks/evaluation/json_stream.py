@@ -16,7 +16,7 @@ import numpy as np
 
 from df2_landmarks.evaluation.record_errors import DataError, ListDecoder, decode_block
 
-CHUNK_BYTES = 1 << 20
+CHUNK_BYTES = 1 << 17
 MAX_RECORD_BYTES = 16 << 20
 """A record has about 2 kB, 20 kB at worst; more than this is not a file of this format."""
 MAX_ZIP_RATIO = 250
@@ -85,7 +85,7 @@ def open_only_member(path: Path) -> Iterator[tuple[BinaryIO, zipfile.ZipInfo]]:
 def read_records(
     stream: BinaryIO, name: str, decoder: ListDecoder[T]
 ) -> Iterator[tuple[int, list[T]]]:
-    """The records of a JSON list of objects, about 1 MiB at a time.
+    """The records of a JSON list of objects, about 128 kiB at a time.
 
     Args:
         stream: JSON bytes.
@@ -111,7 +111,7 @@ def read_records(
 def read_members(
     stream: BinaryIO, name: str, decoders: Mapping[str, ListDecoder[Any]]
 ) -> Iterator[tuple[str, int, list[Any]]]:
-    """The lists of objects in a JSON object, about 1 MiB at a time.
+    """The lists of objects in a JSON object, about 128 kiB at a time.
 
     Args:
         stream: JSON bytes.
@@ -237,7 +237,8 @@ def _some_records(
     # Mostly the last brace ends a record. If it does not, what stands before it is no JSON list.
     if end := reader.data.rfind(b"}") + 1:
         with contextlib.suppress(msgspec.DecodeError, RecursionError):
-            if records := decoder.decode(b"[" + reader.data[:end] + b"]"):
+            block = b"".join((b"[", memoryview(reader.data)[:end], b"]"))
+            if records := decoder.decode(block):
                 return records, end
     while not (end := _last_record_end(reader.data)):
         if reader.peek() not in (b"{", b""):

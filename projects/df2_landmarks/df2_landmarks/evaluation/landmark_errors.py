@@ -39,6 +39,7 @@ GOOD_KS, JITTER_KS = 0.85, 0.5
 GOOD, JITTER, INVERSION, SWAP, MISS = range(5)
 LANDMARK_KINDS = ("good", "jitter", "inversion", "swap", "miss")
 UNLABELLED = -1
+_MIN_AREA = 1e-3  # an item without area has finite errors all the same
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +113,7 @@ def _classify(
 
 def landmark_scale(areas: NDArray[np.float64], sigmas: NDArray[np.float64]) -> NDArray[np.float64]:
     """(n, K) pixels of one unit of ``2 * sigma * sqrt(area)``."""
-    return np.sqrt(areas + np.spacing(1))[:, None] * 2 * sigmas
+    return np.sqrt(np.maximum(areas, _MIN_AREA))[:, None] * 2 * sigmas
 
 
 class _SwapSearch:
