@@ -47,10 +47,10 @@ def main() -> None:
             env=environment(),
         )
         rows = measure(contenders(args, raw, Path(work)), args.images, args.repeats)
-    report = {"images": args.images, "repeats": args.repeats, "cpus": os.cpu_count(), "rows": rows}
-    if args.json:
-        args.json.write_text(json.dumps(report, indent=2) + "\n")
-    print_table(rows, args)
+        report = {"images": args.images, "repeats": args.repeats, "cpus": os.cpu_count()}
+        if args.json:
+            args.json.write_text(json.dumps({**report, "rows": rows}, indent=2) + "\n")
+        print_table(rows, args)
 
 
 Commands = dict[str, dict[str, list[str]]]
