@@ -8,6 +8,7 @@ GPUS        ?= 1
 CONFIG      ?= projects/df2_landmarks/configs/df2_landmark_rcnn_R_50_FPN_1x.yaml
 OUTPUT      ?=
 OPTS        ?=
+FLAGS       ?=
 PRESET      ?= small
 GT          ?= $(DATA)/annotations/validation.json
 RESULTS     ?= $(or $(OUTPUT),output/df2_landmark_rcnn_R_50_FPN_1x)/landmark_results.json
@@ -62,8 +63,8 @@ train: $(READY)  ## train: GPUS= CONFIG= OUTPUT= OPTS="KEY VALUE ..."
 eval: $(READY)  ## evaluate the last checkpoint of OUTPUT= (or MODEL.WEIGHTS in OPTS)
 	$(PYTHON) $(PROJECT)/train_net.py --eval-only --num-gpus $(GPUS) --config-file $(CONFIG) $(OPTS)
 
-score: $(READY)  ## score a results file without torch: RESULTS= GT=
-	$(PYTHON) $(PROJECT)/tools/score.py --gt $(GT) --results $(RESULTS)
+score: $(READY)  ## score a results file without torch: RESULTS= GT= FLAGS="--diagnose ..."
+	$(PYTHON) $(PROJECT)/tools/score.py --gt $(GT) --results $(RESULTS) $(FLAGS)
 
 submit: $(READY)  ## results file -> checked zip of the challenge: RESULTS= GT= ZIP=
 	$(PYTHON) $(PROJECT)/tools/submission.py pack --gt $(GT) --results $(RESULTS) --output $(ZIP)

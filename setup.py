@@ -36,6 +36,6 @@ setup(
             "termcolor",
             "yacs",
         ],
-        "test": ["faster-coco-eval", "hypothesis", "mypy", "pytest", "ruff"],
+        "test": ["faster-coco-eval", "hypothesis", "mypy", "pytest", "ruff", "vernier"],
     },
 )

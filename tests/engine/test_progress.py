@@ -1,6 +1,7 @@
 """The progress line tells where a training is and how long it still takes."""
 
 import io
+import time
 
 from detectron2.utils.events import EventStorage
 
@@ -37,3 +38,12 @@ def test_a_terminal_line_is_written_over_itself():
     text = write(Terminal(), 10)
     assert text.count("\r") == 10
     assert text.count("\n") == 1
+
+
+def test_a_deadline_comes_before_the_last_iteration():
+    stream = io.StringIO()
+    line = ProgressLine(1000, deadline=time.perf_counter() + 9.5, stream=stream)
+    with EventStorage(0) as storage:
+        storage.put_scalars(total_loss=2.5, loss_keypoint=1.25, time=0.5)
+        line.write()
+    assert stream.getvalue().endswith("0:09 left\n")

@@ -30,3 +30,6 @@ def add_df2_landmarks_config(cfg: CfgNode) -> None:
 
     # "SGD" (Detectron2's) or "AdamW" (from-scratch training).
     cfg.SOLVER.OPTIMIZER = "SGD"
+    # Train in bfloat16 on a CPU that computes in it natively; no effect on others or on a GPU
+    # (there: Detectron2's SOLVER.AMP).
+    cfg.SOLVER.BF16_ON_CPU = False

@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> None:
     log_to_file(args.output / "log.txt")
     cfg = setup_config(CONFIG, ["OUTPUT_DIR", str(args.output), *args.opts], on_cpu=True)
     heading("2/4 Training from scratch on the CPU")
-    trained = timed_training.train_within(cfg, args.minutes, announce=print)
+    trained = timed_training.train_within(cfg, args.minutes)
     heading("3/4 Evaluation on held-out pictures")
     report = evaluate(cfg, args.datasets / FOLDER / "annotations")
     heading("4/4 Results")

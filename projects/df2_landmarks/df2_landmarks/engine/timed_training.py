@@ -1,25 +1,18 @@
-"""Training that fits its number of iterations to a time budget."""
+"""Training that ends after a given time with its learning rate annealed."""
 
 from __future__ import annotations
 
-import logging
+import math
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
 from detectron2.config import CfgNode
+from detectron2.engine import HookBase
 from detectron2.utils.events import EventStorage, EventWriter, JSONWriter
 
 from df2_landmarks.engine.progress import ProgressLine
 from df2_landmarks.engine.trainer import Trainer
-
-logger = logging.getLogger(__name__)
-
-WARM_UP_ITERATIONS, TIMED_ITERATIONS = 4, 16
-USED_SHARE = 0.9
-"""Share of the budget that is planned for: checkpoints are written, and machines get slower."""
 
 
 @dataclass(frozen=True)
@@ -30,59 +23,75 @@ class TimedRun:
     minutes: float
 
 
-class LineTrainer(Trainer):
-    """`Trainer` that shows its progress on one line; metrics go to a JSON file all the same."""
+def train_within(cfg: CfgNode, minutes: float) -> TimedRun:
+    """Train from `cfg.MODEL.WEIGHTS` for SOLVER.MAX_ITER iterations or `minutes`, what ends first.
+
+    The learning rate falls along a half cosine to zero at that end, after SOLVER.WARMUP_ITERS
+    iterations of linear warm-up, so that a slower machine gives a shorter but complete training.
+    """
+    trainer = TimedTrainer(cfg, seconds=60 * minutes)
+    trainer.resume_or_load(resume=False)
+    return trainer.train()
+
+
+class TimedTrainer(Trainer):
+    """`Trainer` with an end in time, and its progress on one line."""
+
+    def __init__(self, cfg: CfgNode, *, seconds: float) -> None:
+        """
+        Args:
+            cfg: frozen configuration.
+            seconds: budget, counted from here.
+        """
+        self.started = time.perf_counter()
+        self.budget = seconds
+        super().__init__(cfg)
+        self.register_hooks([_Annealing()])
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the start."""
+        return time.perf_counter() - self.started
+
+    @property
+    def share_done(self) -> float:
+        """Share of the training that is behind, 0..1, by iterations or by time."""
+        return min(1.0, max(self.iter / self.max_iter, self.elapsed / self.budget))
 
     def build_writers(self) -> list[EventWriter]:
+        deadline = self.started + self.budget
         return [
-            ProgressLine(self.max_iter, stream=sys.stdout),
+            ProgressLine(self.max_iter, deadline=deadline, stream=sys.stdout),
             JSONWriter(f"{self.cfg.OUTPUT_DIR}/metrics.json"),
         ]
 
+    def train(self) -> TimedRun:
+        """Train to the end and save ``model_final``.
 
-def train_within(
-    cfg: CfgNode, minutes: float, *, announce: Callable[[str], None] = logger.info
-) -> TimedRun:
-    """Train from `cfg.MODEL.WEIGHTS` for SOLVER.MAX_ITER iterations, or fewer to keep a budget.
-
-    The speed is measured first, so that the learning-rate schedule comes to its end either way.
-
-    Args:
-        cfg: frozen configuration.
-        minutes: budget, the measuring included.
-        announce: gets a line with the number of iterations and their expected duration.
-    """
-    started = time.perf_counter()
-    cfg = cfg.clone()
-    cfg.defrost()
-    seconds = seconds_per_iteration(cfg)
-    left = 60 * minutes * USED_SHARE - (time.perf_counter() - started)
-    cfg.SOLVER.MAX_ITER = min(cfg.SOLVER.MAX_ITER, max(1, int(left / seconds)))
-    cfg.SOLVER.WARMUP_ITERS = min(cfg.SOLVER.WARMUP_ITERS, cfg.SOLVER.MAX_ITER // 2)
-    cfg.freeze()
-    announce(
-        f"  {seconds:.2f} s/iteration here: {cfg.SOLVER.MAX_ITER} iterations in about "
-        f"{seconds * cfg.SOLVER.MAX_ITER / 60:.1f} minutes"
-    )
-    trainer = LineTrainer(cfg)
-    trainer.resume_or_load(resume=False)
-    trainer.train()
-    return TimedRun(cfg.SOLVER.MAX_ITER, (time.perf_counter() - started) / 60)
+        Detectron2's own loop knows its number of iterations beforehand, and this one does not.
+        """
+        self.iter = self.start_iter
+        with EventStorage(self.start_iter) as self.storage:
+            try:
+                self.before_train()
+                while self.share_done < 1:
+                    self.before_step()
+                    self.run_step()
+                    self.after_step()
+                    self.iter += 1
+            finally:
+                self.after_train()
+        self.checkpointer.save("model_final")
+        return TimedRun(self.iter, self.elapsed / 60)
 
 
-def seconds_per_iteration(cfg: CfgNode) -> float:
-    """Mean duration of a training iteration of a model that is thrown away afterwards."""
-    generator_state = torch.get_rng_state()
-    trainer = LineTrainer(cfg)
-    trainer.model.train()
-    with EventStorage() as storage:
-        # both attributes are what the trainer's hooks expect during training
-        trainer._trainer.storage = trainer.storage = storage
-        for iteration in range(WARM_UP_ITERATIONS + TIMED_ITERATIONS):
-            if iteration == WARM_UP_ITERATIONS:
-                started = time.perf_counter()
-            trainer._trainer.iter = iteration
-            trainer._trainer.run_step()
-            storage.step()
-    torch.set_rng_state(generator_state)
-    return (time.perf_counter() - started) / TIMED_ITERATIONS
+class _Annealing(HookBase):
+    """Sets the learning rate; registered behind the hook of the config's own schedule."""
+
+    trainer: TimedTrainer
+
+    def before_step(self) -> None:
+        warm_up = min(1.0, (self.trainer.iter + 1) / max(1, self.trainer.cfg.SOLVER.WARMUP_ITERS))
+        factor = warm_up * 0.5 * (1 + math.cos(math.pi * self.trainer.share_done))
+        for group in self.trainer.optimizer.param_groups:
+            group["lr"] = group["initial_lr"] * factor

@@ -24,11 +24,19 @@ from df2_landmarks.data import LandmarkDatasetMapper
 from df2_landmarks.data.loading import LandmarkRecords
 from df2_landmarks.engine.box_mask_evaluator import BoxMaskEvaluator
 from df2_landmarks.engine.checkpoint import LandmarkCheckpointer
+from df2_landmarks.engine.cpu_precision import has_bfloat16, train_in_bfloat16
 from df2_landmarks.evaluation.landmark_evaluator import LandmarkEvaluator
 
 
 class Trainer(DefaultTrainer):
     """`DefaultTrainer` for landmark data sets."""
+
+    @classmethod
+    def build_model(cls, cfg: CfgNode) -> nn.Module:
+        model = super().build_model(cfg)
+        if cfg.SOLVER.BF16_ON_CPU and cfg.MODEL.DEVICE == "cpu" and has_bfloat16():
+            train_in_bfloat16(model)
+        return model
 
     @classmethod
     def build_train_loader(cls, cfg: CfgNode) -> Any:
@@ -84,7 +92,10 @@ class Trainer(DefaultTrainer):
         )
         optimizer_class = maybe_add_gradient_clipping(cfg, torch.optim.AdamW)
         return optimizer_class(
-            parameters, lr=cfg.SOLVER.BASE_LR, weight_decay=cfg.SOLVER.WEIGHT_DECAY
+            parameters,
+            lr=cfg.SOLVER.BASE_LR,
+            weight_decay=cfg.SOLVER.WEIGHT_DECAY,
+            fused=True,
         )
 
     def resume_or_load(self, resume: bool = True) -> None:
