@@ -60,9 +60,9 @@ def make_coco(work: Path, name: str, num_images: int) -> Path:
     """Raw files of random content, converted."""
     raw, output = work / name, work / f"{name}.json"
     subprocess.run([sys.executable, HERE / "raw_folder.py", raw, str(num_images)], check=True)
-    converter = [sys.executable, "-m", "converters.deepfashion2_to_coco"]
-    split = ["--annos", raw / "annos", "--images", raw / "image", "--output", output]
-    subprocess.run([*converter, *split], cwd=ROOT, check=True, capture_output=True)
+    command: list[str | Path] = [sys.executable, "-m", "converters.deepfashion2_to_coco"]
+    command += ["--annos", raw / "annos", "--images", raw / "image", "--output", output]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     shutil.rmtree(raw)
     return output
 

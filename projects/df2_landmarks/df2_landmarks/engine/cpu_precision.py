@@ -19,7 +19,7 @@ def train_in_bfloat16(model: nn.Module) -> None:
 
     Parameters, gradients and evaluation stay float32.
     """
-    model.to(memory_format=torch.channels_last)
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     forward = model.forward
 
     def autocast_forward(*args: Any, **kwargs: Any) -> Any:

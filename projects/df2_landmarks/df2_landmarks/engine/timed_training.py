@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from detectron2.config import CfgNode
 from detectron2.engine import HookBase
+from detectron2.engine.hooks import EvalHook
 from detectron2.utils.events import EventStorage, EventWriter, JSONWriter
 
 from df2_landmarks.engine.progress import ProgressLine
@@ -57,6 +58,10 @@ class TimedTrainer(Trainer):
     def share_done(self) -> float:
         """Share of the training that is behind, 0..1, by iterations or by time."""
         return min(1.0, max(self.iter / self.max_iter, self.elapsed / self.budget))
+
+    def build_hooks(self) -> list[HookBase]:
+        """The stock hooks without the evaluation at the end, which does not count as training."""
+        return [hook for hook in super().build_hooks() if not isinstance(hook, EvalHook)]
 
     def build_writers(self) -> list[EventWriter]:
         deadline = self.started + self.budget
