@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.config import CfgNode
 from fvcore.common.checkpoint import _IncompatibleKeys
@@ -18,8 +17,22 @@ NO_NETWORK_HELP = (
     "fetch the file on a machine with a network and give its path as MODEL.WEIGHTS"
 )
 
-SAFE_PICKLE_MODULES = ("builtins", "collections", "numpy", "_codecs")
-UNSAFE_BUILTINS = ("eval", "exec", "compile", "open", "getattr", "__import__", "input", "setattr")
+ARRAY_GLOBALS = {
+    ("_codecs", "encode"),
+    ("collections", "OrderedDict"),
+    ("numpy", "dtype"),
+    ("numpy", "ndarray"),
+    *(
+        (f"{core}.{module}", name)
+        for core in ("numpy.core", "numpy._core")  # numpy 1 and 2
+        for module, name in (
+            ("multiarray", "_reconstruct"),
+            ("multiarray", "scalar"),
+            ("numeric", "_frombuffer"),
+        )
+    ),
+}
+"""All that a pickle of arrays needs to name."""
 
 
 class LandmarkCheckpointer(DetectionCheckpointer):
@@ -130,14 +143,6 @@ class _ArrayUnpickler(pickle.Unpickler):
     """Reads arrays and plain containers; refuses everything that could run code."""
 
     def find_class(self, module: str, name: str) -> Any:
-        package = module.partition(".")[0]
-        if package == "torch":
-            return (
-                getattr(torch, name) if name in ("Size", "float32") else self._refuse(module, name)
-            )
-        if package not in SAFE_PICKLE_MODULES or name in UNSAFE_BUILTINS:
-            self._refuse(module, name)
+        if (module, name) not in ARRAY_GLOBALS:
+            raise pickle.UnpicklingError(f"it wants to use {module}.{name}, more than arrays need")
         return super().find_class(module, name)
-
-    def _refuse(self, module: str, name: str) -> Any:
-        raise pickle.UnpicklingError(f"it wants to use {module}.{name}, more than arrays need")
