@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,6 +28,7 @@ from df2_landmarks.evaluation.report_json import break_down, score_as_dict
 from df2_landmarks.evaluation.results_reader import read_results
 from df2_landmarks.evaluation.score import Score, score
 from df2_landmarks.evaluation.score_text import score_text
+from df2_landmarks.evaluation.whole_file import whole_file
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -136,12 +136,8 @@ def compare(
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Writes the file whole or not at all."""
-    partial = path.with_name(f"{path.name}.partial")
-    try:
+    with whole_file(path) as partial:
         partial.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

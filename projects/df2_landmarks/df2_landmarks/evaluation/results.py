@@ -6,7 +6,6 @@ pixel indices. Arrays that come in are never changed.
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
@@ -22,6 +21,7 @@ from df2_landmarks.evaluation.detections import (
     zero_padded_areas,
 )
 from df2_landmarks.evaluation.ground_truth import find_images
+from df2_landmarks.evaluation.whole_file import whole_file
 from df2_landmarks.taxonomy import LAYOUT
 
 DECIMALS = 2
@@ -109,14 +109,8 @@ def write_results_file(
     """``write_results`` into a file, whole or not at all."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial")
-    try:
-        with partial.open("wb") as stream:
-            count = write_results(stream, detections, image_ids, with_boxes=with_boxes)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-    return count
+    with whole_file(path) as partial, partial.open("wb") as stream:
+        return write_results(stream, detections, image_ids, with_boxes=with_boxes)
 
 
 def _record_text(

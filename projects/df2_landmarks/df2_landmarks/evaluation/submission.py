@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from df2_landmarks.evaluation.detections import Detections
 from df2_landmarks.evaluation.results import write_results
+from df2_landmarks.evaluation.whole_file import whole_file
 
 MEMBERS = {"val": "val_keypoints.json", "test": "test_keypoints.json"}
 _TIMESTAMP = (1980, 1, 1, 0, 0, 0)
@@ -40,14 +40,9 @@ def write_submission(
     member.external_attr = 0o644 << 16
     best = replace(detections, classes=tuple(found.ranked() for found in detections.classes))
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial")
-    try:
-        with (
-            zipfile.ZipFile(partial, "w") as archive,
-            archive.open(member, "w", force_zip64=True) as stream,
-        ):
-            count = write_results(cast(BinaryIO, stream), best, image_ids)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-    return count
+    with (
+        whole_file(path) as partial,
+        zipfile.ZipFile(partial, "w") as archive,
+        archive.open(member, "w", force_zip64=True) as stream,
+    ):
+        return write_results(cast(BinaryIO, stream), best, image_ids)
