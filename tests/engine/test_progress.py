@@ -47,3 +47,10 @@ def test_a_deadline_comes_before_the_last_iteration():
         storage.put_scalars(total_loss=2.5, loss_keypoint=1.25, time=0.5)
         line.write()
     assert stream.getvalue().endswith("0:09 left\n")
+
+
+def test_a_training_that_fails_at_once_writes_nothing():
+    stream = io.StringIO()
+    with EventStorage(0):
+        ProgressLine(10, stream=stream).write()
+    assert stream.getvalue() == ""

@@ -32,6 +32,8 @@ class ProgressLine(EventWriter):
 
     def write(self) -> None:
         storage = get_event_storage()
+        if "total_loss" not in storage.latest():
+            return  # the first iteration failed; its own error is what matters
         # not the storage's own counter, which is one further after the training
         done = storage.latest()["total_loss"][1] + 1
         values = storage.histories()
