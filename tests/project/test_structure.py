@@ -17,7 +17,7 @@ ALLOWED = {
     "evaluation": set(),
     "visualization": set(),
     "config": set(),
-    "engine": {"data", "modeling", "evaluation", "config"},
+    "engine": {"data", "modeling", "evaluation", "visualization", "config"},
     "converters": set(),
 }
 WITHOUT_TORCH = ("taxonomy", "synthetic", "converters")

@@ -26,7 +26,7 @@ REPOSITORY = PROJECT.parents[1]
 CONFIG = PROJECT / "configs" / "df2_landmark_rcnn_R_18_FPN_demo.yaml"
 FOLDER = "deepfashion2_synthetic"
 SHEET = "contact_sheet.jpg"
-NUM_PICTURES, MIN_SCORE = 9, 0.5
+NUM_PICTURES = 9
 LOGGERS = ("detectron2", "df2_landmarks", "fvcore")
 sys.path.insert(0, str(PROJECT))
 
@@ -122,24 +122,11 @@ def evaluate(cfg: CfgNode, annotations: Path) -> str:
 def draw_contact_sheet(cfg: CfgNode, model: nn.Module) -> None:
     """Ground truth beside detections, for pictures spread over the validation split."""
     import cv2
-    import torch
-    from detectron2.data import DatasetCatalog
 
-    from df2_landmarks.data import LandmarkDatasetMapper
-    from df2_landmarks.data.dataset_mapper import read_image
-    from df2_landmarks.visualization import contact_sheet, draw_garments
-    from df2_landmarks.visualization.garment import garments_of_annotations, garments_of_instances
+    from df2_landmarks.engine.landmark_pictures import landmark_pictures
+    from df2_landmarks.visualization import contact_sheet
 
-    records = DatasetCatalog.get(cfg.DATASETS.TEST[0])
-    mapper = LandmarkDatasetMapper(cfg, is_train=False)
-    pairs = []
-    for record in records[:: max(1, len(records) // NUM_PICTURES)][:NUM_PICTURES]:
-        image = read_image(record, image_format="BGR")
-        with torch.no_grad():
-            instances = model.eval()([mapper(record)])[0]["instances"]
-        truth = draw_garments(image, garments_of_annotations(record["annotations"]))
-        pairs.append((truth, draw_garments(image, garments_of_instances(instances, MIN_SCORE))))
-    sheet = contact_sheet(pairs)
+    sheet = contact_sheet(landmark_pictures(cfg, model, NUM_PICTURES))
     cv2.imwrite(str(Path(cfg.OUTPUT_DIR, SHEET)), sheet, [cv2.IMWRITE_JPEG_QUALITY, 80])
 
 

@@ -1,0 +1,44 @@
+"""Pictures of ground truth beside detections, for a look at how a model does."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from detectron2.config import CfgNode
+from detectron2.data import DatasetCatalog
+from detectron2.evaluation import inference_context
+from numpy.typing import NDArray
+from torch import nn
+
+from df2_landmarks.data import LandmarkDatasetMapper
+from df2_landmarks.data.dataset_mapper import read_image
+from df2_landmarks.visualization import draw_garments
+from df2_landmarks.visualization.garment import garments_of_annotations, garments_of_instances
+
+Image = NDArray[np.uint8]
+
+MIN_SCORE = 0.5
+
+
+def landmark_pictures(cfg: CfgNode, model: nn.Module, count: int) -> list[tuple[Image, Image]]:
+    """Pairs of ground truth and detections that score at least `MIN_SCORE`.
+
+    Args:
+        cfg: gives the data set, the first of DATASETS.TEST, and the size of the input.
+        model: on any device; its mode is restored afterwards.
+        count: number of pairs at most; always the same pictures, spread over the data set.
+
+    Returns:
+        Pairs of (H, W, 3) uint8 BGR pictures, each pair in the size of its photo.
+    """
+    records = DatasetCatalog.get(cfg.DATASETS.TEST[0])
+    mapper = LandmarkDatasetMapper(cfg, is_train=False)
+    pairs = []
+    with inference_context(model), torch.no_grad():
+        for record in records[:: max(1, len(records) // count)][:count]:
+            image = read_image(record, image_format="BGR")
+            instances = model([mapper(record)])[0]["instances"].to("cpu")
+            truth = draw_garments(image, garments_of_annotations(record["annotations"]))
+            found = draw_garments(image, garments_of_instances(instances, MIN_SCORE))
+            pairs.append((truth, found))
+    return pairs
