@@ -33,3 +33,15 @@ def add_df2_landmarks_config(cfg: CfgNode) -> None:
     # Train in bfloat16 on a CPU that computes in it natively; no effect on others or on a GPU
     # (there: Detectron2's SOLVER.AMP).
     cfg.SOLVER.BF16_ON_CPU = False
+    # Exponential moving average of the weights: the share of the past that an iteration keeps, such
+    # as 0.999; 0: none. The average is what is evaluated and what a checkpoint holds as its model.
+    cfg.SOLVER.EMA_DECAY = 0.0
+    # Micro-batches that a batch of SOLVER.IMS_PER_BATCH is split into, for a smaller memory: one
+    # GPU keeps the recipe of several. Must divide the images that a process gets.
+    cfg.SOLVER.ACCUMULATE_STEPS = 1
+    cfg.SOLVER.EARLY_STOPPING = CfgNode()
+    # Evaluations (TEST.EVAL_PERIOD) in a row without a new best landmark AP that end the training;
+    # 0: train to the end.
+    cfg.SOLVER.EARLY_STOPPING.PATIENCE = 0
+    # Pictures of ground truth beside detections in TensorBoard at each evaluation; 0: none.
+    cfg.TEST.NUM_PICTURES = 4

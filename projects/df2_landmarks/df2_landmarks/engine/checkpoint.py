@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
+import torch
 from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.config import CfgNode
 from fvcore.common.checkpoint import _IncompatibleKeys
 from torch import nn
+
+from df2_landmarks.engine.ema import WeightAverage
 
 NO_NETWORK_HELP = (
     "Train from scratch with MODEL.WEIGHTS '' MODEL.BACKBONE.FREEZE_AT 0 MODEL.RESNETS.NORM BN, or "
@@ -38,15 +42,57 @@ ARRAY_GLOBALS = {
 class LandmarkCheckpointer(DetectionCheckpointer):
     """`DetectionCheckpointer` that loads data only, and tells what is wrong with a file.
 
-    With ``complete=True`` every parameter of the model must be in the file, as evaluation needs;
-    otherwise (training) at least one.
+    The ``model`` of a file is what is to be evaluated: where weights are averaged, the average,
+    and the raw weights, which training goes on from, are in ``ema`` beside it.
     """
 
     def __init__(
-        self, model: nn.Module, save_dir: str = "", *, complete: bool = False, **kwargs: Any
+        self,
+        model: nn.Module,
+        save_dir: str = "",
+        *,
+        complete: bool = False,
+        average: WeightAverage | None = None,
+        **kwargs: Any,
     ) -> None:
+        """
+        Args:
+            model: the model.
+            save_dir: folder of what is saved.
+            complete: every parameter of the model must be in a loaded file, as evaluation needs;
+                otherwise (training) at least one.
+            average: of the model's weights.
+            **kwargs: as of `DetectionCheckpointer`.
+        """
+        if average is not None:
+            kwargs["ema"] = average
         super().__init__(model, save_dir, **kwargs)
         self.complete = complete
+        self._average = average
+
+    def evaluated_weights(self) -> AbstractContextManager[None]:
+        """The model has the weights that are evaluated and saved, inside the context."""
+        return nullcontext() if self._average is None else self._average.applied()
+
+    def save(self, name: str, **kwargs: Any) -> None:
+        with self.evaluated_weights():
+            super().save(name, **kwargs)
+
+    def path_of(self, name: str) -> Path:
+        """File that `save` and `save_weights` write for a name."""
+        return Path(self.save_dir, f"{name}.pth")
+
+    def save_weights(self, name: str, **extra: Any) -> None:
+        """Save the weights alone, for evaluation; the last checkpoint stays the one to resume.
+
+        A file of that name is replaced only when the new one is complete.
+        """
+        if not self.save_to_disk:
+            return
+        partial = self.path_of(f"{name}.partial")
+        with self.evaluated_weights():
+            torch.save({"model": self.model.state_dict(), **extra}, partial)
+        partial.replace(self.path_of(name))
 
     def load(self, path: str, checkpointables: list[str] | None = None) -> dict[str, Any]:
         """Load weights.

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
+import logging
 import weakref
+from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,24 +16,43 @@ from detectron2.data import (
     build_detection_test_loader,
     build_detection_train_loader,
 )
-from detectron2.engine import DefaultTrainer
+from detectron2.engine import DefaultTrainer, HookBase
+from detectron2.engine.hooks import EvalHook
 from detectron2.evaluation import DatasetEvaluators
 from detectron2.solver import build_optimizer, get_default_optimizer_params
 from detectron2.solver.build import maybe_add_gradient_clipping
+from detectron2.utils import comm
+from detectron2.utils.events import CommonMetricPrinter, EventWriter, JSONWriter
 from torch import nn
 from torch.utils.data import ConcatDataset
 
 import df2_landmarks.modeling  # noqa: F401 (registers the heads)
 from df2_landmarks.data import LandmarkDatasetMapper
 from df2_landmarks.data.loading import LandmarkRecords
+from df2_landmarks.engine.accumulation import accumulated_step, check_accumulation
 from df2_landmarks.engine.box_mask_evaluator import BoxMaskEvaluator
 from df2_landmarks.engine.checkpoint import LandmarkCheckpointer
 from df2_landmarks.engine.cpu_precision import has_bfloat16, train_in_bfloat16
+from df2_landmarks.engine.ema import AverageWeights, WeightAverage
+from df2_landmarks.engine.evaluation_hook import EarlyStop, EvaluationHook
 from df2_landmarks.evaluation.landmark_evaluator import LandmarkEvaluator
+
+logger = logging.getLogger(__name__)
 
 
 class Trainer(DefaultTrainer):
     """`DefaultTrainer` for landmark data sets."""
+
+    def __init__(self, cfg: CfgNode) -> None:
+        """
+        Args:
+            cfg: frozen configuration.
+
+        Raises:
+            ValueError: the batch cannot be split as SOLVER.ACCUMULATE_STEPS asks.
+        """
+        super().__init__(cfg)
+        check_accumulation(self.cfg)  # after its batch has been scaled to the number of GPUs
 
     @classmethod
     def build_model(cls, cfg: CfgNode) -> nn.Module:
@@ -98,10 +121,59 @@ class Trainer(DefaultTrainer):
             fused=True,
         )
 
-    def resume_or_load(self, resume: bool = True) -> None:
-        """As the stock one, with `LandmarkCheckpointer`'s checks and errors."""
-        # The hooks keep saving through the stock checkpointer; both use the same folder.
+    def build_hooks(self) -> list[HookBase]:
+        """The stock ones, with averaged weights and with `EvaluationHook` for the evaluation."""
+        model = self.model.module if comm.get_world_size() > 1 else self.model
+        decay = self.cfg.SOLVER.EMA_DECAY
+        average = WeightAverage(model, decay) if decay else None
+        # Replaced here, since the stock hook for saving takes the checkpointer that is there now.
         self.checkpointer = LandmarkCheckpointer(
-            self.model, self.cfg.OUTPUT_DIR, trainer=weakref.proxy(self)
+            model, self.cfg.OUTPUT_DIR, average=average, trainer=weakref.proxy(self)
         )
-        super().resume_or_load(resume=resume)
+        hooks = super().build_hooks()
+        place = next(i for i, hook in enumerate(hooks) if isinstance(hook, EvalHook))
+        hooks[place] = EvaluationHook(self.cfg, with_pictures=has_tensorboard())
+        return hooks if average is None else [AverageWeights(average), *hooks]
+
+    def build_writers(self) -> list[EventWriter]:
+        """The stock ones; where TensorBoard is not installed, without it."""
+        if has_tensorboard():
+            return super().build_writers()
+        logger.warning("tensorboard is not installed: losses and scores go to metrics.json only.")
+        return [
+            CommonMetricPrinter(self.max_iter),
+            JSONWriter(str(Path(self.cfg.OUTPUT_DIR, "metrics.json"))),
+        ]
+
+    def evaluated_weights(self) -> AbstractContextManager[None]:
+        """The model has the weights to evaluate inside: the average, where there is one."""
+        return self.checkpointer.evaluated_weights()
+
+    def run_step(self) -> None:
+        if self.cfg.SOLVER.ACCUMULATE_STEPS == 1:
+            super().run_step()
+            return
+        self._trainer.iter = self.iter
+        accumulated_step(self._trainer, self.cfg.SOLVER.ACCUMULATE_STEPS)
+
+    def train(self) -> Any:
+        """As the stock one; ends early, and saves, when an evaluation says so."""
+        try:
+            return super().train()
+        except EarlyStop as stop:
+            logger.info(str(stop))
+            self.checkpointer.save("model_final")
+            return self._last_eval_results
+
+    def state_dict(self) -> dict[str, Any]:
+        # Detectron2 v0.5 leaves out the optimizer, so that a resumed training loses its momentum.
+        return {**super().state_dict(), "_trainer": self._trainer.state_dict()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict(state_dict)
+        if "_trainer" in state_dict:
+            self._trainer.load_state_dict(state_dict["_trainer"])
+
+
+def has_tensorboard() -> bool:
+    return importlib.util.find_spec("tensorboard") is not None

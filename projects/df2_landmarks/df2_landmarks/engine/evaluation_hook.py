@@ -1,0 +1,126 @@
+"""Evaluation during training, and what follows from it: best checkpoint, early stop, pictures."""
+
+from __future__ import annotations
+
+import logging
+import math
+from typing import TYPE_CHECKING, Any
+
+import torch
+from detectron2.config import CfgNode
+from detectron2.engine.hooks import EvalHook
+from detectron2.utils import comm
+
+from df2_landmarks.engine.landmark_pictures import landmark_pictures
+from df2_landmarks.evaluation.ground_truth import VISIBLE_AND_OCCLUDED
+from df2_landmarks.evaluation.landmark_evaluator import TASKS
+from df2_landmarks.visualization import contact_sheet
+
+if TYPE_CHECKING:
+    from df2_landmarks.engine.trainer import Trainer
+
+logger = logging.getLogger(__name__)
+
+BEST = "model_best"
+TILE_PX = 400
+
+
+class EarlyStop(BaseException):
+    """Ends the training loop; no `Exception`, since Detectron2 logs those as failures."""
+
+
+class EvaluationHook(EvalHook):
+    """Detectron2's `EvalHook` that also keeps the best model and stops when it stays the best.
+
+    The best is by landmark AP of the protocol that the challenge ranks by, on the first data set of
+    DATASETS.TEST. Its file, ``model_best.pth``, holds that AP and the iteration, from which a
+    resumed training goes on.
+    """
+
+    trainer: Trainer
+
+    def __init__(self, cfg: CfgNode, *, with_pictures: bool) -> None:
+        """
+        Args:
+            cfg: the training's.
+            with_pictures: a TensorBoard writer takes them.
+
+        Raises:
+            ValueError: early stopping without evaluations.
+        """
+        self._patience = cfg.SOLVER.EARLY_STOPPING.PATIENCE
+        if self._patience > 0 and cfg.TEST.EVAL_PERIOD <= 0:
+            raise ValueError(
+                f"SOLVER.EARLY_STOPPING.PATIENCE is {self._patience} evaluations, but there are "
+                "none during training: set TEST.EVAL_PERIOD to a number of iterations"
+            )
+        super().__init__(cfg.TEST.EVAL_PERIOD, self._evaluate)
+        self._cfg = cfg
+        self._num_pictures = cfg.TEST.NUM_PICTURES if with_pictures else 0
+        self._landmark_ap: float | None = None
+        self._best_ap, self._best_iteration = -math.inf, 0
+
+    def before_train(self) -> None:
+        if self.trainer.start_iter > 0 and comm.is_main_process():
+            self._best_ap, self._best_iteration = self._best_of_earlier_run()
+
+    def _evaluate(self) -> dict[str, Any]:
+        with self.trainer.evaluated_weights():
+            results = self.trainer.test(self.trainer.cfg, self.trainer.model)
+            if comm.is_main_process():
+                self._put_pictures()
+        self._landmark_ap = self._landmark_ap_of(results)
+        self.trainer._last_eval_results = results  # where Detectron2 expects them
+        return results
+
+    def _do_eval(self) -> None:
+        super()._do_eval()
+        must_stop = self._keep_best() if comm.is_main_process() else False
+        if any(comm.all_gather(must_stop)) and self.trainer.iter + 1 < self.trainer.max_iter:
+            raise EarlyStop(
+                f"Stopped early after iteration {self.trainer.iter + 1}: landmark AP has not risen "
+                f"in {self._patience} evaluations (SOLVER.EARLY_STOPPING.PATIENCE). The best model "
+                f"is in {self.trainer.checkpointer.path_of(BEST)}"
+            )
+
+    def _keep_best(self) -> bool:
+        """Save the model if it is the best so far; whether training is to stop."""
+        if self._period <= 0 or self._landmark_ap is None:
+            return False
+        iteration = min(self.trainer.iter, self.trainer.max_iter - 1)  # one more after the last
+        if self._landmark_ap > self._best_ap:
+            self._best_ap, self._best_iteration = self._landmark_ap, iteration
+            extra = {"iteration": iteration, "landmark_ap": self._landmark_ap}
+            self.trainer.checkpointer.save_weights(BEST, **extra)
+            logger.info(f"{BEST}.pth: landmark AP {self._best_ap:.2f}, the best so far")
+            return False
+        since = (iteration - self._best_iteration) // self._period
+        logger.info(
+            f"Landmark AP {self._landmark_ap:.2f} is not above {self._best_ap:.2f} of iteration "
+            f"{self._best_iteration + 1} ({since} evaluations ago), which {BEST}.pth holds"
+        )
+        return 0 < self._patience <= since
+
+    def _landmark_ap_of(self, results: dict[str, Any]) -> float | None:
+        """In percent; None without ground truth and on all processes but the main one."""
+        if len(self._cfg.DATASETS.TEST) > 1:
+            results = results.get(self._cfg.DATASETS.TEST[0], {})
+        ap = results.get(TASKS[VISIBLE_AND_OCCLUDED], {}).get("AP", math.nan)
+        return float(ap) if math.isfinite(ap) else None
+
+    def _best_of_earlier_run(self) -> tuple[float, int]:
+        path = self.trainer.checkpointer.path_of(BEST)
+        if not path.is_file():
+            return -math.inf, 0
+        saved = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        return saved["landmark_ap"], saved["iteration"]
+
+    def _put_pictures(self) -> None:
+        if self._num_pictures <= 0 or not self._cfg.DATASETS.TEST:
+            return
+        # not through DistributedDataParallel: the other processes take no part
+        model = self.trainer.checkpointer.model
+        for number, pair in enumerate(landmark_pictures(self._cfg, model, self._num_pictures)):
+            sheet = contact_sheet([pair], num_columns=1, tile_px=TILE_PX)
+            rgb = sheet[:, :, ::-1].transpose(2, 0, 1).copy()
+            self.trainer.storage.put_image(f"landmarks/{number + 1}", rgb)
