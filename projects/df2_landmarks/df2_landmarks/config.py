@@ -27,6 +27,17 @@ def add_df2_landmarks_config(cfg: CfgNode) -> None:
     cfg.MODEL.ROI_LANDMARK_HEAD.CLASS_CONV_DIMS = []
     # Normalization of the trunk and of the category convolutions: "" (as stock) or "GN".
     cfg.MODEL.ROI_LANDMARK_HEAD.NORM = ""
+    # Training target of a landmark: 0: the cell that holds it (as stock). Else a distribution with
+    # the shape of OKS around it, this many times as wide (1: as wide as the metric).
+    cfg.MODEL.ROI_LANDMARK_HEAD.TARGET_WIDTH = 0.0
+    # Where a landmark is put: "peak", the maximum of its heatmap (as stock), or "expected_oks",
+    # where the OKS is highest in expectation over its heatmap.
+    cfg.MODEL.ROI_LANDMARK_HEAD.DECODER = "peak"
+    # A detection's score is multiplied by this power of the mean confidence of its landmarks, which
+    # should be that of "expected_oks". 0: the score stays that of the box head.
+    cfg.MODEL.ROI_LANDMARK_HEAD.CONFIDENCE_POWER = 0.0
+    # Lower the score of a detection where a better one of another category claims the same garment.
+    cfg.MODEL.ROI_LANDMARK_HEAD.SUPPRESS_ACROSS_CATEGORIES = False
 
     # "SGD" (Detectron2's) or "AdamW" (from-scratch training).
     cfg.SOLVER.OPTIMIZER = "SGD"

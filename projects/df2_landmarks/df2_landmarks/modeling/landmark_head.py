@@ -6,7 +6,7 @@ that a category has, S = side of a heatmap.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -18,11 +18,15 @@ from detectron2.structures import Instances
 from torch import nn
 
 from df2_landmarks.modeling.heatmap_codec import decode_heatmaps, encode_landmarks
-from df2_landmarks.modeling.landmark_loss import landmark_loss
+from df2_landmarks.modeling.landmark_loss import landmark_loss, soft_landmark_loss
+from df2_landmarks.modeling.oks_heatmaps import decode_expected_oks, encode_soft
+from df2_landmarks.modeling.rescoring import rescore
 from df2_landmarks.taxonomy import LAYOUT
 
 UPSAMPLING = 2
 """Bilinear upsampling after the deconvolution, as in the stock head: 14 -> 28 -> 56 cells."""
+
+DECODERS = ("peak", "expected_oks")
 
 
 @ROI_KEYPOINT_HEAD_REGISTRY.register()
@@ -43,6 +47,11 @@ class LandmarkRCNNHead(nn.Module):
         conv_dims: Sequence[int],
         class_conv_dims: Sequence[int] = (),
         norm: str = "",
+        sigmas: Sequence[Sequence[float]] | None = None,
+        target_width: float = 0.0,
+        decoder: str = "peak",
+        confidence_power: float = 0.0,
+        suppress_across_categories: bool = False,
         loss_weight: float = 1.0,
     ) -> None:
         """
@@ -52,11 +61,34 @@ class LandmarkRCNNHead(nn.Module):
             conv_dims: output channels of the shared convolutions.
             class_conv_dims: output channels of each category's own convolutions.
             norm: normalization of all convolutions, "" or a name that Detectron2 knows ("GN").
+            sigmas: OKS sigmas of each category's landmarks, for `target_width` and "expected_oks".
+            target_width: standard deviation of the training target in those of OKS; 0: one cell.
+            decoder: "peak" (`decode_heatmaps`, as stock) or "expected_oks" (`decode_expected_oks`).
+            confidence_power: of `rescore`; 0 leaves the scores of the box head.
+            suppress_across_categories: of `rescore`.
             loss_weight: factor of the loss.
+
+        Raises:
+            ValueError: there is no such decoder, or the sigmas are missing or not K per category.
         """
         super().__init__()
+        if decoder not in DECODERS:
+            raise ValueError(
+                f"MODEL.ROI_LANDMARK_HEAD.DECODER must be one of {DECODERS}, got {decoder!r}"
+            )
         self.num_landmarks = tuple(num_landmarks)
+        self.target_width = target_width
+        self.decoder = decoder
+        self.confidence_power = confidence_power
+        self.suppress_across_categories = suppress_across_categories
         self.loss_weight = loss_weight
+        if sigmas is None and (target_width > 0 or decoder == "expected_oks"):
+            raise ValueError("target_width and the decoder expected_oks need sigmas")
+        if sigmas is not None and [len(own) for own in sigmas] != list(num_landmarks):
+            raise ValueError(
+                f"sigmas must be {list(num_landmarks)} numbers for each category, "
+                f"got {[len(own) for own in sigmas]}"
+            )
         self.trunk_names: list[str] = []
         channels = input_shape.channels
         for index, out_channels in enumerate(conv_dims, 1):
@@ -64,6 +96,10 @@ class LandmarkRCNNHead(nn.Module):
             self.add_module(name, _conv(channels, out_channels, norm))
             self.trunk_names.append(name)
             channels = out_channels
+        for class_index, own in enumerate(sigmas or ()):
+            # no parameter, and no part of checkpoints: it comes from the taxonomy
+            values = torch.tensor(own, dtype=torch.float32)
+            self.register_buffer(f"sigmas{class_index}", values, persistent=False)
         self.branches = nn.ModuleList(
             CategoryBranch(channels, count, conv_dims=class_conv_dims, norm=norm)
             for count in self.num_landmarks
@@ -82,6 +118,11 @@ class LandmarkRCNNHead(nn.Module):
             "conv_dims": cfg.MODEL.ROI_KEYPOINT_HEAD.CONV_DIMS,
             "class_conv_dims": cfg.MODEL.ROI_LANDMARK_HEAD.CLASS_CONV_DIMS,
             "norm": cfg.MODEL.ROI_LANDMARK_HEAD.NORM,
+            "sigmas": [LAYOUT.sigmas(c).tolist() for c in range(LAYOUT.num_categories)],
+            "target_width": cfg.MODEL.ROI_LANDMARK_HEAD.TARGET_WIDTH,
+            "decoder": cfg.MODEL.ROI_LANDMARK_HEAD.DECODER,
+            "confidence_power": cfg.MODEL.ROI_LANDMARK_HEAD.CONFIDENCE_POWER,
+            "suppress_across_categories": (cfg.MODEL.ROI_LANDMARK_HEAD.SUPPRESS_ACROSS_CATEGORIES),
             "loss_weight": cfg.MODEL.ROI_KEYPOINT_HEAD.LOSS_WEIGHT,
         }
 
@@ -98,50 +139,91 @@ class LandmarkRCNNHead(nn.Module):
         Returns:
             In training ``{"loss_keypoint": scalar}``; at inference `instances`, each with
             `pred_keypoints` (detections, M, 3): x and y in continuous image coordinates, and the
-            score of `decode_heatmaps`; zeros in the padding. No heatmaps are kept.
+            confidence that the decoder gives; zeros in the padding. Where rescoring is configured
+            they come with new `scores`, best first. No heatmaps are kept.
         """
-        trunk = self._trunk(features)
         if self.training:
-            return {"loss_keypoint": self._loss(trunk, instances) * self.loss_weight}
-        return self._predict(trunk, instances)
+            return {"loss_keypoint": self._loss(features, instances) * self.loss_weight}
+        return self._predict(features, instances)
 
-    def _trunk(self, features: torch.Tensor) -> torch.Tensor:
+    def heatmaps(
+        self, features: torch.Tensor, classes: torch.Tensor
+    ) -> Iterator[tuple[int, torch.Tensor, torch.Tensor]]:
+        """Heatmaps of one category after the other; categories without a region are left out.
+
+        Args:
+            features: (R, channels, height, width).
+            classes: (R,) class of each region.
+
+        Yields:
+            The class, its rows among the regions, and (rows, K, S, S) logits.
+        """
         for name in self.trunk_names:
             features = F.relu(getattr(self, name)(features))
-        return features
+        for class_index, rows in enumerate(self._routes(classes)):
+            if len(rows):
+                yield class_index, rows, self.branches[class_index](features[rows])
 
-    def _loss(self, trunk: torch.Tensor, instances: list[Instances]) -> torch.Tensor:
-        if len(trunk) == 0:
-            return trunk.sum() * 0 + connected_zero(self)
+    def decode(
+        self, logits: torch.Tensor, boxes_xyxy: torch.Tensor, class_index: int
+    ) -> torch.Tensor:
+        """(rows, K, S, S) heatmaps of a class in (rows, 4) boxes -> (rows, K, 3) x, y, score."""
+        if self.decoder == "expected_oks":
+            return decode_expected_oks(logits, boxes_xyxy, self._sigmas(class_index))
+        return decode_heatmaps(logits, boxes_xyxy)
+
+    def _sigmas(self, class_index: int) -> torch.Tensor:
+        sigmas: torch.Tensor = getattr(self, f"sigmas{class_index}")
+        return sigmas
+
+    def _loss(self, features: torch.Tensor, instances: list[Instances]) -> torch.Tensor:
+        if len(features) == 0:
+            return features.sum() * 0 + connected_zero(self)
         boxes_xyxy = cat([x.proposal_boxes.tensor for x in instances])
         landmarks = cat([x.gt_keypoints.tensor for x in instances if len(x)])
         classes = cat([x.gt_classes for x in instances])
-        loss = trunk.new_zeros((), dtype=torch.float32)
-        num_labelled = trunk.new_zeros((), dtype=torch.int64)
-        for branch, rows in zip(self.branches, self._routes(classes), strict=True):
-            if len(rows) == 0:
-                # keeps DistributedDataParallel from waiting for gradients that never come
-                loss = loss + connected_zero(branch)
-                continue
-            logits = branch(trunk[rows])
+        loss = torch.zeros((), device=features.device)
+        num_labelled = torch.zeros((), dtype=torch.int64, device=features.device)
+        absent = set(range(len(self.branches)))
+        for class_index, rows, logits in self.heatmaps(features, classes):
             own = landmarks[rows, : logits.shape[1]]
-            cells, valid = encode_landmarks(own, boxes_xyxy[rows], logits.shape[-1])
-            loss = loss + landmark_loss(logits, cells, valid)
+            boxes, side = boxes_xyxy[rows], logits.shape[-1]
+            cells, valid = encode_landmarks(own, boxes, side)
+            if self.target_width > 0:
+                sigmas = self._sigmas(class_index)
+                weights = encode_soft(own, boxes, sigmas, side, width=self.target_width)
+                loss = loss + soft_landmark_loss(logits, weights, valid)
+            else:
+                loss = loss + landmark_loss(logits, cells, valid)
             num_labelled = num_labelled + valid.sum()
+            absent.remove(class_index)
+        for class_index in absent:
+            # keeps DistributedDataParallel from waiting for gradients that never come
+            loss = loss + connected_zero(self.branches[class_index])
         return loss / num_labelled.clamp(min=1)
 
-    def _predict(self, trunk: torch.Tensor, instances: list[Instances]) -> list[Instances]:
+    def _predict(self, features: torch.Tensor, instances: list[Instances]) -> list[Instances]:
         boxes_xyxy = cat([x.pred_boxes.tensor for x in instances])
         classes = cat([x.pred_classes for x in instances])
         landmarks = boxes_xyxy.new_zeros(len(classes), max(self.num_landmarks), 3)
-        for branch, rows in zip(self.branches, self._routes(classes), strict=True):
-            if len(rows):
-                decoded = decode_heatmaps(branch(trunk[rows]), boxes_xyxy[rows])
-                landmarks[rows, : decoded.shape[1]] = decoded
+        for class_index, rows, logits in self.heatmaps(features, classes):
+            decoded = self.decode(logits, boxes_xyxy[rows], class_index)
+            landmarks[rows, : decoded.shape[1]] = decoded
         per_image = landmarks.split([len(x) for x in instances])
         for x, landmarks_of_image in zip(instances, per_image, strict=True):
             x.pred_keypoints = landmarks_of_image
-        return instances
+        return [self.rescore(x) for x in instances]
+
+    def rescore(self, instances: Instances) -> Instances:
+        """`rescoring.rescore` as configured, for the detections of one image."""
+        if self.confidence_power == 0 and not self.suppress_across_categories:
+            return instances
+        return rescore(
+            instances,
+            torch.tensor(self.num_landmarks, device=instances.scores.device),
+            confidence_power=self.confidence_power,
+            suppress_across_categories=self.suppress_across_categories,
+        )
 
     def _routes(self, classes: torch.Tensor) -> list[torch.Tensor]:
         """Rows of each category. One host synchronisation for all of them together."""
