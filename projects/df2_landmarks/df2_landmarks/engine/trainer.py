@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import weakref
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,9 @@ from df2_landmarks.engine.checkpoint import LandmarkCheckpointer
 from df2_landmarks.engine.cpu_precision import has_bfloat16, train_in_bfloat16
 from df2_landmarks.engine.ema import AverageWeights, WeightAverage
 from df2_landmarks.engine.evaluation_hook import EarlyStop, EvaluationHook
+from df2_landmarks.engine.tta_evaluation import merge_results, tta_config
 from df2_landmarks.evaluation.landmark_evaluator import LandmarkEvaluator
+from df2_landmarks.modeling.tta import LandmarkRCNNWithTTA
 
 logger = logging.getLogger(__name__)
 
@@ -74,9 +77,14 @@ class Trainer(DefaultTrainer):
         return build_detection_train_loader(cfg, mapper=mapper, dataset=dataset)
 
     @classmethod
+    def test_records(cls, dataset_name: str) -> Sequence[dict[str, Any]]:
+        """The images that are evaluated."""
+        return DatasetCatalog.get(dataset_name)
+
+    @classmethod
     def build_test_loader(cls, cfg: CfgNode, dataset_name: str) -> Any:
         return build_detection_test_loader(
-            DatasetCatalog.get(dataset_name),
+            cls.test_records(dataset_name),
             mapper=LandmarkDatasetMapper(cfg, is_train=False),
             num_workers=cfg.DATALOADER.NUM_WORKERS,
         )
@@ -91,6 +99,16 @@ class Trainer(DefaultTrainer):
                 LandmarkEvaluator(dataset_name, output_dir=cfg.OUTPUT_DIR),
             ]
         )
+
+    @classmethod
+    def test(cls, cfg: CfgNode, model: nn.Module, evaluators: Any = None) -> dict[str, Any]:
+        """As the stock one; with TEST.AUG.ENABLED each task's result and beside it `<task>_TTA`."""
+        if not cfg.TEST.AUG.ENABLED:
+            return super().test(cfg, model, evaluators)
+        augmented_model = LandmarkRCNNWithTTA(cfg, model)
+        plain = super().test(cfg, model, evaluators)
+        augmented = super().test(tta_config(cfg), augmented_model, evaluators)
+        return merge_results(plain, augmented, cfg)
 
     @classmethod
     def build_optimizer(cls, cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:

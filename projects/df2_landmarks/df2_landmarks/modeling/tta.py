@@ -1,0 +1,147 @@
+"""Test-time augmentation: flip and scales, for boxes, masks and landmarks.
+
+Shapes: V = views (resized, mirrored) of one image, R = its detections, K = landmarks of a category,
+S = side of a heatmap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from detectron2.config import CfgNode
+from detectron2.modeling import GeneralizedRCNNWithTTA
+from detectron2.modeling.postprocessing import detector_postprocess
+from detectron2.structures import Instances
+from fvcore.transforms import HFlipTransform, TransformList
+from torch import nn
+
+from df2_landmarks.modeling.landmark_head import LandmarkRCNNHead
+from df2_landmarks.taxonomy import LAYOUT
+
+
+class LandmarkRCNNWithTTA(GeneralizedRCNNWithTTA):
+    """Detectron2's `GeneralizedRCNNWithTTA`, with landmarks.
+
+    Called as the model itself. Boxes are merged and masks averaged as in the stock class. The
+    landmark head looks at each merged box in every view; its heatmaps are averaged in the frame of
+    the box and decoded once, in the original image.
+    """
+
+    def __init__(
+        self,
+        cfg: CfgNode,
+        model: nn.Module,
+        tta_mapper: Callable[[dict[str, Any]], list[dict[str, Any]]] | None = None,
+        batch_size: int = 3,
+    ) -> None:
+        """
+        Args:
+            cfg: whose TEST.AUG lists the views.
+            model: a `GeneralizedRCNN` with a `LandmarkRCNNHead`.
+            tta_mapper: input -> its V views, each with its "transforms".
+            batch_size: views that pass through the model together.
+
+        Raises:
+            ValueError: the model has another landmark head.
+        """
+        # The stock class refuses landmarks; it reads its configuration for boxes and masks only.
+        stock_cfg = cfg.clone()
+        stock_cfg.defrost()
+        stock_cfg.MODEL.KEYPOINT_ON = False
+        super().__init__(stock_cfg, model, tta_mapper, batch_size)
+        head = getattr(self.model.roi_heads, "keypoint_head", None)
+        if not isinstance(head, LandmarkRCNNHead):
+            raise ValueError(
+                "TEST.AUG.ENABLED needs MODEL.ROI_KEYPOINT_HEAD.NAME LandmarkRCNNHead, but the "
+                f"model has {type(head).__name__}; switch TEST.AUG.ENABLED off"
+            )
+        # Detectron2's evaluation puts back the mode that it finds.
+        self.train(self.model.training)
+
+    def _inference_one_image(self, input: dict[str, Any]) -> dict[str, Instances]:
+        image_size = (input["height"], input["width"])
+        views, transforms = self._get_augmented_inputs(input)
+        with self._turn_off_roi_heads(["mask_on", "keypoint_on"]):
+            found = self._get_augmented_boxes(views, transforms)
+        merged = self._merge_detections(*found, image_size)
+        detected = self._rescale_detected_boxes(views, merged, transforms)
+        with self._summed_heatmaps(transforms) as heatmaps:
+            outputs = self._batch_inference(views, detected)
+        if self.cfg.MODEL.MASK_ON:
+            merged.pred_masks = self._reduce_pred_masks(outputs, transforms)
+        return {"instances": detector_postprocess(heatmaps.decode(merged), *image_size)}
+
+    @contextmanager
+    def _summed_heatmaps(self, transforms: Sequence[TransformList]) -> Iterator[_SummedHeatmaps]:
+        """Heatmaps of the views that pass through the model meanwhile, in this order."""
+        roi_heads = self.model.roi_heads
+        head = roi_heads.keypoint_head
+        roi_heads.keypoint_head = _SummedHeatmaps(head, [_is_mirrored(t) for t in transforms])
+        try:
+            yield roi_heads.keypoint_head
+        finally:
+            roi_heads.keypoint_head = head
+
+
+class _SummedHeatmaps(nn.Module):
+    """Stands in for the landmark head: adds up the heatmaps of the views and decodes the mean.
+
+    Only the sum is kept. A mirrored view's heatmaps are mirrored back, and left and right landmarks
+    exchanged by the pairs of the own category.
+    """
+
+    def __init__(self, head: LandmarkRCNNHead, mirrored: Sequence[bool]) -> None:
+        """
+        Args:
+            head: of the model.
+            mirrored: for each view, in the order in which they come.
+        """
+        super().__init__()
+        self.head = head
+        self.num_views = len(mirrored)
+        self.mirrored = iter(mirrored)
+        self.sums: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+
+    def forward(self, features: torch.Tensor, instances: list[Instances]) -> list[Instances]:
+        """
+        Args:
+            features: pooled features of the R boxes of each view.
+            instances: the same R detections, moved into each view.
+
+        Returns:
+            `instances` as they came.
+        """
+        pooled = features.split([len(view) for view in instances])
+        for of_view, view in zip(pooled, instances, strict=True):
+            mirrored = next(self.mirrored)
+            for class_index, rows, logits in self.head.heatmaps(of_view, view.pred_classes):
+                if mirrored:
+                    logits = mirror_heatmaps(logits, class_index)
+                if class_index in self.sums:
+                    logits = self.sums[class_index][1].add_(logits)
+                self.sums[class_index] = rows, logits
+        return instances
+
+    def decode(self, instances: Instances) -> Instances:
+        """The R detections with landmarks in the space of their boxes, rescored by the head."""
+        boxes_xyxy = instances.pred_boxes.tensor
+        landmarks = boxes_xyxy.new_zeros(len(boxes_xyxy), LAYOUT.max_landmarks, 3)
+        for class_index, (rows, logits) in self.sums.items():
+            mean = logits / self.num_views
+            decoded = self.head.decode(mean, boxes_xyxy[rows], class_index)
+            landmarks[rows, : decoded.shape[1]] = decoded
+        instances.pred_keypoints = landmarks
+        return self.head.rescore(instances)
+
+
+def mirror_heatmaps(heatmaps: torch.Tensor, class_index: int) -> torch.Tensor:
+    """Heatmaps (R, K, S, S) of a mirrored image -> of the image, for the K landmarks of a class."""
+    order = torch.from_numpy(LAYOUT.flip_indices[class_index, : heatmaps.shape[1]].copy())
+    return heatmaps[:, order.to(heatmaps.device)].flip(-1)
+
+
+def _is_mirrored(transforms: TransformList) -> bool:
+    return sum(isinstance(t, HFlipTransform) for t in transforms.transforms) % 2 == 1

@@ -1,0 +1,231 @@
+"""Test-time augmentation: views agree in the frame of the original image, landmarks included."""
+
+import pytest
+import torch
+from detectron2.layers import ShapeSpec
+from detectron2.modeling import BACKBONE_REGISTRY, Backbone
+from torch import nn
+
+from df2_landmarks.engine.setup import CONFIGS, setup_config
+from df2_landmarks.engine.trainer import Trainer
+from df2_landmarks.modeling import decode_heatmaps
+from df2_landmarks.modeling.tta import LandmarkRCNNWithTTA, mirror_heatmaps
+from df2_landmarks.taxonomy import LAYOUT
+
+HEIGHT, WIDTH = 96, 128
+CONFIG = CONFIGS / "df2_landmark_rcnn_R_18_FPN_demo.yaml"
+AS_IT_IS = "(0,)"  # Detectron2's word for "do not resize"
+
+
+@BACKBONE_REGISTRY.register()
+class CellMeans(Backbone):
+    """Features that mirror with the image: means of 8 x 8 pixels, mixed."""
+
+    def __init__(self, cfg, input_shape):
+        super().__init__()
+        self.mix = nn.Conv2d(3, 16, kernel_size=1)
+
+    def forward(self, images):
+        return {"p3": self.mix(nn.functional.avg_pool2d(images, 8)).relu()}
+
+    def output_shape(self):
+        return {"p3": ShapeSpec(channels=16, stride=8)}
+
+
+def config(sizes=AS_IT_IS, flip=False, **changes):
+    opts = {
+        "MODEL.BACKBONE.NAME": "CellMeans",
+        "MODEL.RPN.IN_FEATURES": ["p3"],
+        "MODEL.ROI_HEADS.IN_FEATURES": ["p3"],
+        "MODEL.ANCHOR_GENERATOR.SIZES": [[40]],
+        "MODEL.ANCHOR_GENERATOR.OFFSET": 0.5,
+        "MODEL.ROI_BOX_HEAD.NUM_CONV": 1,
+        "MODEL.ROI_BOX_HEAD.CONV_DIM": 8,
+        "MODEL.ROI_BOX_HEAD.FC_DIM": 16,
+        "MODEL.ROI_KEYPOINT_HEAD.CONV_DIMS": [16],
+        "MODEL.ROI_MASK_HEAD.CONV_DIM": 8,
+        # boxes of many categories, by weights that nobody trained
+        "MODEL.ROI_HEADS.SCORE_THRESH_TEST": 0.02,
+        "MODEL.ROI_HEADS.NMS_THRESH_TEST": 0.2,
+        "TEST.DETECTIONS_PER_IMAGE": 60,
+        "TEST.AUG.ENABLED": True,
+        "TEST.AUG.MIN_SIZES": sizes,
+        "TEST.AUG.FLIP": flip,
+        **changes,
+    }
+    return setup_config(CONFIG, [str(x) for pair in opts.items() for x in pair], on_cpu=True)
+
+
+def build(cfg, seed=0):
+    """A model of random weights that finds garments of many categories."""
+    torch.manual_seed(seed)
+    model = Trainer.build_model(cfg).eval()
+    for name, parameter in model.named_parameters():
+        if "predictor.cls_score" in name or "score_lowres.weight" in name:
+            nn.init.normal_(parameter, std=0.5)
+    return model
+
+
+def image(seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    pixels = torch.randint(0, 256, (3, HEIGHT, WIDTH), generator=generator, dtype=torch.uint8)
+    return {"image": pixels, "height": HEIGHT, "width": WIDTH}
+
+
+def mirrored(one_input):
+    return {**one_input, "image": one_input["image"].flip(-1)}
+
+
+@torch.no_grad()
+def detect(model, one_input):
+    (output,) = model([one_input])
+    return output["instances"]
+
+
+def assert_same(found, expected, atol=1e-3):
+    assert set(found.get_fields()) == set(expected.get_fields())
+    assert found.image_size == expected.image_size
+    assert len(expected) > 3
+    assert found.pred_classes.tolist() == expected.pred_classes.tolist()
+    close = {"atol": atol, "rtol": 0}
+    torch.testing.assert_close(found.pred_boxes.tensor, expected.pred_boxes.tensor, **close)
+    for name in set(expected.get_fields()) - {"pred_boxes", "pred_masks"}:
+        torch.testing.assert_close(found.get(name), expected.get(name), **close)
+    if expected.has("pred_masks"):
+        assert (found.pred_masks != expected.pred_masks).float().mean() < 1e-3
+
+
+def mirror_results(instances):
+    """What a model finds in the mirrored image, told for the image."""
+    x1, y1, x2, y2 = instances.pred_boxes.tensor.clone().unbind(1)
+    instances.pred_boxes.tensor = torch.stack((WIDTH - x2, y1, WIDTH - x1, y2), dim=1)
+    instances.pred_masks = instances.pred_masks.flip(-1)
+    for row, class_index in zip(instances.pred_keypoints, instances.pred_classes, strict=True):
+        row[:] = row[torch.from_numpy(LAYOUT.flip_indices[class_index].copy())]
+        row[: LAYOUT.counts[class_index], 0] = WIDTH - row[: LAYOUT.counts[class_index], 0]
+    return instances
+
+
+def make_symmetric(model):
+    """Make a model find in a mirrored image what it finds in the image, mirrored."""
+    for name, parameter in model.named_parameters():
+        weight = parameter.data
+        if "bbox_pred" in name or "anchor_deltas" in name:
+            weight.zero_()  # boxes are the anchors
+        elif name.endswith("box_head.fc1.weight"):
+            cells = weight.view(len(weight), -1, 7, 7)
+            cells.copy_((cells + cells.flip(-1)) / 2)
+        elif "score_lowres" in name:
+            class_index = int(name.split(".")[-3])
+            order = torch.from_numpy(LAYOUT.flip_indices[class_index].copy())
+            order = order[: LAYOUT.counts[class_index]]
+            swapped = weight[:, order].flip(-1) if weight.dim() == 4 else weight[order]
+            weight.copy_((weight + swapped) / 2)
+        elif weight.dim() == 4:
+            weight.copy_((weight + weight.flip(-1)) / 2)
+    return model
+
+
+RESCORED = {
+    "MODEL.ROI_LANDMARK_HEAD.DECODER": "expected_oks",
+    "MODEL.ROI_LANDMARK_HEAD.CONFIDENCE_POWER": 0.5,
+    "MODEL.ROI_LANDMARK_HEAD.SUPPRESS_ACROSS_CATEGORIES": True,
+}
+
+
+@pytest.mark.parametrize("options", [{}, RESCORED])
+def test_one_view_is_plain_inference(options):
+    cfg = config(**options)
+    model = build(cfg)
+    assert_same(detect(LandmarkRCNNWithTTA(cfg, model), image()), detect(model, image()), atol=1e-4)
+
+
+def test_without_masks():
+    cfg = config(**{"MODEL.MASK_ON": False})
+    model = build(cfg)
+    found = detect(LandmarkRCNNWithTTA(cfg, model), image())
+    assert_same(found, detect(model, image()), atol=1e-4)
+
+
+def test_flip_changes_nothing_for_a_model_that_mirrors_with_its_image():
+    cfg = config(flip=True)
+    model = make_symmetric(build(cfg))
+    plain = detect(model, image())
+    assert len(set(plain.pred_classes.tolist())) > 2
+    assert_same(mirror_results(detect(model, mirrored(image()))), plain)
+    assert_same(detect(LandmarkRCNNWithTTA(cfg, model), image()), plain)
+
+
+def test_mirrored_image_has_mirrored_results():
+    cfg = config(flip=True)
+    model = build(cfg)
+    tta = LandmarkRCNNWithTTA(cfg, model)
+    found, of_mirrored = detect(tta, image()), detect(tta, mirrored(image()))
+    assert_same(mirror_results(of_mirrored), found)
+    plain = mirror_results(detect(model, mirrored(image())))
+    assert plain.scores.tolist() != detect(model, image()).scores.tolist()
+
+
+@pytest.mark.parametrize("class_index", range(LAYOUT.num_categories))
+def test_mirrored_heatmaps_exchange_left_and_right_of_the_own_category(class_index):
+    count, side = LAYOUT.counts[class_index], 56
+    box = torch.tensor([[20.0, 30.0, 76.0, 86.0]])  # a pixel per cell
+    generator = torch.Generator().manual_seed(class_index)
+    row, column = torch.randint(0, side, (2, count), generator=generator)
+    seen = torch.zeros(1, count, side, side)
+    for j, partner in enumerate(LAYOUT.flip_indices[class_index, :count].tolist()):
+        # in the mirrored image the partner is what looks like j
+        seen[0, partner, row[j], side - 1 - column[j]] = 9
+    found = decode_heatmaps(mirror_heatmaps(seen, class_index), box)[0]
+    torch.testing.assert_close(found[:, 0], 20.5 + column)
+    torch.testing.assert_close(found[:, 1], 30.5 + row)
+
+
+def test_scales_give_results_in_the_original_image():
+    cfg = config(sizes="(64, 96, 144)", flip=True)
+    tta = LandmarkRCNNWithTTA(cfg, build(cfg))
+    small = nn.functional.interpolate(image()["image"][None].float(), size=(48, 64))[0].byte()
+    found = detect(tta, {"image": small, "height": HEIGHT, "width": WIDTH})
+    assert 3 < len(found) <= cfg.TEST.DETECTIONS_PER_IMAGE
+    assert found.scores.tolist() == sorted(found.scores.tolist(), reverse=True)
+    assert found.pred_masks.shape == (len(found), HEIGHT, WIDTH)
+    boxes = found.pred_boxes.tensor
+    assert boxes[:, 2].max() > 64
+    for box, class_index, landmarks in zip(
+        boxes, found.pred_classes, found.pred_keypoints, strict=True
+    ):
+        own = landmarks[: LAYOUT.counts[class_index]]
+        assert (own[:, :2] > box[:2]).all()
+        assert (own[:, :2] < box[2:]).all()
+        assert not landmarks[LAYOUT.counts[class_index] :].any()
+
+
+def test_nothing_detected():
+    cfg = config(flip=True, **{"MODEL.ROI_HEADS.SCORE_THRESH_TEST": 1.0})
+    model = build(cfg)
+    found = detect(LandmarkRCNNWithTTA(cfg, model), image())
+    expected = detect(model, image())
+    assert len(found) == len(expected) == 0
+    for name, value in expected.get_fields().items():
+        assert len(found.get(name)) == len(value) == 0
+        if isinstance(value, torch.Tensor):
+            assert found.get(name).shape == value.shape
+
+
+def test_model_is_left_as_it_was():
+    cfg = config(flip=True)
+    model = build(cfg)
+    before = detect(model, image())
+    tta = LandmarkRCNNWithTTA(cfg, model)
+    detect(tta, image())
+    assert not model.training
+    assert not tta.training
+    with pytest.raises(RuntimeError, match="out of memory"), tta._summed_heatmaps([]):
+        raise RuntimeError("out of memory")
+    assert_same(detect(model, image()), before, atol=0)
+
+
+def test_another_landmark_head_is_named():
+    cfg = config(**{"MODEL.ROI_KEYPOINT_HEAD.NAME": "KRCNNConvDeconvUpsampleHead"})
+    with pytest.raises(ValueError, match="LandmarkRCNNHead, but the model has KRCNNConvDeconv"):
+        LandmarkRCNNWithTTA(cfg, Trainer.build_model(cfg))
