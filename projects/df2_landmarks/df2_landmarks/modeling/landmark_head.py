@@ -158,11 +158,16 @@ class LandmarkRCNNHead(nn.Module):
         Yields:
             The class, its rows among the regions, and (rows, K, S, S) logits.
         """
+        order, counts = self._route(classes)
+        # Sorted once and split: to index once per category would cost a gradient of the size of
+        # all features for each.
+        features = features.index_select(0, order)
         for name in self.trunk_names:
             features = F.relu(getattr(self, name)(features))
-        for class_index, rows in enumerate(self._routes(classes)):
+        parts = zip(order.split(counts), features.split(counts), self.branches, strict=True)
+        for class_index, (rows, own_features, branch) in enumerate(parts):
             if len(rows):
-                yield class_index, rows, self.branches[class_index](features[rows])
+                yield class_index, rows, branch(own_features)
 
     def decode(
         self, logits: torch.Tensor, boxes_xyxy: torch.Tensor, class_index: int
@@ -225,11 +230,11 @@ class LandmarkRCNNHead(nn.Module):
             suppress_across_categories=self.suppress_across_categories,
         )
 
-    def _routes(self, classes: torch.Tensor) -> list[torch.Tensor]:
-        """Rows of each category. One host synchronisation for all of them together."""
+    def _route(self, classes: torch.Tensor) -> tuple[torch.Tensor, list[int]]:
+        """Rows sorted by category, and the number of each category's. One host synchronisation."""
         order = torch.argsort(classes, stable=True)
         counts = torch.bincount(classes, minlength=len(self.branches))
-        return list(order.split(counts.tolist()))
+        return order, counts.tolist()
 
 
 class CategoryBranch(nn.Sequential):
