@@ -99,12 +99,10 @@ def test_loss_is_the_mean_over_labelled_landmarks_of_the_own_categories(head):
 
 
 def test_landmark_loss_on_a_hand_made_map():
-    logits = torch.zeros(1, 2, 2, 2)
-    logits[0, 0] = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
-    cells = torch.tensor([[3, 0]])
-    valid = torch.tensor([[True, False]])
-    # -log(e^4 / (e^1 + e^2 + e^3 + e^4))
-    assert landmark_loss(logits, cells, valid).item() == pytest.approx(0.4401897, abs=1e-6)
+    logits = torch.tensor([[[1.0, 2.0], [3.0, 4.0]], [[5.0, 5.0], [5.0, 5.0]]])
+    # -log(e^4 / (e^1 + e^2 + e^3 + e^4)), and log(4)
+    expected = 0.4401897 + 1.3862944
+    assert landmark_loss(logits, torch.tensor([3, 0])).item() == pytest.approx(expected, abs=1e-6)
 
 
 @torch.no_grad()
@@ -217,34 +215,70 @@ def test_predictors_have_their_category_s_own_number_of_channels():
     assert sum(channels) == 294
 
 
-def test_trunk_of_a_stock_coco_keypoint_rcnn_loads(tmp_path):
-    """COCO Keypoint R-CNN: one class, 17 keypoints."""
-    from detectron2.config import get_cfg
-    from detectron2.modeling import build_model
+def test_gradients_of_each_region_stay_in_its_own_head(head):
+    """Each region alone gives its head the gradient that the batch gives, and no other head any."""
+    inputs, instances = features(4), proposals([1, 0, 1, 2])
+    head(inputs, [instances])["loss_keypoint"].backward()
+    of_batch = [b.score_lowres.weight.grad.clone() for b in head.branches]
+    total = sum(COUNTS[c] for c in (1, 0, 1, 2))
+    summed = [torch.zeros_like(g) for g in of_batch]
+    for row, class_index in enumerate((1, 0, 1, 2)):
+        head.zero_grad()
+        head(inputs[row : row + 1], [instances[[row]]])["loss_keypoint"].backward()
+        others = [n for i, n in enumerate(gradient_norms(head)) if i != class_index]
+        assert others == [0, 0]
+        own = head.branches[class_index].score_lowres.weight.grad
+        summed[class_index] += own * COUNTS[class_index] / total  # a mean over landmarks
+    for found, expected in zip(of_batch, summed, strict=True):
+        torch.testing.assert_close(found, expected, atol=1e-7, rtol=1e-4)
 
-    from df2_landmarks.engine.checkpoint import LandmarkCheckpointer
-    from df2_landmarks.engine.setup import setup_config
 
-    stock_cfg = get_cfg()
-    stock_cfg.merge_from_list(
-        ["MODEL.DEVICE", "cpu", "MODEL.KEYPOINT_ON", True, "MODEL.MASK_ON", False]
-        + ["MODEL.BACKBONE.NAME", "build_resnet_fpn_backbone"]
-        + ["MODEL.RESNETS.OUT_FEATURES", ["res2", "res3", "res4", "res5"]]
-        + ["MODEL.FPN.IN_FEATURES", ["res2", "res3", "res4", "res5"]]
-        + ["MODEL.RPN.IN_FEATURES", ["p2", "p3", "p4", "p5", "p6"]]
-        + ["MODEL.ANCHOR_GENERATOR.SIZES", [[32], [64], [128], [256], [512]]]
-        + ["MODEL.ROI_HEADS.NAME", "StandardROIHeads", "MODEL.ROI_HEADS.NUM_CLASSES", 1]
-        + ["MODEL.ROI_HEADS.IN_FEATURES", ["p2", "p3", "p4", "p5"]]
-        + ["MODEL.ROI_BOX_HEAD.NAME", "FastRCNNConvFCHead", "MODEL.ROI_BOX_HEAD.NUM_FC", 2]
-        + ["MODEL.ROI_BOX_HEAD.POOLER_RESOLUTION", 7]
+def test_gradients_of_the_features_keep_the_order_of_the_regions(head):
+    """The head sorts regions by category; nothing of that shows outside."""
+    inputs, instances = features(5), proposals([2, 0, 1, 0, 2])
+    order = [3, 0, 4, 1, 2]
+    gradients, losses = [], []
+    for rows in (list(range(5)), order):
+        x = inputs[rows].requires_grad_()
+        loss = head(x, [instances[rows]])["loss_keypoint"]
+        loss.backward()
+        gradients.append(x.grad)
+        losses.append(loss.item())
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
+    torch.testing.assert_close(gradients[0][order], gradients[1], atol=1e-8, rtol=1e-4)
+
+
+def test_unlabelled_landmarks_train_nothing(head):
+    """Their channels of the own head get no gradient, and the others the mean over the labelled."""
+    instances = proposals([1, 1])
+    instances.gt_keypoints.tensor[:, 2:, 2] = 0
+    head(features(2), [instances])["loss_keypoint"].backward()
+    per_channel = head.branches[1].score_lowres.weight.grad.abs().sum(dim=(0, 2, 3))
+    assert (per_channel[:2] > 0).all()
+    assert not per_channel[2:].any()
+
+
+def test_loss_on_hand_made_tensors():
+    """One landmark per category; the trunk is the identity of one channel, and each predictor
+    repeats a feature in 2 x 2 cells of its map, with a factor of its own."""
+    head = LandmarkRCNNHead(
+        ShapeSpec(channels=1, height=1, width=1), num_landmarks=[1, 1], conv_dims=[]
     )
-    stock = build_model(stock_cfg)
-    path = tmp_path / "coco.pth"
-    torch.save({"model": stock.state_dict()}, path)
-    ours = build_model(setup_config(on_cpu=True))
-    LandmarkCheckpointer(ours).load(str(path), checkpointables=[])
-    loaded, given = ours.state_dict(), stock.state_dict()
-    trunk = [k for k in given if "keypoint_head.conv_fcn" in k]
-    assert len(trunk) == 16
-    for key in [*trunk, "backbone.bottom_up.res5.2.conv3.weight", "roi_heads.box_head.fc1.weight"]:
-        torch.testing.assert_close(loaded[key], given[key])
+    # of the 4 x 4 kernel the middle 2 x 2 remain for one input cell with stride 2 and padding 1
+    for branch, factor in zip(head.branches, (1.0, 3.0), strict=True):
+        torch.nn.init.zeros_(branch.score_lowres.weight)
+        branch.score_lowres.weight.data[0, 0, 1, 1] = factor
+    instances = Instances((8, 8))
+    instances.proposal_boxes = Boxes(torch.tensor([[0.0, 0.0, 8.0, 8.0]]).repeat(2, 1))
+    instances.gt_classes = torch.tensor([1, 0])
+    # 8 px for 4 cells: the first landmark lies in cell (0, 0), the second in cell (3, 3)
+    points = [[[1.0, 1.0, 2.0]], [[7.0, 7.0, 1.0]]]
+    instances.gt_keypoints = Keypoints(torch.tensor(points))
+    loss = head(torch.tensor([2.0, 1.0]).view(2, 1, 1, 1), [instances])["loss_keypoint"]
+    # 2 x 2 maps [[v, 0], [0, 0]] with v = 2 * 3 and 1 * 1, upsampled bilinearly to 4 x 4 cells:
+    # products of (1, 0.75, 0.25, 0) along x and y
+    ramp = torch.tensor([1.0, 0.75, 0.25, 0.0], dtype=torch.float64)
+    share = (ramp[:, None] * ramp).flatten()
+    expected = (torch.logsumexp(6 * share, 0) - 6 + torch.logsumexp(share, 0) - 0) / 2
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
+    assert loss.item() == pytest.approx(1.7676692, abs=1e-6)

@@ -121,29 +121,29 @@ def test_target_has_the_mean_and_the_deviation_that_it_should():
 
 def test_soft_loss_is_the_cross_entropy_with_the_product_of_the_weights():
     generator = torch.Generator().manual_seed(3)
-    logits = torch.randn(2, 2, 6, 6, generator=generator)
-    weights = torch.rand(2, 2, 2, 6, generator=generator)
+    logits = torch.randn(3, 6, 6, generator=generator)
+    weights = torch.rand(3, 2, 6, generator=generator)
     weights = weights / weights.sum(-1, keepdim=True)
-    valid = torch.tensor([[True, False], [True, True]])
-    target = weights[:, :, 1, :, None] * weights[:, :, 0, None, :]
-    per_landmark = -(target.flatten(2) * logits.flatten(2).log_softmax(2)).sum(2)
-    expected = per_landmark[valid].sum()
-    torch.testing.assert_close(soft_landmark_loss(logits, weights, valid), expected)
+    target = weights[:, 1, :, None] * weights[:, 0, None, :]
+    expected = -(target.flatten(1) * logits.flatten(1).log_softmax(1)).sum()
+    torch.testing.assert_close(soft_landmark_loss(logits, weights), expected)
 
 
 def test_soft_loss_with_all_weight_in_one_cell_is_the_hard_loss():
-    logits = torch.randn(1, 1, 6, 6, generator=torch.Generator().manual_seed(4))
-    weights = torch.zeros(1, 1, 2, 6)
-    weights[0, 0, 0, 4] = weights[0, 0, 1, 2] = 1
-    valid = torch.ones(1, 1, dtype=torch.bool)
-    hard = landmark_loss(logits, torch.tensor([[2 * 6 + 4]]), valid)
-    torch.testing.assert_close(soft_landmark_loss(logits, weights, valid), hard)
+    logits = torch.randn(1, 6, 6, generator=torch.Generator().manual_seed(4))
+    weights = torch.zeros(1, 2, 6)
+    weights[0, 0, 4] = weights[0, 1, 2] = 1
+    hard = landmark_loss(logits, torch.tensor([2 * 6 + 4]))
+    torch.testing.assert_close(soft_landmark_loss(logits, weights), hard)
 
 
 def test_nothing_labelled_is_a_connected_zero():
-    logits = torch.randn(1, 1, 6, 6, requires_grad=True)
-    weights = torch.full((1, 1, 2, 6), 1 / 6)
-    loss = soft_landmark_loss(logits, weights, torch.zeros(1, 1, dtype=torch.bool))
-    loss.backward()
-    assert loss.item() == 0
-    assert not logits.grad.any()
+    logits = torch.randn(2, 6, 6, requires_grad=True)
+    for loss in (
+        soft_landmark_loss(logits[:0], torch.zeros(0, 2, 6)),
+        landmark_loss(logits[:0], torch.zeros(0, dtype=torch.int64)),
+    ):
+        logits.grad = None
+        loss.backward()
+        assert loss.item() == 0
+        assert not logits.grad.any()

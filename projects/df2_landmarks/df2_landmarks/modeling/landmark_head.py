@@ -158,6 +158,13 @@ class LandmarkRCNNHead(nn.Module):
         Yields:
             The class, its rows among the regions, and (rows, K, S, S) logits.
         """
+        for class_index, rows, lowres in self._lowres_maps(features, classes):
+            yield class_index, rows, upsample(lowres)
+
+    def _lowres_maps(
+        self, features: torch.Tensor, classes: torch.Tensor
+    ) -> Iterator[tuple[int, torch.Tensor, torch.Tensor]]:
+        """`heatmaps` before the upsampling: (rows, K, S / 2, S / 2)."""
         order, counts = self._route(classes)
         # Sorted once and split: to index once per category would cost a gradient of the size of
         # all features for each.
@@ -188,24 +195,27 @@ class LandmarkRCNNHead(nn.Module):
         landmarks = cat([x.gt_keypoints.tensor for x in instances if len(x)])
         classes = cat([x.gt_classes for x in instances])
         loss = torch.zeros((), device=features.device)
-        num_labelled = torch.zeros((), dtype=torch.int64, device=features.device)
+        num_labelled = 0
         absent = set(range(len(self.branches)))
-        for class_index, rows, logits in self.heatmaps(features, classes):
-            own = landmarks[rows, : logits.shape[1]]
-            boxes, side = boxes_xyxy[rows], logits.shape[-1]
+        for class_index, rows, lowres in self._lowres_maps(features, classes):
+            own, boxes = landmarks[rows, : lowres.shape[1]], boxes_xyxy[rows]
+            side = UPSAMPLING * lowres.shape[-1]
             cells, valid = encode_landmarks(own, boxes, side)
+            labelled = valid.flatten().nonzero()[:, 0]
+            # The small maps are chosen, so that only those with a label are upsampled.
+            logits = upsample(lowres.flatten(0, 1).index_select(0, labelled)[:, None])[:, 0]
             if self.target_width > 0:
                 sigmas = self._sigmas(class_index)
                 weights = encode_soft(own, boxes, sigmas, side, width=self.target_width)
-                loss = loss + soft_landmark_loss(logits, weights, valid)
+                loss = loss + soft_landmark_loss(logits, weights.flatten(0, 1)[labelled])
             else:
-                loss = loss + landmark_loss(logits, cells, valid)
-            num_labelled = num_labelled + valid.sum()
+                loss = loss + landmark_loss(logits, cells.flatten()[labelled])
+            num_labelled += len(labelled)
             absent.remove(class_index)
         for class_index in absent:
             # keeps DistributedDataParallel from waiting for gradients that never come
             loss = loss + connected_zero(self.branches[class_index])
-        return loss / num_labelled.clamp(min=1)
+        return loss / max(1, num_labelled)
 
     def _predict(self, features: torch.Tensor, instances: list[Instances]) -> list[Instances]:
         boxes_xyxy = cat([x.pred_boxes.tensor for x in instances])
@@ -238,7 +248,7 @@ class LandmarkRCNNHead(nn.Module):
 
 
 class CategoryBranch(nn.Sequential):
-    """A category's convolutions and predictor: features -> heatmap logits (R, K, S, S)."""
+    """A category's convolutions and predictor: features -> logits (R, K, S / 2, S / 2)."""
 
     def __init__(
         self, in_channels: int, num_landmarks: int, *, conv_dims: Sequence[int], norm: str
@@ -260,9 +270,10 @@ class CategoryBranch(nn.Sequential):
             ConvTranspose2d(in_channels, num_landmarks, kernel_size=4, stride=2, padding=1),
         )
 
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
-        logits = super().forward(features)
-        return F.interpolate(logits, scale_factor=UPSAMPLING, mode="bilinear", align_corners=False)
+
+def upsample(lowres: torch.Tensor) -> torch.Tensor:
+    """(R, K, S / 2, S / 2) -> (R, K, S, S)."""
+    return F.interpolate(lowres, scale_factor=UPSAMPLING, mode="bilinear", align_corners=False)
 
 
 def _conv(in_channels: int, out_channels: int, norm: str) -> Conv2d:
