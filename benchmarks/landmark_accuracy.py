@@ -1,0 +1,204 @@
+"""Accuracy of the 13 heads beside the naive head, and of each setting, trained side by side.
+
+    python benchmarks/landmark_accuracy.py                      # naive, plain, recommended
+    python benchmarks/landmark_accuracy.py --minutes 3 --contenders recommended
+    python benchmarks/landmark_accuracy.py --base suppression --contenders class_convs,ema
+
+Every contender is trained from scratch in a process of its own, on the small drawn data set (`make
+synth` first), with the demo's recipe: the learning rate is annealed to the end of the run, whether
+that is given in iterations or in minutes. A contender that only reads a trained model differently
+is evaluated on another one's weights. What is trained already in --output is not trained again.
+The difference to --base comes with the 95 % interval of a paired bootstrap over the images.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+PROJECT = REPOSITORY / "projects" / "df2_landmarks"
+sys.path.insert(0, str(PROJECT))
+
+DEMO = PROJECT / "configs" / "df2_landmark_rcnn_R_18_FPN_demo.yaml"
+NAIVE = REPOSITORY / "benchmarks" / "configs" / "naive_R_18_FPN_demo.yaml"
+HEAD = "MODEL.ROI_LANDMARK_HEAD."
+PLAIN = {
+    HEAD + "CLASS_CONV_DIMS": "[]",
+    HEAD + "TARGET_WIDTH": "0.0",
+    HEAD + "DECODER": "peak",
+    HEAD + "CONFIDENCE_POWER": "0.0",
+    HEAD + "SUPPRESS_ACROSS_CATEGORIES": "False",
+    "SOLVER.EMA_DECAY": "0.0",
+}
+EXPECTED_OKS = {HEAD + "DECODER": "expected_oks"}
+CONFIDENCE = EXPECTED_OKS | {HEAD + "CONFIDENCE_POWER": "2.0"}
+SUPPRESSION = CONFIDENCE | {HEAD + "SUPPRESS_ACROSS_CATEGORIES": "True"}
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A configuration; `weights_of` names the contender whose trained model it reads."""
+
+    options: dict[str, str]
+    config: Path = DEMO
+    weights_of: str | None = None
+
+
+CONTENDERS = {
+    "naive": Contender({}, config=NAIVE),
+    "plain": Contender(PLAIN),
+    "expected_oks": Contender(PLAIN | EXPECTED_OKS, weights_of="plain"),
+    "confidence": Contender(PLAIN | CONFIDENCE, weights_of="plain"),
+    "suppression": Contender(PLAIN | SUPPRESSION, weights_of="plain"),
+    "class_convs": Contender(PLAIN | SUPPRESSION | {HEAD + "CLASS_CONV_DIMS": "[128]"}),
+    "soft_targets": Contender(PLAIN | SUPPRESSION | {HEAD + "TARGET_WIDTH": "0.5"}),
+    "softer_targets": Contender(PLAIN | SUPPRESSION | {HEAD + "TARGET_WIDTH": "1.0"}),
+    "ema": Contender(PLAIN | SUPPRESSION | {"SOLVER.EMA_DECAY": "0.998"}),
+    "high_resolution": Contender(
+        PLAIN | SUPPRESSION | {"MODEL.ROI_KEYPOINT_HEAD.POOLER_RESOLUTION": "28"}
+    ),
+    "recommended": Contender({}),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--contenders", default="naive,plain,recommended", help="comma-separated")
+    parser.add_argument("--base", default="naive", help="what the others are compared with")
+    parser.add_argument("--seeds", default="1,2")
+    parser.add_argument("--iterations", type=int, default=600)
+    parser.add_argument("--minutes", type=float, help="train this long instead")
+    parser.add_argument("--output", type=Path, help="folder of the runs")
+    parser.add_argument("--json", type=Path, help="also write all numbers here")
+    parser.add_argument("--run", nargs=2, metavar=("NAME", "SEED"), help=argparse.SUPPRESS)
+    args = parser.parse_args(argv)
+    length = f"{args.minutes:g}min" if args.minutes else f"{args.iterations}it"
+    folder = args.output or REPOSITORY / "output" / "landmark_accuracy" / length
+    if args.run:
+        run(args.run[0], int(args.run[1]), folder, args.iterations, args.minutes)
+        return 0
+    names = [*dict.fromkeys([args.base, *args.contenders.split(",")])]
+    unknown = set(names) - CONTENDERS.keys()
+    if unknown:
+        parser.error(f"no contender {sorted(unknown)[0]!r}; there are {', '.join(CONTENDERS)}")
+    rows = []
+    for seed in args.seeds.split(","):
+        for name in with_weights(names):
+            if not (folder / f"{name}-seed{seed}" / "run.json").is_file():
+                print(f"{name}, seed {seed}", flush=True)
+                again = [sys.executable, __file__, "--run", name, seed, "--output", str(folder)]
+                again += ["--iterations", str(args.iterations)]
+                again += ["--minutes", str(args.minutes)] if args.minutes else []
+                subprocess.run(again, check=True)
+        rows += [compare(folder, name, args.base, seed) for name in names]
+    print(as_table(rows))
+    if args.json:
+        args.json.write_text(json.dumps(rows, indent=1) + "\n")
+    return 0
+
+
+def with_weights(names: Sequence[str]) -> list[str]:
+    """The contenders, each behind the one whose weights it needs."""
+    needed = [[CONTENDERS[name].weights_of, name] for name in names]
+    return [*dict.fromkeys(name for pair in needed for name in pair if name is not None)]
+
+
+def run(name: str, seed: int, folder: Path, iterations: int, minutes: float | None) -> None:
+    """Train and evaluate one contender; writes its results and run.json."""
+    os.environ.setdefault("DETECTRON2_DATASETS", str(REPOSITORY / "datasets"))
+    import naive_head  # noqa: F401 (registers the head)
+    from detectron2.utils.env import seed_all_rng
+
+    from df2_landmarks.engine.checkpoint import evaluation_weights, load_for_evaluation
+    from df2_landmarks.engine.setup import setup_config
+    from df2_landmarks.engine.timed_training import train_within
+    from df2_landmarks.engine.trainer import Trainer
+
+    contender = CONTENDERS[name]
+    output = folder / f"{name}-seed{seed}"
+    options = {
+        "OUTPUT_DIR": str(output),
+        "SEED": str(seed),
+        "DATALOADER.NUM_WORKERS": "0",  # the data are drawn from one random state
+        "SOLVER.MAX_ITER": str(10**6 if minutes else iterations),
+        **contender.options,
+    }
+    output.mkdir(parents=True, exist_ok=True)
+    cfg = setup_config(contender.config, [w for pair in options.items() for w in pair], on_cpu=True)
+    seed_all_rng(seed)
+    numbers: dict[str, Any] = {}
+    if contender.weights_of:
+        weights = folder / f"{contender.weights_of}-seed{seed}" / "model_final.pth"
+    else:
+        trained = train_within(cfg, minutes or 10**6)
+        numbers = {"iterations": trained.iterations, "minutes": trained.minutes}
+        weights = Path(evaluation_weights(cfg, ()))
+    model = Trainer.build_model(cfg)
+    load_for_evaluation(model, str(weights))
+    started = time.perf_counter()
+    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints tables of its own
+        results = Trainer.test(cfg, model)
+    numbers["evaluation_s"] = time.perf_counter() - started
+    numbers |= {
+        task: {key: float(value[key]) / 100 for key in ("AP", "AP50", "AP75")}
+        for task, value in results.items()
+    }
+    (output / "run.json").write_text(json.dumps(numbers, indent=1))
+
+
+def compare(folder: Path, name: str, base: str, seed: str) -> dict[str, Any]:
+    """A contender's numbers and its difference to the base."""
+    from df2_landmarks.evaluation.bootstrap import compare_scores
+    from df2_landmarks.evaluation.ground_truth import VISIBLE_AND_OCCLUDED
+    from df2_landmarks.evaluation.ground_truth_reader import read_ground_truth
+    from df2_landmarks.evaluation.landmark_evaluator import RESULTS_FILE
+    from df2_landmarks.evaluation.results_reader import read_results
+    from df2_landmarks.evaluation.score import score
+
+    root = Path(os.environ.get("DETECTRON2_DATASETS", REPOSITORY / "datasets"))
+    truth = read_ground_truth(root / "deepfashion2_synthetic" / "annotations" / "validation.json")
+    protocol = VISIBLE_AND_OCCLUDED
+    first, second = (
+        score(truth, read_results(folder / f"{n}-seed{seed}" / RESULTS_FILE, truth), protocol)
+        for n in (name, base)
+    )
+    found = compare_scores(first, second, num_images=len(truth.image_ids)).overall
+    assert found is not None  # the validation split has garments
+    numbers = json.loads((folder / f"{name}-seed{seed}" / "run.json").read_text())
+    row = {"contender": name, "seed": seed, **numbers}
+    return {**row, "difference": found.difference, "low": found.low, "high": found.high}
+
+
+def as_table(rows: Sequence[dict[str, Any]]) -> str:
+    """Landmark AP on visible and occluded landmarks, as fractions."""
+    lines = [
+        f"{'contender':<16} {'seed':>4} {'iterations':>10} {'minutes':>7} {'box AP':>6} "
+        f"{'AP':>5} {'AP50':>5} {'AP75':>5}  difference (95 % interval)"
+    ]
+    for row in rows:
+        landmarks = row["landmarks"]
+        minutes = f"{row['minutes']:.1f}" if "minutes" in row else ""
+        lines.append(
+            f"{row['contender']:<16} {row['seed']:>4} {row.get('iterations', ''):>10} "
+            f"{minutes:>7} {row['bbox']['AP']:>6.3f} "
+            f"{landmarks['AP']:>5.3f} {landmarks['AP50']:>5.3f} {landmarks['AP75']:>5.3f}  "
+            f"{row['difference']:+.3f} ({row['low']:+.3f} to {row['high']:+.3f})"
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
