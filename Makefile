@@ -57,11 +57,11 @@ check: $(READY)  ## examine the raw data in DATA=
 convert: $(READY)  ## raw annotations of DATA= -> COCO JSON in DATA/annotations
 	$(PYTHON) -m converters.deepfashion2_to_coco --root $(DATA)
 
-train: $(READY)  ## train: GPUS= CONFIG= OUTPUT= OPTS="KEY VALUE ..."
-	$(PYTHON) $(PROJECT)/train_net.py --num-gpus $(GPUS) --config-file $(CONFIG) $(OPTS)
+train: $(READY)  ## train: GPUS= CONFIG= OUTPUT= FLAGS="--dry-run" OPTS="KEY VALUE ..."
+	$(PYTHON) $(PROJECT)/train_net.py $(FLAGS) --num-gpus $(GPUS) --config-file $(CONFIG) $(OPTS)
 
 eval: $(READY)  ## evaluate the last checkpoint of OUTPUT= (or MODEL.WEIGHTS in OPTS)
-	$(PYTHON) $(PROJECT)/train_net.py --eval-only --num-gpus $(GPUS) --config-file $(CONFIG) $(OPTS)
+	$(PYTHON) $(PROJECT)/train_net.py --eval-only $(FLAGS) --num-gpus $(GPUS) --config-file $(CONFIG) $(OPTS)
 
 score: $(READY)  ## score a results file without torch: RESULTS= GT= FLAGS="--diagnose ..."
 	$(PYTHON) $(PROJECT)/tools/score.py --gt $(GT) --results $(RESULTS) $(FLAGS)

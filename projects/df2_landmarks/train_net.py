@@ -3,8 +3,11 @@
 
     python projects/df2_landmarks/train_net.py --num-gpus 8
     python projects/df2_landmarks/train_net.py --num-gpus 8 --resume
+    python projects/df2_landmarks/train_net.py --num-gpus 8 --dry-run
     python projects/df2_landmarks/train_net.py --eval-only
     python projects/df2_landmarks/train_net.py --eval-only MODEL.WEIGHTS model_final.pth
+    python projects/df2_landmarks/train_net.py --eval-only TEST.AUG.ENABLED True
+    python projects/df2_landmarks/train_net.py --eval-only --ground-truth-boxes
     python projects/df2_landmarks/train_net.py --num-gpus 0 \
         --config-file projects/df2_landmarks/configs/df2_landmark_rcnn_R_18_FPN_demo.yaml
 
@@ -23,7 +26,12 @@ from detectron2.evaluation import verify_results
 from detectron2.utils import comm
 
 from df2_landmarks.engine.checkpoint import evaluation_weights, load_for_evaluation
+from df2_landmarks.engine.dry_run import dry_run
 from df2_landmarks.engine.errors import run_cli
+from df2_landmarks.engine.ground_truth_boxes import (
+    GroundTruthBoxTrainer,
+    ground_truth_box_config,
+)
 from df2_landmarks.engine.setup import argument_parser, resolve_num_gpus, setup_run
 from df2_landmarks.engine.trainer import Trainer
 
@@ -31,14 +39,19 @@ from df2_landmarks.engine.trainer import Trainer
 def run(args: argparse.Namespace) -> Any:
     """One process of a training or an evaluation."""
     cfg = setup_run(args)
+    if args.dry_run:
+        return dry_run(cfg)
     if not args.eval_only:
         trainer = Trainer(cfg)
         trainer.resume_or_load(resume=args.resume)
         return trainer.train()
     weights = evaluation_weights(cfg, args.opts)
-    model = Trainer.build_model(cfg)
+    evaluation = Trainer
+    if args.ground_truth_boxes:
+        evaluation, cfg = GroundTruthBoxTrainer, ground_truth_box_config(cfg)
+    model = evaluation.build_model(cfg)
     load_for_evaluation(model, weights)
-    results = Trainer.test(cfg, model)
+    results = evaluation.test(cfg, model)
     if comm.is_main_process():
         verify_results(cfg, results)
     return results

@@ -4,7 +4,9 @@ import importlib.util
 import json
 import logging
 import re
+import shutil
 import zipfile
+from types import SimpleNamespace
 
 import cv2
 import pytest
@@ -140,12 +142,48 @@ def test_training_resumes_and_the_test_split_gives_a_zip(train_net, drawn_splits
     assert "a checkpoint of another model" in error.splitlines()[-1]
 
 
+def test_a_dry_run_tries_everything_and_leaves_no_checkpoint(train_net, drawn_splits, tmp_path):
+    train, validation, _ = drawn_splits
+    options = [*TINY, "DATASETS.TRAIN", f"('{train}',)", "DATASETS.TEST", f"('{validation}',)"]
+    options += ["SOLVER.MAX_ITER", "7200", "SOLVER.EMA_DECAY", "0.9", "TEST.EVAL_PERIOD", "3600"]
+    arguments = ["--dry-run", "--num-gpus", "0", "--config-file", DEMO, *options]
+    assert train_net(*arguments) == (0, "")
+    assert [path.name for path in tmp_path.iterdir()] == ["dry_run"]
+    log = (tmp_path / "dry_run" / "log.txt").read_text()
+    assert f"data        {train}: 12 images, " in log
+    assert f"data        {validation}: 4 images, " in log
+    seconds, total = re.search(
+        r"([\d.]+) s per iteration of 2 .* 7,200 iter.* take (\S+)", log
+    ).groups()
+    hours, minutes, rest = map(int, total.split(":"))
+    assert 3600 * hours + 60 * minutes + rest == pytest.approx(7200 * float(seconds), abs=36 + 1)
+    assert re.search(r"s per image; 4 images take \S+, and 2 evaluations \S+\n", log)
+    assert re.search(r"memory      at most \S+ [MG]B per process", log)
+    assert re.search(
+        r"disk        8 checkpoints of \S+ [MG]B need \S+ [MG]B; \S+ [MG]B are free", log
+    )
+    assert "Landmarks on drawn_validation" in log
+    left = {path.name for path in (tmp_path / "dry_run").iterdir()}
+    assert "val_keypoints.zip" in left
+    assert not [name for name in left if name.endswith(".pth") or name == "last_checkpoint"]
+
+
+def test_a_dry_run_finds_a_disk_that_is_too_small(train_net, drawn_splits, tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=0))
+    options = [*TINY, "DATASETS.TRAIN", f"('{drawn_splits[0]}',)", "DATASETS.TEST", "()"]
+    code, error = train_net("--dry-run", "--num-gpus", "0", "--config-file", DEMO, *options)
+    assert code == 1
+    assert f"OUTPUT_DIR {tmp_path}: the checkpoints of the training need" in error
+    assert not list(tmp_path.rglob("*.pth"))
+
+
 BAD_RUNS = {
     "no such config": (["--config-file", "none.yaml"], "config file none.yaml does not exist"),
     "no such key": (["MODEL.MASKON", "True"], "Did you mean MODEL.MASK_ON?"),
     "no such GPUs": (["--num-gpus", "99"], "99 GPUs were asked for, but this machine has"),
     "nothing to evaluate": (["--eval-only"], "holds no checkpoint. Train first"),
     "no such weights": (["--eval-only", "MODEL.WEIGHTS", "none.pth"], "none.pth does not exist"),
+    "dry run of an evaluation": (["--dry-run", "--eval-only"], "without --eval-only, --resume"),
     "no data": (["--config-file", str(DEMO)], "make convert"),
 }
 

@@ -18,6 +18,7 @@ COMMANDS = {
     "train GPUS=8": "train_net.py --num-gpus 8 --config-file projects/df2_landmarks/configs/"
     "df2_landmark_rcnn_R_50_FPN_1x.yaml",
     "train GPUS=0 CONFIG=a.yaml OUTPUT=out": "--num-gpus 0 --config-file a.yaml OUTPUT_DIR out",
+    "train GPUS=0 FLAGS=--dry-run": "train_net.py --dry-run --num-gpus 0",
     "eval GPUS=0 OUTPUT=out": "train_net.py --eval-only --num-gpus 0",
     "demo": "projects/df2_landmarks/tools/demo.py",
     "test": "-m pytest",

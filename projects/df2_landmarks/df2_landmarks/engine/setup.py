@@ -19,11 +19,23 @@ from df2_landmarks.config import add_df2_landmarks_config
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 DEFAULT_CONFIG = CONFIGS / "df2_landmark_rcnn_R_50_FPN_1x.yaml"
+DRY_RUN_FOLDER = "dry_run"
+"""In the OUTPUT_DIR of the config: everything that a dry run writes."""
 
 
 def argument_parser(epilog: str | None = None) -> argparse.ArgumentParser:
     """Detectron2's own arguments, with this project's defaults."""
     parser = default_argument_parser(epilog)
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="try a few iterations and an evaluation, and estimate time, memory and disk",
+    )
+    parser.add_argument(
+        "--ground-truth-boxes",
+        action="store_true",
+        help="with --eval-only: score the landmarks in the annotations' boxes and categories",
+    )
     parser.set_defaults(config_file=str(DEFAULT_CONFIG), num_gpus=None)
     return parser
 
@@ -91,8 +103,21 @@ def setup_config(
 
 
 def setup_run(args: argparse.Namespace) -> CfgNode:
-    """Configuration of one process of a run, with Detectron2's logging and seeding set up."""
+    """Configuration of one process of a run, with Detectron2's logging and seeding set up.
+
+    Raises:
+        ValueError: the arguments do not go together.
+    """
+    if args.dry_run and (args.eval_only or args.resume):
+        raise ValueError("--dry-run tries a training from its start: without --eval-only, --resume")
+    if args.ground_truth_boxes and not args.eval_only:
+        raise ValueError("--ground-truth-boxes is a way to evaluate: give --eval-only, too")
     cfg = setup_config(args.config_file, args.opts, on_cpu=args.num_gpus == 0)
+    if args.dry_run:
+        cfg.defrost()
+        # what an earlier training left stays as it is
+        cfg.OUTPUT_DIR = str(Path(cfg.OUTPUT_DIR, DRY_RUN_FOLDER))
+        cfg.freeze()
     default_setup(cfg, args)
     setup_logger(cfg.OUTPUT_DIR, distributed_rank=comm.get_rank(), name="df2_landmarks")
     return cfg

@@ -1,0 +1,156 @@
+"""A short training and evaluation that fails where a long one would, and tells its needs."""
+
+from __future__ import annotations
+
+import logging
+import resource
+import shutil
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import torch
+from detectron2.config import CfgNode
+from detectron2.data import DatasetCatalog
+from detectron2.evaluation import DatasetEvaluator, DatasetEvaluators
+from detectron2.utils import comm
+
+from df2_landmarks.engine.trainer import Trainer
+
+logger = logging.getLogger(__name__)
+
+NUM_STEPS = 5
+"""Detectron2 does not time the first two."""
+
+NUM_IMAGES = 20
+
+
+def dry_run(cfg: CfgNode) -> None:
+    """Train for `NUM_STEPS` iterations, save, evaluate `NUM_IMAGES` images, and log an estimate.
+
+    All processes of a training call it. The checkpoints are removed again.
+
+    Args:
+        cfg: the training's, but for OUTPUT_DIR, which is a folder for the dry run.
+
+    Raises:
+        ValueError: the disk is too small for the training's checkpoints. Whatever else is wrong
+            raises what the training itself would.
+    """
+    sizes = {name: _size(name) for name in (*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST)}
+    watch = _Stopwatch()
+    trainer = _trainer_class(watch)(cfg)
+    trainer.max_iter = NUM_STEPS  # the learning rate follows the real number of iterations
+    folder = Path(cfg.OUTPUT_DIR)
+    try:
+        trainer.resume_or_load(resume=False)
+        trainer.train()
+        peak = max(comm.all_gather(_peak_memory(cfg.MODEL.DEVICE)))
+        if comm.is_main_process():
+            _report(trainer, sizes, watch, peak)
+    finally:
+        if comm.is_main_process():
+            for path in (*folder.glob("*.pth"), folder / "last_checkpoint"):
+                path.unlink(missing_ok=True)
+
+
+class _Stopwatch(DatasetEvaluator):
+    """Placed before the evaluators, measures how long the model works on the images."""
+
+    def __init__(self) -> None:
+        self.files: set[str] = set()  # with augmentation an image comes twice
+        self.seconds = 0.0
+
+    def reset(self) -> None:
+        self._start = time.perf_counter()
+
+    def process(self, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
+        self.files.update(one["file_name"] for one in inputs)
+
+    def evaluate(self) -> None:
+        self.seconds += time.perf_counter() - self._start
+
+
+def _trainer_class(watch: _Stopwatch) -> type[Trainer]:
+    class DryRunTrainer(Trainer):
+        @classmethod
+        def test_records(cls, dataset_name: str) -> Sequence[dict[str, Any]]:
+            records = super().test_records(dataset_name)
+            return records[:: max(1, len(records) // NUM_IMAGES)][:NUM_IMAGES]
+
+        @classmethod
+        def build_evaluator(cls, cfg: CfgNode, dataset_name: str) -> DatasetEvaluators:
+            return DatasetEvaluators([watch, super().build_evaluator(cfg, dataset_name)])
+
+    return DryRunTrainer
+
+
+def _size(dataset_name: str) -> tuple[int, int]:
+    """Number of images and of garments."""
+    records = DatasetCatalog.get(dataset_name)
+    return len(records), sum(len(record["annotations"]) for record in records)
+
+
+def _peak_memory(device: str) -> int:
+    """Of this process, in bytes: on its GPU, else in main memory."""
+    if device != "cpu":
+        return torch.cuda.max_memory_allocated()
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _report(
+    trainer: Trainer, sizes: dict[str, tuple[int, int]], watch: _Stopwatch, peak: int
+) -> None:
+    cfg = trainer.cfg  # with the batch and the schedule of this number of GPUs
+    solver, period = cfg.SOLVER, cfg.TEST.EVAL_PERIOD
+    step = statistics.median(value for value, _ in trainer.storage.histories()["time"].values())
+    training = step * solver.MAX_ITER
+    lines = [
+        f"data        {name}: {images:,} images, {garments:,} garments"
+        for name, (images, garments) in sizes.items()
+    ]
+    lines.append(
+        f"training    {step:.2f} s per iteration of {solver.IMS_PER_BATCH} images; "
+        f"{solver.MAX_ITER:,} iterations take {_time(training)}"
+    )
+    if watch.files:
+        num_processes = comm.get_world_size()
+        image = watch.seconds / len(watch.files)
+        num_images = sum(sizes[name][0] for name in cfg.DATASETS.TEST)
+        one = image * num_images / num_processes
+        count = 1 if period <= 0 else -(-solver.MAX_ITER // period)
+        lines.append(
+            f"evaluation  {image:.2f} s per image; {num_images:,} images take {_time(one)}, "
+            f"and {count} evaluations {_time(count * one)}"
+        )
+    device = "process (its data loaders apart)" if cfg.MODEL.DEVICE == "cpu" else "GPU"
+    lines.append(f"memory      at most {_bytes(peak)} per {device}, in {NUM_STEPS} iterations")
+    folder = Path(cfg.OUTPUT_DIR)
+    weights = sum(t.numel() * t.element_size() for t in trainer.model.state_dict().values())
+    checkpoint = (folder / "model_final.pth").stat().st_size
+    count = solver.MAX_ITER // solver.CHECKPOINT_PERIOD + 1
+    needed = count * checkpoint + (weights if period > 0 else 0)
+    free = shutil.disk_usage(folder).free + checkpoint
+    lines.append(
+        f"disk        {count} checkpoints of {_bytes(checkpoint)} need {_bytes(needed)}; "
+        f"{_bytes(free)} are free"
+    )
+    logger.info("Dry run (its scores mean nothing):\n" + "\n".join(f"  {line}" for line in lines))
+    if needed > free:
+        raise ValueError(
+            f"OUTPUT_DIR {folder.parent}: the checkpoints of the training need {_bytes(needed)}, "
+            f"but {_bytes(free)} are free. Make room, or set a higher SOLVER.CHECKPOINT_PERIOD"
+        )
+
+
+def _time(seconds: float) -> str:
+    return str(timedelta(seconds=round(seconds)))
+
+
+def _bytes(number: int) -> str:
+    return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{number / 1e6:.0f} MB"
