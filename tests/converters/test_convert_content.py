@@ -1,6 +1,9 @@
 """The content of the COCO JSON, on hand-made files."""
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -211,3 +214,20 @@ def test_root_converts_every_split_that_is_there(raw_folder, raw_item, tmp_path)
         "validation_visible.json": [9],
         "test.json": [],
     }
+
+
+def test_a_reader_that_has_enough_of_the_summary_is_no_error(raw_folder, raw_item, tmp_path):
+    """As with `... | head -1`."""
+    folder = raw_folder("validation")
+    folder.add(1, raw_item())
+    output = tmp_path / "v.json"
+    command = [sys.executable, "-u", "-m", "converters.deepfashion2_to_coco"]
+    command += ["--annos", folder.annos, "--images", folder.images, "--output", output]
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [str(part) for part in command], stdout=writing, stderr=subprocess.PIPE, check=False
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert json.loads(output.read_text())["annotations"]
