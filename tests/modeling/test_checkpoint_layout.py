@@ -1,6 +1,161 @@
 """Stock checkpoints into the 13 heads and back."""
 
+import logging
+
+import pytest
 import torch
+from detectron2.layers import ShapeSpec
+from detectron2.modeling.roi_heads.keypoint_head import KRCNNConvDeconvUpsampleHead
+from detectron2.structures import Boxes, Instances, Keypoints
+from torch import nn
+
+from df2_landmarks.engine.checkpoint import LandmarkCheckpointer, load_for_evaluation
+from df2_landmarks.modeling import LandmarkRCNNHead
+from df2_landmarks.modeling.checkpoint_layout import (
+    HEAD,
+    to_category_predictors,
+    to_single_predictor,
+)
+from df2_landmarks.taxonomy import LAYOUT
+
+SHAPE = ShapeSpec(channels=8, height=14, width=14)
+
+
+class Model(nn.Module):
+    """A model of nothing but its landmark head, under the usual name."""
+
+    def __init__(self, head):
+        super().__init__()
+        self.roi_heads = nn.Module()
+        self.roi_heads.keypoint_head = head
+
+    @property
+    def head(self):
+        return self.roi_heads.keypoint_head
+
+
+def stock(seed=0, num_keypoints=LAYOUT.num_slots):
+    torch.manual_seed(seed)
+    return Model(
+        KRCNNConvDeconvUpsampleHead(
+            SHAPE, num_keypoints=num_keypoints, conv_dims=[6], loss_normalizer="visible"
+        )
+    )
+
+
+def ours(class_conv_dims=()):
+    head = LandmarkRCNNHead(
+        SHAPE, num_landmarks=LAYOUT.counts, conv_dims=[6], class_conv_dims=class_conv_dims
+    )
+    return Model(head)
+
+
+def proposals(*, in_slots):
+    """Two garments of each category; landmarks category-local, or in all slots."""
+    generator = torch.Generator().manual_seed(1)
+    count = 2 * LAYOUT.num_categories
+    instances = Instances((100, 100))
+    instances.proposal_boxes = Boxes(torch.tensor([[10.0, 20.0, 90.0, 80.0]]).repeat(count, 1))
+    instances.gt_classes = torch.arange(count) % LAYOUT.num_categories
+    width = LAYOUT.num_slots if in_slots else LAYOUT.max_landmarks
+    landmarks = torch.zeros(count, width, 3)
+    for row, class_index in enumerate(instances.gt_classes.tolist()):
+        own = torch.rand(LAYOUT.counts[class_index], 3, generator=generator) * 80 + 10
+        own[:, 2] = (own[:, 2] > 40) * 2  # some are not labelled
+        start = LAYOUT.offsets[class_index] if in_slots else 0
+        landmarks[row, start : start + len(own)] = own
+    instances.gt_keypoints = Keypoints(landmarks)
+    return instances
+
+
+def features():
+    count = 2 * LAYOUT.num_categories
+    return torch.randn(count, 8, 14, 14, generator=torch.Generator().manual_seed(2))
+
+
+def assert_same(found, expected):
+    assert found.keys() == expected.keys()
+    for key, value in expected.items():
+        assert torch.equal(found[key], value), key
+
+
+def test_there_and_back_is_the_same():
+    given = stock().state_dict()
+    assert_same(to_single_predictor(to_category_predictors(given)), given)
+    own = ours().state_dict()
+    assert_same(to_category_predictors(to_single_predictor(own)), own)
+    assert f"{HEAD}score_lowres.weight" in given  # the argument is not changed
+
+
+def test_a_converted_model_computes_what_the_stock_one_does():
+    given, converted = stock(), ours()
+    converted.load_state_dict(to_category_predictors(given.state_dict()))
+    inputs, instances = features(), proposals(in_slots=False)
+
+    all_slots = given.head.layers(inputs)
+    for class_index, rows, maps in converted.head.heatmaps(inputs, instances.gt_classes):
+        expected = all_slots[rows][:, LAYOUT.slots(class_index)]
+        torch.testing.assert_close(maps, expected, atol=1e-5, rtol=1e-5)
+
+    expected_loss = given.head(inputs, [proposals(in_slots=True)])["loss_keypoint"]
+    loss = converted.head(inputs, [instances])["loss_keypoint"]
+    torch.testing.assert_close(loss, expected_loss)
+    expected_loss.backward()
+    loss.backward()
+    gradients = {HEAD + k: p.grad for k, p in given.head.named_parameters()}
+    for key, gradient in to_category_predictors(gradients).items():
+        found = converted.get_parameter(key).grad
+        torch.testing.assert_close(found, gradient, atol=1e-6, rtol=1e-4)
+
+
+def test_a_stock_file_is_evaluated_as_it_is(tmp_path, caplog):
+    given, model = stock(), ours()
+    path = tmp_path / "stock.pth"
+    torch.save({"model": given.state_dict()}, path)
+    with caplog.at_level(logging.INFO, logger="df2_landmarks"):
+        load_for_evaluation(model, str(path))
+    assert "stock.pth: the channels of its stock landmark head" in caplog.text
+    assert_same(to_single_predictor(model.state_dict()), given.state_dict())
+
+
+def test_a_stock_file_gives_a_model_with_class_convolutions_its_trunk_only(tmp_path):
+    given, model = stock(), ours(class_conv_dims=[6])
+    before = model.head.branches[3].score_lowres.weight.clone()
+    path = tmp_path / "stock.pth"
+    torch.save({"model": given.state_dict()}, path)
+    LandmarkCheckpointer(model).load(str(path), checkpointables=[])
+    assert torch.equal(model.head.conv_fcn1.weight, given.head.conv_fcn1.weight)
+    assert torch.equal(model.head.branches[3].score_lowres.weight, before)
+
+
+def test_what_cannot_be_converted():
+    with pytest.raises(ValueError, match=r"294 channels.*but it has 17"):
+        to_category_predictors(stock(num_keypoints=17).state_dict())
+    with pytest.raises(ValueError, match=r"294 channels.*but there is none"):
+        to_category_predictors(ours().state_dict())
+    with pytest.raises(ValueError, match="predictor for every category"):
+        to_single_predictor(stock().state_dict())
+    with pytest.raises(ValueError, match=r"CLASS_CONV_DIMS.*cannot be merged"):
+        to_single_predictor(ours(class_conv_dims=[6]).state_dict())
+
+
+def test_the_tool_writes_files_that_load(tmp_path, root, run_python):
+    tool = root / "projects" / "df2_landmarks" / "tools" / "convert_checkpoint.py"
+    given = stock().state_dict()
+    first, second, third = (tmp_path / f"{i}.pth" for i in range(3))
+    torch.save({"model": given, "optimizer": {"lr": 1.0}, "iteration": 7}, first)
+    done = run_python(tool, first, second, "--to", "per-category")
+    assert done.returncode == 0, done.stderr
+    load_for_evaluation(ours(), str(second))
+    assert run_python(tool, second, third, "--to", "single").returncode == 0
+    written = torch.load(third, weights_only=True)
+    assert written.keys() == {"model"}
+    assert_same(written["model"], given)
+
+    failed = run_python(tool, first, second, "--to", "single")
+    assert failed.returncode == 1
+    assert failed.stderr.startswith(f"convert_checkpoint: {first}: needs a head with a predictor")
+    assert len(failed.stderr.splitlines()) == 1
 
 
 def test_trunk_of_a_stock_coco_keypoint_rcnn_loads(tmp_path):
@@ -8,7 +163,6 @@ def test_trunk_of_a_stock_coco_keypoint_rcnn_loads(tmp_path):
     from detectron2.config import get_cfg
     from detectron2.modeling import build_model
 
-    from df2_landmarks.engine.checkpoint import LandmarkCheckpointer
     from df2_landmarks.engine.setup import setup_config
 
     stock_cfg = get_cfg()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import pickle
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -15,6 +16,14 @@ from fvcore.common.checkpoint import _IncompatibleKeys
 from torch import nn
 
 from df2_landmarks.engine.ema import WeightAverage
+from df2_landmarks.modeling.checkpoint_layout import (
+    has_category_predictors,
+    has_class_convolutions,
+    has_single_predictor,
+    to_category_predictors,
+)
+
+logger = logging.getLogger(__name__)
 
 NO_NETWORK_HELP = (
     "Train from scratch with MODEL.WEIGHTS '' MODEL.BACKBONE.FREEZE_AT 0 MODEL.RESNETS.NORM BN, or "
@@ -116,11 +125,18 @@ class LandmarkCheckpointer(DetectionCheckpointer):
             raise ValueError(f"{filename}: not a readable checkpoint ({reason})") from error
 
     def _load_model(self, checkpoint: dict[str, Any]) -> _IncompatibleKeys:
+        own = self.model.state_dict()
+        has_own_layout = has_category_predictors(own) and not has_class_convolutions(own)
+        if has_own_layout and has_single_predictor(checkpoint["model"]):
+            logger.info(
+                f"{self._path}: the channels of its stock landmark head go to one head per category"
+            )
+            checkpoint["model"] = to_category_predictors(checkpoint["model"])
         num_given = len(checkpoint["model"])  # the stock method consumes it
         incompatible = super()._load_model(checkpoint)
         lacking = {name for name, *_ in incompatible.incorrect_shapes}
         lacking.update(incompatible.missing_keys)
-        total = len(self.model.state_dict().keys() - {"pixel_mean", "pixel_std"})
+        total = len(own.keys() - {"pixel_mean", "pixel_std"})
         if (self.complete and lacking) or len(lacking) >= total:
             raise ValueError(
                 f"{self._path}: a checkpoint of another model. {len(lacking)} of this model's "

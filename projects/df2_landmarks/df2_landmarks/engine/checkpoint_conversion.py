@@ -1,0 +1,48 @@
+"""Checkpoint files of a stock head into those of a head per category, and back."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import torch
+
+from df2_landmarks.modeling.checkpoint_layout import to_category_predictors, to_single_predictor
+
+CONVERSIONS = {"single": to_single_predictor, "per-category": to_category_predictors}
+
+
+def convert_checkpoint(source: Path, target: Path, *, to: str) -> int:
+    """Write the converted weights of `source`; what else it holds (the optimizer) is left out.
+
+    Args:
+        source: a checkpoint of Detectron2.
+        target: the new file; replaced when the new one is complete.
+        to: one of `CONVERSIONS`.
+
+    Returns:
+        Number of tensors written.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is no checkpoint, or cannot be converted so.
+    """
+    if not source.is_file():
+        raise FileNotFoundError(f"{source} does not exist")
+    try:
+        checkpoint = torch.load(source, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, EOFError, RuntimeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ValueError(f"{source}: not a readable checkpoint ({reason})") from error
+    weights = checkpoint.get("model") if isinstance(checkpoint, dict) else None
+    if not isinstance(weights, dict):
+        raise ValueError(f"{source}: not a checkpoint of Detectron2, which has 'model' in it")
+    try:
+        converted = CONVERSIONS[to](weights)
+    except ValueError as error:
+        raise ValueError(f"{source}: {error}") from error
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f"{target.name}.partial")
+    torch.save({"model": converted}, partial)
+    partial.replace(target)
+    return len(converted)

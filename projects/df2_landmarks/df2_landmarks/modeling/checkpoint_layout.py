@@ -1,0 +1,91 @@
+"""The predictor of all slots, as a stock head has it, <-> one predictor per category.
+
+A stock head with a channel for every slot and 13 heads with the same trunk compute the same: the
+stock predictor's channels of a category are the category's predictor. So a checkpoint of the one is
+a checkpoint of the other under other names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from df2_landmarks.taxonomy import LAYOUT
+
+HEAD = "roi_heads.keypoint_head."
+SINGLE = f"{HEAD}score_lowres."
+BRANCHES = f"{HEAD}branches."
+CHANNEL_DIM = {"weight": 1, "bias": 0}
+"""The landmark's dimension: a transposed convolution's weight is (in, out, height, width)."""
+
+
+def has_single_predictor(state_dict: Mapping[str, Any]) -> bool:
+    """Whether these are the weights of a stock head with a channel for every slot."""
+    bias = state_dict.get(f"{SINGLE}bias")
+    return bias is not None and len(bias) == LAYOUT.num_slots
+
+
+def has_category_predictors(state_dict: Mapping[str, Any]) -> bool:
+    """Whether these are the weights of a head with a predictor per category."""
+    return all(_branch_key(c, "weight") in state_dict for c in range(LAYOUT.num_categories))
+
+
+def has_class_convolutions(state_dict: Mapping[str, Any]) -> bool:
+    """Whether the categories have convolutions of their own, which no stock head can have."""
+    return any(key.startswith(BRANCHES) and ".conv_fcn" in key for key in state_dict)
+
+
+def to_category_predictors(state_dict: Mapping[str, Any]) -> dict[str, Any]:
+    """Weights of a model with a stock head -> weights of the same model with a head per category.
+
+    Args:
+        state_dict: arrays or tensors by name; not changed.
+
+    Returns:
+        The same with the predictor's channels under the names of their categories.
+
+    Raises:
+        ValueError: it has no stock predictor with a channel for every slot.
+    """
+    if not has_single_predictor(state_dict):
+        bias = state_dict.get(f"{SINGLE}bias")
+        found = "there is none" if bias is None else f"it has {len(bias)}"
+        raise ValueError(
+            f"needs a stock head with {LAYOUT.num_slots} channels, one for every landmark of every "
+            f"category ({SINGLE}weight), but {found}"
+        )
+    converted = {k: v for k, v in state_dict.items() if not k.startswith(SINGLE)}
+    for name, dim in CHANNEL_DIM.items():
+        channels = torch.as_tensor(state_dict[SINGLE + name])
+        for class_index, own in enumerate(channels.split(LAYOUT.counts, dim=dim)):
+            converted[_branch_key(class_index, name)] = own.clone()
+    return converted
+
+
+def to_single_predictor(state_dict: Mapping[str, Any]) -> dict[str, Any]:
+    """The inverse of `to_category_predictors`.
+
+    Raises:
+        ValueError: it has no predictor per category, or its categories have convolutions of their
+            own.
+    """
+    if not has_category_predictors(state_dict):
+        raise ValueError(f"needs a head with a predictor for every category ({BRANCHES}*)")
+    if has_class_convolutions(state_dict):
+        raise ValueError(
+            "its categories have convolutions of their own (MODEL.ROI_LANDMARK_HEAD."
+            "CLASS_CONV_DIMS), which a stock head does not have: it cannot be merged into one"
+        )
+    converted = {k: v for k, v in state_dict.items() if not k.startswith(BRANCHES)}
+    for name, dim in CHANNEL_DIM.items():
+        own = [
+            torch.as_tensor(state_dict[_branch_key(c, name)]) for c in range(LAYOUT.num_categories)
+        ]
+        converted[SINGLE + name] = torch.cat(own, dim=dim)
+    return converted
+
+
+def _branch_key(class_index: int, name: str) -> str:
+    return f"{BRANCHES}{class_index}.score_lowres.{name}"
