@@ -12,7 +12,7 @@ from df2_landmarks.engine.ground_truth_boxes import (
     GroundTruthBoxTrainer,
     ground_truth_box_config,
 )
-from df2_landmarks.engine.setup import CONFIGS, setup_config
+from df2_landmarks.engine.setup import CONFIGS, argument_parser, setup_config, setup_run
 from df2_landmarks.engine.trainer import Trainer
 from df2_landmarks.taxonomy import LAYOUT
 
@@ -148,3 +148,27 @@ def test_given_garments_are_no_rivals_and_augmentation_is_refused(config):
     cfg.TEST.AUG.ENABLED = True
     with pytest.raises(ValueError, match=r"set TEST\.AUG\.ENABLED False"):
         ground_truth_box_config(cfg)
+
+
+def test_command_line(tiny_datasets, tmp_path, run_python):
+    options = [*TINY[:-2], "OUTPUT_DIR", str(tmp_path)]
+    config = CONFIGS / "df2_landmark_rcnn_R_18_FPN_demo.yaml"
+    model = Trainer.build_model(setup_config(config, options, on_cpu=True))
+    torch.save({"model": model.state_dict()}, tmp_path / "model_final.pth")
+    (tmp_path / "last_checkpoint").write_text("model_final.pth")
+    done = run_python(
+        "projects/df2_landmarks/train_net.py",
+        *("--eval-only", "--ground-truth-boxes", "--num-gpus", "0", "--config-file", config),
+        *options,
+        DETECTRON2_DATASETS=str(tiny_datasets),
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Boxes and categories are those of the ground truth" in done.stdout
+    assert (tmp_path / "ground_truth_boxes" / "val_keypoints.zip").is_file()
+    assert not (tmp_path / "val_keypoints.zip").exists()
+
+
+def test_it_is_no_way_to_train():
+    arguments = argument_parser().parse_args(["--ground-truth-boxes"])
+    with pytest.raises(ValueError, match="give --eval-only"):
+        setup_run(arguments)
