@@ -44,6 +44,14 @@ def test_the_number_of_iterations_ends_the_training(config):
     assert train_within(config("SOLVER.MAX_ITER", "2"), minutes=10).iterations == 2
 
 
+def test_the_final_model_is_the_average_where_there_is_one(config, tmp_path):
+    train_within(config("SOLVER.MAX_ITER", "2", "SOLVER.EMA_DECAY", "0.5"), minutes=10)
+    saved = torch.load(tmp_path / "model_final.pth")
+    assert saved["ema"]["num_updates"] == 2
+    name = "roi_heads.box_predictor.cls_score.weight"
+    assert not torch.equal(saved["model"][name], saved["ema"]["raw_weights"][name])
+
+
 @pytest.mark.parametrize(
     ("iteration", "share_done", "expected"),
     [(0, 0.0, 0.1), (4, 0.0, 0.5), (50, 0.0, 1.0), (50, 0.5, 0.5), (50, 1.0, 0.0)],
