@@ -64,7 +64,7 @@ class _Found:
         self._image_ids = ground_truth.image_ids
         self._needs_all = [ground_truth.unlabelled_images(c) for c in range(LAYOUT.num_categories)]
         self._needs_all_ids = [set(self._image_ids[some].tolist()) for some in self._needs_all]
-        self._texts = [SlotTexts(c) for c in range(LAYOUT.num_categories)]
+        self._texts = [SlotTexts(c, with_v=False) for c in range(LAYOUT.num_categories)]
         self._parts: list[list[ClassDetections]] = [[] for _ in LAYOUT.counts]
         self._area_from = ""
 
@@ -109,21 +109,18 @@ class _Found:
     def _part(self, class_index: int, parsed: ParsedSlots) -> ClassDetections:
         scalars = np.asarray(parsed.extras, dtype=np.float64)
         image_index = self._images(parsed.rows, scalars[:, 0].astype(np.int64))
-        own_xy = np.ascontiguousarray(parsed.own[:, :, :2])
         full_row = np.full(len(scalars), -1)
         full_xy = np.zeros((0, LAYOUT.num_slots, 2))
-        areas = zero_padded_areas(own_xy)
         if parsed.full is not None:
-            areas = _extent(parsed.full[:, :, 0]) * _extent(parsed.full[:, :, 1])
             keep = self._needs_all[class_index][image_index]
             full_row[keep] = np.arange(np.count_nonzero(keep))
-            full_xy = parsed.full[keep, :, :2]
+            full_xy = parsed.full[keep]
         return ClassDetections(
             record=parsed.rows,
             image_index=image_index,
             scores=scalars[:, 1].copy(),
-            landmarks_xy=own_xy,
-            areas=areas if self._area_from == "keypoints" else scalars[:, 2].copy(),
+            landmarks_xy=np.ascontiguousarray(parsed.own),
+            areas=_areas(parsed) if self._area_from == "keypoints" else scalars[:, 2].copy(),
             boxes_xywh=scalars[:, 3:7].copy(),
             full_row=full_row,
             full_xy=full_xy,
@@ -149,10 +146,12 @@ def _four(row: int, box: list[float] | None) -> list[float]:
     return box
 
 
-def _extent(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(n,) largest minus smallest of (n, S) values."""
-    dense = np.ascontiguousarray(values)  # reduces ten times as fast
-    return dense.max(axis=1) - dense.min(axis=1)
+def _areas(parsed: ParsedSlots) -> NDArray[np.float64]:
+    """(n,) extents of all slots, as ``COCO.loadRes`` takes them."""
+    if parsed.full is None:
+        return zero_padded_areas(parsed.own)
+    width, height = (parsed.full.max(axis=1) - parsed.full.min(axis=1)).T
+    return width * height
 
 
 def _area_source(first: Record) -> str:

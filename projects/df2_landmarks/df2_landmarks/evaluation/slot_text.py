@@ -1,7 +1,8 @@
 """The ``keypoints`` lists of COCO files, from JSON text to arrays, many records at once.
 
 S = 294 slots, K = the landmarks of a category. Most files write 0 into the slots of the other
-categories. There the text between two known runs of zeros is all that has to be parsed.
+categories. There the text between two known runs of zeros is all that has to be parsed. Where the
+other slots hold something that nobody wants, the own numbers are found by counting commas.
 """
 
 from __future__ import annotations
@@ -14,13 +15,17 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from df2_landmarks.evaluation.plain_numbers import cut_plain, parse_plain
 from df2_landmarks.taxonomy import LAYOUT
 
 _ZEROS = (b"0,", b"0, ", b"0.0,", b"0.0, ")
+_STARTS = tuple(b"[" + zero for zero in (b"0,", b"0.0,"))
+_ENDS = tuple(separator + zero + b"]" for zero in (b"0", b"0.0") for separator in (b",", b" "))
 _NUMBERS = msgspec.json.Decoder(list[float])
 _FULL_BATCH = 64
-_PLAIN = b"0123456789-., "
-_MAX_PLAIN_BYTES = 32 * 3 * LAYOUT.num_slots
+_MAX_FILLED_BYTES = 32 * 3 * LAYOUT.num_slots
+_AT_ONCE = 16 * 3 * LAYOUT.num_slots
+"""Numbers that are handled at once: their arrays stay in the processor's cache."""
 
 
 class RecordError(ValueError):
@@ -38,8 +43,8 @@ class ParsedSlots:
     Attributes:
         rows: (n,) numbers of the records, ascending.
         extras: what the caller gave along, n of it.
-        own: (n, K, 3) x, y, v of the class's own slots, as in the file.
-        full: (n, S, 3) all slots; None where the foreign slots are zero or not wanted.
+        own: (n, K, 3) x, y, v of the class's own slots, as in the file; (n, K, 2) without v.
+        full: (n, S, 3 or 2) all slots; None where the foreign slots are zero or not wanted.
     """
 
     rows: NDArray[np.int64]
@@ -57,13 +62,17 @@ class SlotTexts:
     Args:
         class_index: 0-based class.
         batch_size: records after which ``add`` says that it is time to parse.
+        with_v: whether v is wanted; it is checked anyway.
     """
 
-    def __init__(self, class_index: int, *, batch_size: int = 1024) -> None:
+    def __init__(self, class_index: int, *, batch_size: int = 1024, with_v: bool = True) -> None:
+        self._with_v = with_v
         self._class_index = class_index
         self._batch_size = batch_size
         self._short: _Texts = ([], [], [])
         self._long: _Texts = ([], [], [])
+        self._filled: _Texts = ([], [], [])
+        self._starts_foreign = LAYOUT.slots(class_index).start > 0
         self._runs = _zero_runs(class_index)
 
     def add(self, row: int, text: bytes, extra: Any, *, all_slots: bool = True) -> bool:
@@ -81,17 +90,19 @@ class SlotTexts:
         Raises:
             RecordError: this is no list.
         """
-        middle = self._between_zeros(text)
-        if middle is None and not all_slots:
-            middle = self._between_commas(text)
-        if middle is None and not text.startswith(b"["):
+        if not text.startswith(b"["):
             got = text[:20].decode("utf-8", "replace")
             raise RecordError(row, f"keypoints: must be a list of numbers, but got {got}")
-        rows, parts, extras = self._long if middle is None else self._short
-        rows.append(row)
-        parts.append(text[1:-1] if middle is None else middle)
-        extras.append(extra)
-        return len(rows) >= (_FULL_BATCH if middle is None else self._batch_size)
+        middle = self._between_zeros(text)
+        if middle is not None:
+            _append(self._short, row, middle, extra)
+        elif all_slots or len(text) > _MAX_FILLED_BYTES:
+            _append(self._long, row, text[1:-1], extra)
+        else:
+            _append(self._filled, row, text[1:-1], extra)
+            if len(self._filled[0]) * 3 * LAYOUT.num_slots >= _AT_ONCE:
+                self._cut_filled()
+        return len(self._short[0]) >= self._batch_size or len(self._long[0]) >= _FULL_BATCH
 
     def parse(self) -> Iterator[ParsedSlots]:
         """Parses and forgets all that was added.
@@ -100,18 +111,21 @@ class SlotTexts:
             RecordError: a record has another number of numbers, or something that is no finite
                 number.
         """
+        self._cut_filled()
         (rows, parts, extras), self._short = self._short, ([], [], [])
         if rows:
-            own = _numbers(rows, parts, LAYOUT.counts[self._class_index])
+            own = self._numbers(rows, parts, LAYOUT.counts[self._class_index])
             yield ParsedSlots(np.asarray(rows), extras, own, None)
         (rows, parts, extras), self._long = self._long, ([], [], [])
         if rows:
-            full = _numbers(rows, parts, LAYOUT.num_slots)
+            full = self._numbers(rows, parts, LAYOUT.num_slots)
             own = full[:, LAYOUT.slots(self._class_index)].copy()
             yield ParsedSlots(np.asarray(rows), extras, own, full)
 
     def _between_zeros(self, text: bytes) -> bytes | None:
         """Text of the own numbers, None where the zeros around them are not found."""
+        if not (text.startswith(_STARTS) if self._starts_foreign else text.endswith(_ENDS)):
+            return None  # mostly enough to tell
         for place, (before, after) in enumerate(self._runs):
             if text.startswith(before) and text.endswith(after):
                 middle = text[len(before) : len(text) - len(after)]
@@ -121,20 +135,30 @@ class SlotTexts:
                     return middle
         return None
 
-    def _between_commas(self, text: bytes) -> bytes | None:
-        """Text of the own numbers, None where something is odd and has to be parsed.
-
-        That every element is a JSON number follows from its characters, as the text is JSON.
-        """
-        if len(text) > _MAX_PLAIN_BYTES or text.translate(None, _PLAIN) != b"[]":
-            return None
-        commas = np.flatnonzero(np.frombuffer(text, dtype=np.uint8) == ord(","))
-        if len(commas) != 3 * LAYOUT.num_slots - 1:
-            return None
+    def _cut_filled(self) -> None:
+        """Keeps the own numbers of the filled texts; all where something is odd."""
+        (rows, texts, extras), self._filled = self._filled, ([], [], [])
         own = LAYOUT.slots(self._class_index)
-        start = commas[3 * own.start - 1] + 1 if own.start else 1
-        stop = commas[3 * own.stop - 1] if own.stop < LAYOUT.num_slots else len(text) - 1
-        return text[start:stop]
+        cut = _cut(texts, 3 * own.start, 3 * own.stop)
+        for row, text, middle, extra in zip(rows, texts, cut, extras, strict=True):
+            if middle is None:
+                _append(self._long, row, text, extra)
+            else:
+                _append(self._short, row, middle, extra)
+
+    def _numbers(
+        self, rows: Sequence[int], parts: Sequence[bytes], count: int
+    ) -> NDArray[np.float64]:
+        """(n, count, 3 or 2) numbers of n comma-separated texts; in memory x, y and v lie apart."""
+        values = np.empty((3 if self._with_v else 2, len(rows), count))
+        step = max(1, _AT_ONCE // (3 * count))
+        for start in range(0, len(rows), step):
+            some = slice(start, start + step)
+            plain = parse_plain(parts[some], count, with_v=self._with_v)
+            if plain is None:
+                plain = _any_numbers(rows[some], parts[some], count)[: len(values)]
+            values[:, some] = plain
+        return values.transpose(1, 2, 0)
 
 
 _Texts: TypeAlias = "tuple[list[int], list[bytes], list[Any]]"
@@ -151,8 +175,26 @@ def _zero_runs(class_index: int) -> list[tuple[bytes, bytes]]:
     return runs
 
 
-def _numbers(rows: Sequence[int], parts: Sequence[bytes], count: int) -> NDArray[np.float64]:
-    """(n, count, 3) numbers of n comma-separated texts."""
+def _append(texts: _Texts, row: int, text: bytes, extra: Any) -> None:
+    rows, parts, extras = texts
+    rows.append(row)
+    parts.append(text)
+    extras.append(extra)
+
+
+def _cut(texts: Sequence[bytes], start: int, stop: int) -> Sequence[bytes | None]:
+    """Texts of some of the numbers of all slots, None where something is odd."""
+    if not texts:
+        return []
+    if (cut := cut_plain(texts, 3 * LAYOUT.num_slots, start, stop)) is not None:
+        return cut
+    if len(texts) == 1:
+        return [None]
+    return [middle for text in texts for middle in _cut([text], start, stop)]
+
+
+def _any_numbers(rows: Sequence[int], parts: Sequence[bytes], count: int) -> NDArray[np.float64]:
+    """(3, n, count) x, y, v of n comma-separated texts, in any notation."""
     for row, part in zip(rows, parts, strict=True):
         got = part.count(b",") + 1 if part.strip() else 0
         if got != 3 * count:
@@ -163,7 +205,7 @@ def _numbers(rows: Sequence[int], parts: Sequence[bytes], count: int) -> NDArray
         values = np.asarray(_NUMBERS.decode(b"[" + b",".join(parts) + b"]"), dtype=np.float64)
     except (msgspec.DecodeError, OverflowError):
         raise _first_error(rows, parts) from None
-    return values.reshape(len(rows), count, 3)
+    return values.reshape(len(rows), count, 3).transpose(2, 0, 1)
 
 
 def _first_error(rows: Sequence[int], parts: Sequence[bytes]) -> RecordError:
