@@ -4,6 +4,8 @@ import pytest
 import torch
 from detectron2.layers import ShapeSpec
 from detectron2.modeling import BACKBONE_REGISTRY, Backbone
+from detectron2.structures import Boxes, Instances
+from fvcore.transforms import TransformList
 from torch import nn
 
 from df2_landmarks.engine.setup import CONFIGS, setup_config
@@ -61,8 +63,10 @@ def build(cfg, seed=0):
     torch.manual_seed(seed)
     model = Trainer.build_model(cfg).eval()
     for name, parameter in model.named_parameters():
-        if "predictor.cls_score" in name or "score_lowres.weight" in name:
+        if "predictor.cls_score" in name:
             nn.init.normal_(parameter, std=0.5)
+        if "score_lowres.weight" in name:
+            nn.init.normal_(parameter, std=5)  # heatmaps with clear maxima
     return model
 
 
@@ -229,3 +233,22 @@ def test_another_landmark_head_is_named():
     cfg = config(**{"MODEL.ROI_KEYPOINT_HEAD.NAME": "KRCNNConvDeconvUpsampleHead"})
     with pytest.raises(ValueError, match="LandmarkRCNNHead, but the model has KRCNNConvDeconv"):
         LandmarkRCNNWithTTA(cfg, Trainer.build_model(cfg))
+
+
+def test_views_that_disagree_count_alike_and_make_the_landmark_less_sure(monkeypatch):
+    """Also when one of them is surer than the other: probabilities are averaged, not logits."""
+    tta = LandmarkRCNNWithTTA(config(), build(config(**RESCORED)))
+    head = tta.model.roi_heads.keypoint_head
+    views = torch.zeros(2, 1, LAYOUT.counts[0], 56, 56)
+    views[0, ..., 10, 12] = 12  # 98 % here
+    views[1, ..., 40, 45] = 40
+    answers = iter([[(0, torch.tensor([0]), view)] for view in views])
+    monkeypatch.setattr(head, "heatmaps", lambda features, classes: next(answers))
+    detected = Instances((HEIGHT, WIDTH))
+    detected.pred_boxes = Boxes(torch.tensor([[20.0, 30.0, 76.0, 86.0]]))  # a pixel per cell
+    detected.pred_classes, detected.scores = torch.tensor([0]), torch.tensor([1.0])
+    no_flip = TransformList([])
+    with tta._summed_heatmaps([no_flip, no_flip]) as heatmaps:
+        heatmaps(torch.zeros(2, 16, 14, 14), [detected, detected])
+    confidence = heatmaps.decode(detected).pred_keypoints[0, : LAYOUT.counts[0], 2]
+    torch.testing.assert_close(confidence, torch.full_like(confidence, 0.5), atol=0.02, rtol=0)

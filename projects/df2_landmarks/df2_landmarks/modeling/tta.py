@@ -26,8 +26,8 @@ class LandmarkRCNNWithTTA(GeneralizedRCNNWithTTA):
     """Detectron2's `GeneralizedRCNNWithTTA`, with landmarks.
 
     Called as the model itself. Boxes are merged and masks averaged as in the stock class. The
-    landmark head looks at each merged box in every view; its heatmaps are averaged in the frame of
-    the box and decoded once, in the original image.
+    landmark head looks at each merged box in every view; its heatmaps, as probabilities, are
+    averaged in the frame of the box and decoded once, in the original image.
     """
 
     def __init__(
@@ -89,8 +89,10 @@ class LandmarkRCNNWithTTA(GeneralizedRCNNWithTTA):
 class _SummedHeatmaps(nn.Module):
     """Stands in for the landmark head: adds up the heatmaps of the views and decodes the mean.
 
-    Only the sum is kept. A mirrored view's heatmaps are mirrored back, and left and right landmarks
-    exchanged by the pairs of the own category.
+    A mirrored view's heatmaps are mirrored back, and left and right landmarks exchanged by the
+    pairs of the own category. The mean is one of probabilities: where views disagree, it has
+    several maxima, and a decoder that reads it as a distribution is less confident. Only the sum is
+    kept, as logarithms.
     """
 
     def __init__(self, head: LandmarkRCNNHead, mirrored: Sequence[bool]) -> None:
@@ -101,7 +103,6 @@ class _SummedHeatmaps(nn.Module):
         """
         super().__init__()
         self.head = head
-        self.num_views = len(mirrored)
         self.mirrored = iter(mirrored)
         self.sums: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
 
@@ -120,18 +121,19 @@ class _SummedHeatmaps(nn.Module):
             for class_index, rows, logits in self.head.heatmaps(of_view, view.pred_classes):
                 if mirrored:
                     logits = mirror_heatmaps(logits, class_index)
+                maps = logits.flatten(2).log_softmax(dim=2).view_as(logits)
                 if class_index in self.sums:
-                    logits = self.sums[class_index][1].add_(logits)
-                self.sums[class_index] = rows, logits
+                    maps = torch.logaddexp(self.sums[class_index][1], maps)
+                self.sums[class_index] = rows, maps
         return instances
 
     def decode(self, instances: Instances) -> Instances:
         """The R detections with landmarks in the space of their boxes, rescored by the head."""
         boxes_xyxy = instances.pred_boxes.tensor
         landmarks = boxes_xyxy.new_zeros(len(boxes_xyxy), LAYOUT.max_landmarks, 3)
-        for class_index, (rows, logits) in self.sums.items():
-            mean = logits / self.num_views
-            decoded = self.head.decode(mean, boxes_xyxy[rows], class_index)
+        for class_index, (rows, maps) in self.sums.items():
+            # the factor 1 / V changes neither places nor confidences
+            decoded = self.head.decode(maps, boxes_xyxy[rows], class_index)
             landmarks[rows, : decoded.shape[1]] = decoded
         instances.pred_keypoints = landmarks
         return self.head.rescore(instances)
