@@ -1,0 +1,265 @@
+"""What `head_speed.py` measures: each case builds its inputs and returns the pass to be timed.
+
+Shapes: R = regions, S = side of a heatmap. Contenders: "ours" is `LandmarkRCNNHead`; "naive" the
+stock head with a channel for each of all slots (`naive_head.py`), decoded by the stock function in
+full; "stock" is the stock decoding of the very maps that ours decodes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from detectron2.layers import ShapeSpec
+from detectron2.structures import Boxes, Instances, Keypoints, heatmaps_to_keypoints
+from detectron2.utils.events import EventStorage
+from torch import nn
+
+from benchmarks.naive_head import NaiveLandmarkHead
+from df2_landmarks.modeling import LandmarkRCNNHead, decode_heatmaps
+from df2_landmarks.taxonomy import LAYOUT
+
+Pass = Callable[[], Any]
+
+TRUNK_CHANNELS = 512
+TRUNK_CONVS = 8
+FEATURE_CHANNELS = 256
+FEATURE_SIDE = 14
+IMAGE_SIZE = (800, 1333)
+NUM_DETECTIONS = 100
+PEAK_LOGIT = 10.0
+CLOSE_PROPOSALS = 128
+DRAWN_LABELLED = 0.98
+"""Share of the landmarks that the drawn data sets label (the rest lies outside the picture)."""
+BOX_SIZES_PX = ((250.0, 720.0), (300.0, 940.0))
+"""Widths and heights: the 5th to the 95th percentile of the drawn data at a short side of 800."""
+
+
+def predictor_loss(
+    contender: str, device: str, *, num_regions: int, labelled: float = 1.0
+) -> tuple[Pass, Pass]:
+    """Deconvolution, upsampling and loss, forward and backward, from the trunk's output on."""
+    head = build_head(contender, TRUNK_CHANNELS, []).to(device)
+    return tuple(  # type: ignore[return-value]
+        _training_pass(head, TRUNK_CHANNELS, n, labelled, device) for n in (2, num_regions)
+    )
+
+
+def head_step(contender: str, device: str, *, num_regions: int) -> tuple[Pass, Pass]:
+    """The whole head with its trunk, forward and backward."""
+    head = build_head(contender, FEATURE_CHANNELS, [TRUNK_CHANNELS] * TRUNK_CONVS).to(device)
+    return tuple(  # type: ignore[return-value]
+        _training_pass(head, FEATURE_CHANNELS, n, 1.0, device) for n in (2, num_regions)
+    )
+
+
+def inference(contender: str, device: str) -> tuple[Pass, Pass]:
+    """Deconvolution, upsampling and decoding of the detections of an image."""
+    head = build_head(contender, TRUNK_CHANNELS, []).to(device).eval()
+    for name, parameter in head.named_parameters():
+        if name.endswith("score_lowres.weight"):
+            # an output cell sums 2 x 2 cells of all channels: the bump becomes a peak
+            nn.init.uniform_(parameter, 0, 2 * PEAK_LOGIT / (4 * TRUNK_CHANNELS))
+
+    def make(num_regions: int) -> Pass:
+        features = bumps(num_regions, FEATURE_SIDE)[:, None].repeat(1, TRUNK_CHANNELS, 1, 1)
+        features = (features + 0.02 * torch.rand(features.shape)).to(device)
+        instances = detections(num_regions).to(device)
+        return torch.no_grad()(lambda: head(features, [instances]))
+
+    return make(1), make(NUM_DETECTIONS)
+
+
+def decoding(contender: str, device: str) -> tuple[Pass, Pass]:
+    """Decoding alone, of the own channels of each detection, category by category."""
+    decode = decode_heatmaps if contender == "ours" else heatmaps_to_keypoints
+
+    def make(num_regions: int) -> Pass:
+        boxes_xyxy, of_region = boxes(num_regions), classes(num_regions)
+        side = 4 * FEATURE_SIDE
+        parts = []
+        for class_index, count in enumerate(LAYOUT.counts):
+            rows = (of_region == class_index).nonzero()[:, 0]
+            if len(rows):
+                maps = PEAK_LOGIT * bumps(len(rows) * count, side).view(len(rows), count, side, -1)
+                maps += 0.1 * torch.randn(maps.shape)
+                parts.append((maps.to(device), boxes_xyxy[rows].to(device)))
+        return lambda: [decode(maps, own_boxes) for maps, own_boxes in parts]
+
+    return make(1), make(NUM_DETECTIONS)
+
+
+def training_step(contender: str, device: str, *, config: str, amp: bool) -> tuple[Pass, Pass]:
+    """Whole training step of the full model on drawn pictures, the optimizer's included."""
+    import df2_landmarks.data  # noqa: F401 (registers the splits)
+    from df2_landmarks.engine.trainer import Trainer
+
+    cfg = model_config(contender, device, config, train=True)
+    torch.manual_seed(0)
+    model = Trainer.build_model(cfg)
+    model.proposal_generator.register_forward_hook(_propose_as_trained)
+    optimizer = Trainer.build_optimizer(cfg, model)
+    batch = next(iter(Trainer.build_train_loader(cfg)))
+    scaler = torch.amp.GradScaler(device, enabled=amp)
+
+    def step(images: list[dict[str, Any]]) -> None:
+        torch.manual_seed(1)  # the same proposals are sampled
+        # on a CPU the config says what runs in bfloat16
+        with EventStorage(), torch.autocast("cuda", enabled=amp):
+            loss = sum(model(images).values())
+        optimizer.zero_grad(set_to_none=True)
+        scaler.scale(loss).backward()
+        scaler.step(optimizer)
+        scaler.update()
+
+    # the optimizer's state is made in the first step, and is no part of the growth
+    return (lambda: step(batch[:1])), (lambda: step(batch))
+
+
+def _propose_as_trained(_: nn.Module, inputs: Any, output: Any) -> Any:
+    """Adds boxes near the ground truth, as a trained model proposes, so that as many regions reach
+    the heads as the config samples."""
+    proposals, losses = output
+    for index, truth in enumerate(inputs[2]):
+        xyxy = truth.gt_boxes.tensor.repeat(CLOSE_PROPOSALS, 1)
+        sizes = (xyxy[:, 2:] - xyxy[:, :2]).repeat(1, 2)
+        close = Instances(truth.image_size)
+        close.proposal_boxes = Boxes(xyxy + 0.05 * sizes * torch.randn_like(xyxy))
+        close.objectness_logits = xyxy.new_full((len(xyxy),), 10.0)
+        proposals[index] = Instances.cat([close, proposals[index]])
+    return proposals, losses
+
+
+def end_to_end(contender: str, device: str, *, part: str) -> tuple[Pass, Pass]:
+    """Inference of one image by R50-FPN at random weights, or its backbone alone. All parts run; as
+    untrained box heads find nothing, the detections are then replaced by given ones."""
+    from detectron2.modeling import build_model
+
+    torch.manual_seed(0)
+    model = build_model(model_config(contender, device, "df2_landmark_rcnn_R_50_FPN_1x")).eval()
+    image = torch.randint(0, 256, (3, *IMAGE_SIZE), dtype=torch.uint8)
+    inputs = [{"image": image, "height": IMAGE_SIZE[0], "width": IMAGE_SIZE[1]}]
+    given = detections(NUM_DETECTIONS).to(device)
+    box_inference = model.roi_heads.box_predictor.inference
+
+    def with_given(*args: Any) -> Any:
+        _, rows = box_inference(*args)
+        return [Instances(IMAGE_SIZE, **given.get_fields())], rows
+
+    model.roi_heads.box_predictor.inference = with_given
+
+    @torch.no_grad()
+    def run() -> None:
+        if part == "backbone":
+            model.backbone(model.preprocess_image(inputs).tensor)
+            return
+        (result,) = model(inputs)
+        assert len(result["instances"]) == NUM_DETECTIONS, len(result["instances"])
+
+    return (lambda: None), run
+
+
+def build_head(contender: str, channels: int, conv_dims: list[int]) -> nn.Module:
+    shape = ShapeSpec(channels=channels, height=FEATURE_SIDE, width=FEATURE_SIDE)
+    torch.manual_seed(0)
+    if contender == "ours":
+        return LandmarkRCNNHead(shape, num_landmarks=LAYOUT.counts, conv_dims=conv_dims)
+    head = NaiveLandmarkHead(
+        shape, num_keypoints=LAYOUT.num_slots, conv_dims=conv_dims, loss_normalizer="visible"
+    )
+    head.decode_all_slots = True
+    return head
+
+
+def model_config(contender: str, device: str, config: str, *, train: bool = False) -> Any:
+    from df2_landmarks.engine.setup import CONFIGS, setup_config
+
+    opts: list[Any] = ["MODEL.WEIGHTS", "", "DATALOADER.NUM_WORKERS", 0]
+    if contender == "naive":
+        opts += ["MODEL.ROI_KEYPOINT_HEAD.NAME", "NaiveLandmarkHead"]
+        NaiveLandmarkHead.decode_all_slots = True
+    if train:
+        opts += ["DATASETS.TRAIN", ("deepfashion2_synthetic_train",)]
+        opts += ["MODEL.RESNETS.NORM", "BN", "MODEL.BACKBONE.FREEZE_AT", 0]
+        opts += ["SOLVER.IMS_PER_BATCH", 4]
+    return setup_config(CONFIGS / f"{config}.yaml", opts, on_cpu=device == "cpu")
+
+
+def boxes(num_regions: int) -> torch.Tensor:
+    """(R, 4)."""
+    low, high = torch.tensor(BOX_SIZES_PX).unbind(dim=1)
+    generator = torch.Generator().manual_seed(1)
+    sizes = low + torch.rand(num_regions, 2, generator=generator) * (high - low)
+    corners = torch.rand(num_regions, 2, generator=generator) * 100
+    return torch.cat((corners, corners + sizes), dim=1)
+
+
+def classes(num_regions: int) -> torch.Tensor:
+    """(R,) the categories in turn: all are about equally frequent in the drawn data."""
+    return torch.arange(num_regions) % LAYOUT.num_categories
+
+
+def detections(num_regions: int) -> Instances:
+    found = Instances(IMAGE_SIZE)
+    found.pred_boxes = Boxes(boxes(num_regions))
+    found.pred_classes = classes(num_regions)
+    found.scores = torch.linspace(1, 0, num_regions)
+    return found
+
+
+def bumps(count: int, side: int) -> torch.Tensor:
+    """(count, side, side) maps with a smooth bump of height 1 at a random place each."""
+    generator = torch.Generator().manual_seed(2)
+    centres = torch.rand(count, 2, 1, 1, generator=generator) * (side - 1)
+    cells = torch.arange(side)
+    grid = torch.stack(torch.meshgrid(cells, cells, indexing="xy"))
+    squared = ((grid - centres) ** 2).sum(dim=1)
+    return torch.exp(-squared / (2 * (side / FEATURE_SIDE) ** 2))
+
+
+def _training_pass(
+    head: nn.Module, channels: int, num_regions: int, labelled: float, device: str
+) -> Pass:
+    generator = torch.Generator().manual_seed(3)
+    shape = (num_regions, channels, FEATURE_SIDE, FEATURE_SIDE)
+    features = torch.rand(shape, generator=generator).to(device).requires_grad_()
+    instances = Instances(IMAGE_SIZE)
+    boxes_xyxy = boxes(num_regions)
+    instances.proposal_boxes = Boxes(boxes_xyxy)
+    instances.gt_classes = classes(num_regions)
+    unit = torch.rand(num_regions, LAYOUT.max_landmarks, 2, generator=generator)
+    xy = boxes_xyxy[:, None, :2] + unit * (boxes_xyxy[:, None, 2:] - boxes_xyxy[:, None, :2])
+    known = torch.rand(num_regions, LAYOUT.max_landmarks, generator=generator) < labelled
+    known &= torch.as_tensor(LAYOUT.own_landmarks.copy())[instances.gt_classes]
+    instances.gt_keypoints = Keypoints(torch.cat((xy, 2.0 * known[..., None]), dim=2))
+    instances = instances.to(device)
+
+    def run() -> None:
+        head.zero_grad(set_to_none=True)
+        features.grad = None
+        head(features, [instances])["loss_keypoint"].backward()
+
+    return run
+
+
+def drawn_data(datasets: Path) -> None:
+    """A few drawn pictures, converted, as `DETECTRON2_DATASETS`."""
+    from converters.deepfashion2_to_coco import main as convert
+    from df2_landmarks.synthetic import write_dataset
+
+    data = datasets / "deepfashion2_synthetic"
+    write_dataset(data, {"train": 12, "validation": 2, "test": 2}, size_px=512)
+    with contextlib.redirect_stdout(io.StringIO()):
+        failed = convert(["--root", str(data)])
+    if failed:
+        raise RuntimeError(f"the pictures drawn in {data} could not be converted")
+
+
+def use_datasets(datasets: str) -> None:
+    """Before the splits are registered."""
+    os.environ["DETECTRON2_DATASETS"] = datasets
