@@ -119,7 +119,7 @@ def with_weights(names: Sequence[str]) -> list[str]:
 def run(name: str, seed: int, folder: Path, iterations: int, minutes: float | None) -> None:
     """Train and evaluate one contender; writes its results and run.json."""
     os.environ.setdefault("DETECTRON2_DATASETS", str(REPOSITORY / "datasets"))
-    import naive_head  # noqa: F401 (registers the head)
+    import naive_head  # type: ignore[import-not-found]  # noqa: F401 (registers the head)
     from detectron2.utils.env import seed_all_rng
 
     from df2_landmarks.engine.checkpoint import evaluation_weights, load_for_evaluation

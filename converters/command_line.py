@@ -27,7 +27,7 @@ def run_command(command: Callable[[], int], advice: str = "") -> int:
     except UsageError as error:
         return _fail(str(error), 2)
     except BrokenPipeError:  # the reader of our output had enough
-        sys.stdout = None  # type: ignore[assignment]  # nothing more to flush at exit
+        sys.stdout = None  # nothing more to flush at exit
         return 0
     except KeyboardInterrupt:
         return _fail("interrupted; files that were complete stay, nothing else was written", 130)
