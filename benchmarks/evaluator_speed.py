@@ -3,12 +3,13 @@
     python benchmarks/evaluator_speed.py                      # 10,000 images, all that is installed
     python benchmarks/evaluator_speed.py --images 32153        # the size of the validation set
     python benchmarks/evaluator_speed.py --slots filled        # foreign slots filled, not zero
-    python benchmarks/evaluator_speed.py --tools ours,vernier --repeat 5
+    python benchmarks/evaluator_speed.py --slots filled --without-bbox   # areas from all slots
+    python benchmarks/evaluator_speed.py --tools ours,vernier --repeat 5  # in turns
 
-Peers that are not installed are left out. All files have ``bbox`` in each result, since one peer
-asks for it. *load* is reading the files, *score* is evaluation and accumulation under one protocol,
-*total* is both, *cpu* the processor time of both over all threads (steadier on a busy machine),
-*peak* the largest resident memory of the process.
+Peers that are not installed are left out. Results have ``bbox``, since one peer asks for it;
+without it the areas come from all slots. *load* is reading the files, *score* is evaluation and
+accumulation under one protocol, *total* is both, *cpu* the processor time of both over all threads
+(steadier on a busy machine), *peak* the largest resident memory of the process.
 """
 
 from __future__ import annotations
@@ -135,7 +136,9 @@ def peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def write_case(folder: Path, num_images: int, slots: str, seed: int = 0) -> tuple[Path, Path]:
+def write_case(
+    folder: Path, num_images: int, slots: str, *, with_bbox: bool = True, seed: int = 0
+) -> tuple[Path, Path]:
     """Writes ground truth as the official script does, and results with about 3 per item."""
     rng = np.random.default_rng(seed)
     items_per_image = rng.choice([1, 2, 3], num_images, p=[0.5, 0.4, 0.1])
@@ -151,8 +154,10 @@ def write_case(folder: Path, num_images: int, slots: str, seed: int = 0) -> tupl
                 own, item = _item(rng, image + 1, number)
                 truth_file.write((", " if number else "") + json.dumps(item))
                 for k in range(rng.integers(1, 6)):
-                    record = json.dumps(_detection(rng, own, item, slots))
-                    results_file.write((", " if number or k else "[") + record)
+                    record = _detection(rng, own, item, slots)
+                    if not with_bbox:
+                        del record["bbox"]
+                    results_file.write((", " if number or k else "[") + json.dumps(record))
                 number += 1
         truth_file.write("]}")
         results_file.write("]")
@@ -218,6 +223,7 @@ def main() -> None:
     )
     parser.add_argument("--images", type=int, default=10_000)
     parser.add_argument("--slots", choices=("zero", "compact", "filled"), default="zero")
+    parser.add_argument("--without-bbox", action="store_true", help="no bbox in the results")
     parser.add_argument("--tools", default=",".join(TOOLS))
     parser.add_argument("--repeat", type=int, default=1, help="the fastest run counts")
     parser.add_argument("--run", nargs=3, metavar=("TOOL", "GT", "RESULTS"), help=argparse.SUPPRESS)
@@ -227,7 +233,7 @@ def main() -> None:
         print(json.dumps(TOOLS[tool](Path(truth), Path(results))))
         return
     with tempfile.TemporaryDirectory() as folder:
-        paths = write_case(Path(folder), args.images, args.slots)
+        paths = write_case(Path(folder), args.images, args.slots, with_bbox=not args.without_bbox)
         sizes = ", ".join(f"{path.name} {path.stat().st_size / 1e6:.0f} MB" for path in paths)
         print(f"{args.images} images, foreign slots {args.slots}: {sizes}")
         report(args.tools.split(","), paths, args.repeat)
@@ -237,11 +243,13 @@ def report(tools: list[str], paths: tuple[Path, Path], repeat: int) -> None:
     """Prints one line per tool; its difference is the largest of the ten numbers to the first."""
     print(f"{'':18}  load s  score s  total s   cpu s  peak MB        AP  difference")
     reference: Measured | None = None
-    for tool in tools:
-        if tool in ("vernier", "faster_coco_eval") and not importlib.util.find_spec(tool):
+    for tool in ("vernier", "faster_coco_eval"):
+        if tool in tools and not importlib.util.find_spec(tool):
             print(f"{tool}: left out (not installed)", file=sys.stderr)
-            continue
-        runs = [run for run in (measure(tool, *paths) for _ in range(repeat)) if run]
+            tools = [other for other in tools if other != tool]
+    rounds = [[measure(tool, *paths) for tool in tools] for _ in range(repeat)]
+    for tool, measured in zip(tools, zip(*rounds, strict=True), strict=True):
+        runs = [run for run in measured if run]
         if not runs:
             continue
         best = min(runs, key=lambda run: float(run["total"]))
