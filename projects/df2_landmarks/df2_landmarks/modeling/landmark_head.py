@@ -203,7 +203,7 @@ class LandmarkRCNNHead(nn.Module):
             cells, valid = encode_landmarks(own, boxes, side)
             labelled = valid.flatten().nonzero()[:, 0]
             # The small maps are chosen, so that only those with a label are upsampled.
-            logits = upsample(lowres.flatten(0, 1).index_select(0, labelled)[:, None])[:, 0]
+            logits = upsample(lowres.flatten(0, 1).index_select(0, labelled))
             if self.target_width > 0:
                 sigmas = self._sigmas(class_index)
                 weights = encode_soft(own, boxes, sigmas, side, width=self.target_width)
@@ -272,8 +272,15 @@ class CategoryBranch(nn.Sequential):
 
 
 def upsample(lowres: torch.Tensor) -> torch.Tensor:
-    """(R, K, S / 2, S / 2) -> (R, K, S, S)."""
-    return F.interpolate(lowres, scale_factor=UPSAMPLING, mode="bilinear", align_corners=False)
+    """Bilinear interpolation of maps (..., S / 2, S / 2) to (..., S, S), in float32.
+
+    It is `F.interpolate`, as a product with the weights of one axis on either side. The backward
+    pass of that is slow on a CPU, and not reproducible on a GPU.
+    """
+    with torch.autocast(lowres.device.type, enabled=False):
+        cells = torch.eye(lowres.shape[-1], device=lowres.device)[None]
+        weights = F.interpolate(cells, scale_factor=UPSAMPLING, mode="linear")[0]
+        return weights.T @ lowres.float() @ weights
 
 
 def _conv(in_channels: int, out_channels: int, norm: str) -> Conv2d:
