@@ -102,7 +102,7 @@ def training_step(contender: str, device: str, *, config: str, amp: bool) -> tup
     cfg = model_config(contender, device, config, train=True)
     torch.manual_seed(0)
     model = Trainer.build_model(cfg)
-    model.proposal_generator.register_forward_hook(_propose_as_trained)
+    model.get_submodule("proposal_generator").register_forward_hook(_propose_as_trained)
     optimizer = Trainer.build_optimizer(cfg, model)
     batch = next(iter(Trainer.build_train_loader(cfg)))
     scaler = torch.amp.GradScaler(device, enabled=amp)

@@ -13,6 +13,7 @@ is that of a later pass, on a CPU that of the first one if it takes over `LONG_S
 from __future__ import annotations
 
 import argparse
+import ctypes
 import functools
 import json
 import os
@@ -176,6 +177,7 @@ def held_mb(device: str) -> float:
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
         return torch.cuda.memory_allocated() / 2**20
+    ctypes.CDLL(None).malloc_trim(0)  # what making the inputs has freed is held no more
     Path("/proc/self/clear_refs").write_text("5")
     return _status_mb("VmRSS")
 
