@@ -28,13 +28,14 @@ from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PROJECT = REPOSITORY / "projects" / "df2_landmarks"
-sys.path.insert(0, str(PROJECT))
+sys.path[:0] = [str(REPOSITORY), str(PROJECT)]
 
 DEMO = PROJECT / "configs" / "df2_landmark_rcnn_R_18_FPN_demo.yaml"
 NAIVE = REPOSITORY / "benchmarks" / "configs" / "naive_R_18_FPN_demo.yaml"
 HEAD = "MODEL.ROI_LANDMARK_HEAD."
 PLAIN = {
     HEAD + "CLASS_CONV_DIMS": "[]",
+    HEAD + "SHARE_BY_NAME": "False",
     HEAD + "TARGET_WIDTH": "0.0",
     HEAD + "DECODER": "peak",
     HEAD + "CONFIDENCE_POWER": "0.0",
@@ -62,8 +63,8 @@ CONTENDERS = {
     "confidence": Contender(PLAIN | CONFIDENCE, weights_of="plain"),
     "suppression": Contender(PLAIN | SUPPRESSION, weights_of="plain"),
     "class_convs": Contender(PLAIN | SUPPRESSION | {HEAD + "CLASS_CONV_DIMS": "[128]"}),
-    "soft_targets": Contender(PLAIN | SUPPRESSION | {HEAD + "TARGET_WIDTH": "0.5"}),
-    "softer_targets": Contender(PLAIN | SUPPRESSION | {HEAD + "TARGET_WIDTH": "1.0"}),
+    "soft_targets": Contender(PLAIN | SUPPRESSION | {HEAD + "TARGET_WIDTH": "0.25"}),
+    "shared_names": Contender(PLAIN | SUPPRESSION | {HEAD + "SHARE_BY_NAME": "True"}),
     "ema": Contender(PLAIN | SUPPRESSION | {"SOLVER.EMA_DECAY": "0.998"}),
     "high_resolution": Contender(
         PLAIN | SUPPRESSION | {"MODEL.ROI_KEYPOINT_HEAD.POOLER_RESOLUTION": "28"}
@@ -119,9 +120,9 @@ def with_weights(names: Sequence[str]) -> list[str]:
 def run(name: str, seed: int, folder: Path, iterations: int, minutes: float | None) -> None:
     """Train and evaluate one contender; writes its results and run.json."""
     os.environ.setdefault("DETECTRON2_DATASETS", str(REPOSITORY / "datasets"))
-    import naive_head  # type: ignore[import-not-found]  # noqa: F401 (registers the head)
     from detectron2.utils.env import seed_all_rng
 
+    import benchmarks.naive_head  # noqa: F401 (registers the head)
     from df2_landmarks.engine.checkpoint import evaluation_weights, load_for_evaluation
     from df2_landmarks.engine.setup import setup_config
     from df2_landmarks.engine.timed_training import train_within

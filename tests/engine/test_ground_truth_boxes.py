@@ -24,6 +24,13 @@ TINY = [
 ]
 
 
+BOX_SCORES = [
+    *("MODEL.ROI_LANDMARK_HEAD.CONFIDENCE_POWER", "0.0"),
+    *("MODEL.ROI_LANDMARK_HEAD.SUPPRESS_ACROSS_CATEGORIES", "False"),
+]
+"""Leaves scores and order as they are given."""
+
+
 @pytest.fixture
 def coco(tiny_datasets):
     """The drawn validation split, with the oddities of real annotations."""
@@ -52,7 +59,7 @@ def config(tiny_datasets, coco, tmp_path):
         register_landmark_dataset(NAME, json_file, images)
         path = CONFIGS / "df2_landmark_rcnn_R_18_FPN_demo.yaml"
         output = ["OUTPUT_DIR", str(tmp_path / "output")]
-        return setup_config(path, [*TINY, *options, *output], on_cpu=True)
+        return setup_config(path, [*TINY, *BOX_SCORES, *options, *output], on_cpu=True)
 
     yield make
     if NAME in DatasetCatalog:

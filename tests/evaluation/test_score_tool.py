@@ -65,7 +65,7 @@ def test_text_says_protocol_counts_and_what_is_not_available(
     assert "Categories without ground truth (n/a): long_sleeved_shirt" in text
     assert "challenge baseline, visible (another data set!)" in text
     assert "0.605  0.790  0.684" in text
-    tables = text[text.index("landmarks  ") :]  # behind the paths of the files, which may hold anything
+    tables = text[text.index("landmarks  ") :]  # behind the paths, which may hold anything
     assert "-1" not in tables and "nan" not in tables
 
 

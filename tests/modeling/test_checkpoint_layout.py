@@ -43,9 +43,13 @@ def stock(seed=0, num_keypoints=LAYOUT.num_slots):
     )
 
 
-def ours(class_conv_dims=()):
+def ours(class_conv_dims=(), *, share=False):
     head = LandmarkRCNNHead(
-        SHAPE, num_landmarks=LAYOUT.counts, conv_dims=[6], class_conv_dims=class_conv_dims
+        SHAPE,
+        num_landmarks=LAYOUT.counts,
+        conv_dims=[6],
+        class_conv_dims=class_conv_dims,
+        shared_names=[c.landmark_names for c in LAYOUT.categories] if share else None,
     )
     return Model(head)
 
@@ -106,6 +110,30 @@ def test_a_converted_model_computes_what_the_stock_one_does():
     for key, gradient in to_category_predictors(gradients).items():
         found = converted.get_parameter(key).grad
         torch.testing.assert_close(found, gradient, atol=1e-6, rtol=1e-4)
+
+
+def test_a_shared_predictor_is_merged_into_a_stock_head():
+    own, merged = ours(share=True), stock()
+    for branch in own.head.branches:
+        nn.init.normal_(branch.score_lowres.weight)
+        nn.init.normal_(branch.score_lowres.bias)
+    nn.init.normal_(own.head.shared_predictor.bias)
+    merged.load_state_dict(to_single_predictor(own.state_dict()))
+    inputs, classes = features(), proposals(in_slots=False).gt_classes
+    all_slots = merged.head.layers(inputs)
+    for class_index, rows, maps in own.head.heatmaps(inputs, classes):
+        expected = all_slots[rows][:, LAYOUT.slots(class_index)]
+        torch.testing.assert_close(maps, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_a_stock_file_into_heads_that_share_computes_the_same(tmp_path):
+    given, model = stock(), ours(share=True)
+    path = tmp_path / "stock.pth"
+    torch.save({"model": given.state_dict()}, path)
+    load_for_evaluation(model, str(path))
+    for name in ("weight", "bias"):
+        merged = to_single_predictor(model.state_dict())[f"{HEAD}score_lowres.{name}"]
+        assert torch.equal(merged, given.state_dict()[f"{HEAD}score_lowres.{name}"])
 
 
 def test_a_stock_file_is_evaluated_as_it_is(tmp_path, caplog):

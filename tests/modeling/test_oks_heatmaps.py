@@ -41,7 +41,7 @@ def test_no_place_on_a_fine_grid_is_better(seed):
     logits = torch.randn(1, 2, SIDE, SIDE, generator=torch.Generator().manual_seed(seed)) * 2
     decoded = decode_expected_oks(logits, BOX, SIGMAS)[0]
     probability = logits[0].flatten(1).softmax(1).view(2, SIDE, SIDE).double()
-    std = oks_std_cells(BOX, SIGMAS, SIDE)[0].double()
+    std = oks_std_cells(BOX.repeat(2, 1), SIGMAS, SIDE).double()
     places = torch.linspace(-0.5, SIDE - 0.5, 8 * SIDE + 1, dtype=torch.float64)
     cells = torch.arange(SIDE)
     for k in range(2):
@@ -103,20 +103,21 @@ def test_many_regions_are_decoded_as_each_alone(monkeypatch):
 
 
 def test_target_has_the_mean_and_the_deviation_that_it_should():
-    landmarks = torch.tensor([[[61.3, 143.7, 2.0], [60.0, 150.0, 1.0]]])
-    weights = encode_soft(landmarks, BOX, SIGMAS, SIDE, width=1.0)
-    assert weights.shape == (1, 2, 2, SIDE)
-    torch.testing.assert_close(weights.sum(-1), torch.ones(1, 2, 2))
+    xy = torch.tensor([[61.3, 143.7], [60.0, 150.0]])
+    weights = encode_soft(xy, BOX.repeat(2, 1), SIGMAS, SIDE, width=1.0)
+    assert weights.shape == (2, 2, SIDE)
+    torch.testing.assert_close(weights.sum(-1), torch.ones(2, 2))
     cells = torch.arange(SIDE)
     mean = (weights * cells).sum(-1)
     deviation = (weights * (cells - mean[..., None]) ** 2).sum(-1).sqrt()
     x, y = (61.3 - 10) / 100 * SIDE - 0.5, (143.7 - 20) / 250 * SIDE - 0.5
-    torch.testing.assert_close(mean[0, 0], torch.tensor([x, y]), atol=0.02, rtol=0)
-    std_px = 2 * SIGMAS[0].item() * math.sqrt(100 * 250)
-    expected = torch.tensor([std_px * SIDE / 100, std_px * SIDE / 250])
-    # the second is narrower than half a cell and widened to it
-    expected = expected.clamp(min=0.5)
-    torch.testing.assert_close(deviation[0, 0], expected, atol=0.02, rtol=0.02)
+    torch.testing.assert_close(mean[0], torch.tensor([x, y]), atol=0.02, rtol=0)
+    std_px = 2 * SIGMAS * math.sqrt(100 * 250)
+    expected = std_px[:, None] * SIDE / torch.tensor([100.0, 250.0])
+    torch.testing.assert_close(deviation[0], expected[0], atol=0.02, rtol=0.02)
+    torch.testing.assert_close(deviation[1, 1], expected[1, 1], atol=0.02, rtol=0.02)
+    narrow = encode_soft(xy, BOX.repeat(2, 1), SIGMAS / 100, SIDE, width=1.0)
+    assert (narrow.max(-1).values < 0.9).all()  # never narrower than half a cell
 
 
 def test_soft_loss_is_the_cross_entropy_with_the_product_of_the_weights():
@@ -125,7 +126,7 @@ def test_soft_loss_is_the_cross_entropy_with_the_product_of_the_weights():
     weights = torch.rand(3, 2, 6, generator=generator)
     weights = weights / weights.sum(-1, keepdim=True)
     target = weights[:, 1, :, None] * weights[:, 0, None, :]
-    expected = -(target.flatten(1) * logits.flatten(1).log_softmax(1)).sum()
+    expected = -(target.flatten(1) * logits.flatten(1).log_softmax(1)).sum() / 3
     torch.testing.assert_close(soft_landmark_loss(logits, weights), expected)
 
 

@@ -46,6 +46,11 @@ def config(sizes=AS_IT_IS, flip=False, **changes):
         "MODEL.ROI_BOX_HEAD.FC_DIM": 16,
         "MODEL.ROI_KEYPOINT_HEAD.CONV_DIMS": [16],
         "MODEL.ROI_MASK_HEAD.CONV_DIM": 8,
+        # a symmetric head is made by hand below, from the categories' own weights
+        "MODEL.ROI_LANDMARK_HEAD.SHARE_BY_NAME": False,
+        "MODEL.ROI_LANDMARK_HEAD.DECODER": "peak",
+        "MODEL.ROI_LANDMARK_HEAD.CONFIDENCE_POWER": 0.0,
+        "MODEL.ROI_LANDMARK_HEAD.SUPPRESS_ACROSS_CATEGORIES": False,
         # boxes of many categories, by weights that nobody trained
         "MODEL.ROI_HEADS.SCORE_THRESH_TEST": 0.02,
         "MODEL.ROI_HEADS.NMS_THRESH_TEST": 0.2,

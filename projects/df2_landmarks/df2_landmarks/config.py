@@ -27,6 +27,9 @@ def add_df2_landmarks_config(cfg: CfgNode) -> None:
     cfg.MODEL.ROI_LANDMARK_HEAD.CLASS_CONV_DIMS = []
     # Normalization of the trunk and of the category convolutions: "" (as stock) or "GN".
     cfg.MODEL.ROI_LANDMARK_HEAD.NORM = ""
+    # Landmarks with the same name (such as hem_left), in whatever category, share a predictor, to
+    # which each adds one of its own.
+    cfg.MODEL.ROI_LANDMARK_HEAD.SHARE_BY_NAME = False
     # Training target of a landmark: 0: the cell that holds it (as stock). Else a distribution with
     # the shape of OKS around it, this many times as wide (1: as wide as the metric).
     cfg.MODEL.ROI_LANDMARK_HEAD.TARGET_WIDTH = 0.0

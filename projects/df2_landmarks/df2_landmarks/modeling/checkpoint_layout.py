@@ -12,11 +12,13 @@ from typing import Any
 
 import torch
 
+from df2_landmarks.modeling.category_branch import channels_by_name
 from df2_landmarks.taxonomy import LAYOUT
 
 HEAD = "roi_heads.keypoint_head."
 SINGLE = f"{HEAD}score_lowres."
 BRANCHES = f"{HEAD}branches."
+SHARED = f"{HEAD}shared_predictor."
 CHANNEL_DIM = {"weight": 1, "bias": 0}
 """The landmark's dimension: a transposed convolution's weight is (in, out, height, width)."""
 
@@ -65,7 +67,7 @@ def to_category_predictors(state_dict: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def to_single_predictor(state_dict: Mapping[str, Any]) -> dict[str, Any]:
-    """The inverse of `to_category_predictors`.
+    """The inverse of `to_category_predictors`; a predictor that categories share is added in.
 
     Raises:
         ValueError: it has no predictor per category, or its categories have convolutions of their
@@ -78,12 +80,19 @@ def to_single_predictor(state_dict: Mapping[str, Any]) -> dict[str, Any]:
             "its categories have convolutions of their own (MODEL.ROI_LANDMARK_HEAD."
             "CLASS_CONV_DIMS), which a stock head does not have: it cannot be merged into one"
         )
-    converted = {k: v for k, v in state_dict.items() if not k.startswith(BRANCHES)}
+    replaced = (BRANCHES, SHARED)
+    converted = {k: v for k, v in state_dict.items() if not k.startswith(replaced)}
+    _, channels_of = channels_by_name([c.landmark_names for c in LAYOUT.categories])
+    shared_channels = torch.tensor([place for own in channels_of for place in own])
     for name, dim in CHANNEL_DIM.items():
         own = [
             torch.as_tensor(state_dict[_branch_key(c, name)]) for c in range(LAYOUT.num_categories)
         ]
-        converted[SINGLE + name] = torch.cat(own, dim=dim)
+        single = torch.cat(own, dim=dim)
+        if SHARED + name in state_dict:
+            shared = torch.as_tensor(state_dict[SHARED + name])
+            single = single + shared.index_select(dim, shared_channels)
+        converted[SINGLE + name] = single
     return converted
 
 

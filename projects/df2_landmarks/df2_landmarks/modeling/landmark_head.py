@@ -12,19 +12,25 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from detectron2.config import CfgNode, configurable
-from detectron2.layers import Conv2d, ConvTranspose2d, ShapeSpec, cat, get_norm
+from detectron2.layers import ConvTranspose2d, ShapeSpec, cat
 from detectron2.modeling.roi_heads import ROI_KEYPOINT_HEAD_REGISTRY
 from detectron2.structures import Instances
 from torch import nn
 
+from df2_landmarks.modeling.category_branch import (
+    STRIDE,
+    CategoryBranch,
+    channels_by_name,
+    connected_zero,
+    conv3x3,
+    predictor,
+    upsample,
+)
 from df2_landmarks.modeling.heatmap_codec import decode_heatmaps, encode_landmarks
 from df2_landmarks.modeling.landmark_loss import landmark_loss, soft_landmark_loss
 from df2_landmarks.modeling.oks_heatmaps import decode_expected_oks, encode_soft
 from df2_landmarks.modeling.rescoring import rescore
 from df2_landmarks.taxonomy import LAYOUT
-
-UPSAMPLING = 2
-"""Bilinear upsampling after the deconvolution, as in the stock head: 14 -> 28 -> 56 cells."""
 
 DECODERS = ("peak", "expected_oks")
 
@@ -38,6 +44,10 @@ class LandmarkRCNNHead(nn.Module):
     `KRCNNConvDeconvUpsampleHead`, so that weights trained on COCO persons load into them.
     """
 
+    counts: torch.Tensor
+    sigmas: torch.Tensor
+    shared_predictor: ConvTranspose2d | None
+
     @configurable
     def __init__(
         self,
@@ -47,6 +57,7 @@ class LandmarkRCNNHead(nn.Module):
         conv_dims: Sequence[int],
         class_conv_dims: Sequence[int] = (),
         norm: str = "",
+        shared_names: Sequence[Sequence[str]] | None = None,
         sigmas: Sequence[Sequence[float]] | None = None,
         target_width: float = 0.0,
         decoder: str = "peak",
@@ -61,6 +72,9 @@ class LandmarkRCNNHead(nn.Module):
             conv_dims: output channels of the shared convolutions.
             class_conv_dims: output channels of each category's own convolutions.
             norm: normalization of all convolutions, "" or a name that Detectron2 knows ("GN").
+            shared_names: names of each category's landmarks; those with the same name, in whatever
+                category, share a predictor, and each has one of its own that is added. None: each
+                has its own only.
             sigmas: OKS sigmas of each category's landmarks, for `target_width` and "expected_oks".
             target_width: standard deviation of the training target in those of OKS; 0: one cell.
             decoder: "peak" (`decode_heatmaps`, as stock) or "expected_oks" (`decode_expected_oks`).
@@ -93,20 +107,30 @@ class LandmarkRCNNHead(nn.Module):
         channels = input_shape.channels
         for index, out_channels in enumerate(conv_dims, 1):
             name = f"conv_fcn{index}"
-            self.add_module(name, _conv(channels, out_channels, norm))
+            self.add_module(name, conv3x3(channels, out_channels, norm))
             self.trunk_names.append(name)
             channels = out_channels
-        for class_index, own in enumerate(sigmas or ()):
-            # no parameter, and no part of checkpoints: it comes from the taxonomy
-            values = torch.tensor(own, dtype=torch.float32)
-            self.register_buffer(f"sigmas{class_index}", values, persistent=False)
+        # No parameters, and no part of checkpoints: they come from the taxonomy.
+        self.register_buffer("counts", torch.tensor(self.num_landmarks), persistent=False)
+        rows = [torch.tensor(own, dtype=torch.float32) for own in sigmas or ()]
+        padded = nn.utils.rnn.pad_sequence(rows, batch_first=True) if rows else None
+        self.register_buffer("sigmas", padded, persistent=False)  # (C, M)
         self.branches = nn.ModuleList(
             CategoryBranch(channels, count, conv_dims=class_conv_dims, norm=norm)
             for count in self.num_landmarks
         )
+        self.shared_predictor = None
+        if shared_names is not None:
+            num_names, channels_of = channels_by_name(shared_names)
+            self.shared_predictor = predictor((channels, *class_conv_dims)[-1], num_names)
+            for class_index, places in enumerate(channels_of):
+                values = torch.tensor(places)
+                self.register_buffer(f"shared_channels{class_index}", values, persistent=False)
         for parameter_name, parameter in self.named_parameters():
             if parameter_name.endswith("bias"):
                 nn.init.zeros_(parameter)
+            elif self.shared_predictor and parameter_name.endswith("score_lowres.weight"):
+                nn.init.zeros_(parameter)  # what differs between categories is learned on top
             elif parameter.dim() > 1:  # not the scales of a normalization
                 nn.init.kaiming_normal_(parameter, mode="fan_out", nonlinearity="relu")
 
@@ -118,6 +142,11 @@ class LandmarkRCNNHead(nn.Module):
             "conv_dims": cfg.MODEL.ROI_KEYPOINT_HEAD.CONV_DIMS,
             "class_conv_dims": cfg.MODEL.ROI_LANDMARK_HEAD.CLASS_CONV_DIMS,
             "norm": cfg.MODEL.ROI_LANDMARK_HEAD.NORM,
+            "shared_names": (
+                [category.landmark_names for category in LAYOUT.categories]
+                if cfg.MODEL.ROI_LANDMARK_HEAD.SHARE_BY_NAME
+                else None
+            ),
             "sigmas": [LAYOUT.sigmas(c).tolist() for c in range(LAYOUT.num_categories)],
             "target_width": cfg.MODEL.ROI_LANDMARK_HEAD.TARGET_WIDTH,
             "decoder": cfg.MODEL.ROI_LANDMARK_HEAD.DECODER,
@@ -158,35 +187,50 @@ class LandmarkRCNNHead(nn.Module):
         Yields:
             The class, its rows among the regions, and (rows, K, S, S) logits.
         """
-        for class_index, rows, lowres in self._lowres_maps(features, classes):
-            yield class_index, rows, upsample(lowres)
+        order, counts = self._route(classes)
+        rows = order.split(counts)
+        for class_index, lowres in self._lowres_maps(features, order, counts):
+            yield class_index, rows[class_index], upsample(lowres)
 
     def _lowres_maps(
-        self, features: torch.Tensor, classes: torch.Tensor
-    ) -> Iterator[tuple[int, torch.Tensor, torch.Tensor]]:
-        """`heatmaps` before the upsampling: (rows, K, S / 2, S / 2)."""
-        order, counts = self._route(classes)
+        self, features: torch.Tensor, order: torch.Tensor, counts: list[int]
+    ) -> Iterator[tuple[int, torch.Tensor]]:
+        """Class and (rows, K, S / 2, S / 2) heatmaps before the upsampling, in the routed order."""
         # Sorted once and split: to index once per category would cost a gradient of the size of
         # all features for each.
         features = features.index_select(0, order)
         for name in self.trunk_names:
             features = F.relu(getattr(self, name)(features))
-        parts = zip(order.split(counts), features.split(counts), self.branches, strict=True)
-        for class_index, (rows, own_features, branch) in enumerate(parts):
-            if len(rows):
-                yield class_index, rows, branch(own_features)
+        for class_index, own_features in enumerate(features.split(counts)):
+            if len(own_features):
+                branch = self.branches[class_index]
+                yield class_index, branch(own_features, self._shared(class_index))
+
+    def _shared(self, class_index: int) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """Weight and bias of the shared predictor for a class's landmarks."""
+        if self.shared_predictor is None:
+            return None
+        channels = getattr(self, f"shared_channels{class_index}")
+        shared = self.shared_predictor
+        return shared.weight.index_select(1, channels), shared.bias.index_select(0, channels)
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *args: Any) -> None:
+        """Weights of a head without a shared predictor: the one of this head adds nothing."""
+        own = f"{prefix}branches.0.score_lowres.weight"
+        if self.shared_predictor is not None and own in state_dict:
+            for name, parameter in self.shared_predictor.named_parameters():
+                key = f"{prefix}shared_predictor.{name}"
+                state_dict.setdefault(key, torch.zeros_like(parameter))
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def decode(
         self, logits: torch.Tensor, boxes_xyxy: torch.Tensor, class_index: int
     ) -> torch.Tensor:
         """(rows, K, S, S) heatmaps of a class in (rows, 4) boxes -> (rows, K, 3) x, y, score."""
         if self.decoder == "expected_oks":
-            return decode_expected_oks(logits, boxes_xyxy, self._sigmas(class_index))
+            sigmas = self.sigmas[class_index, : logits.shape[1]]
+            return decode_expected_oks(logits, boxes_xyxy, sigmas)
         return decode_heatmaps(logits, boxes_xyxy)
-
-    def _sigmas(self, class_index: int) -> torch.Tensor:
-        sigmas: torch.Tensor = getattr(self, f"sigmas{class_index}")
-        return sigmas
 
     def _loss(self, features: torch.Tensor, instances: list[Instances]) -> torch.Tensor:
         if len(features) == 0:
@@ -194,28 +238,34 @@ class LandmarkRCNNHead(nn.Module):
         boxes_xyxy = cat([x.proposal_boxes.tensor for x in instances])
         landmarks = cat([x.gt_keypoints.tensor for x in instances if len(x)])
         classes = cat([x.gt_classes for x in instances])
-        loss = torch.zeros((), device=features.device)
-        num_labelled = 0
-        absent = set(range(len(self.branches)))
-        for class_index, rows, lowres in self._lowres_maps(features, classes):
-            own, boxes = landmarks[rows, : lowres.shape[1]], boxes_xyxy[rows]
-            side = UPSAMPLING * lowres.shape[-1]
-            cells, valid = encode_landmarks(own, boxes, side)
-            labelled = valid.flatten().nonzero()[:, 0]
+        order, counts = self._route(classes)
+        # in the routed order, as all below
+        landmarks, boxes_xyxy, classes = landmarks[order], boxes_xyxy[order], classes[order]
+        side = STRIDE * features.shape[-1]
+        cells, valid = encode_landmarks(landmarks, boxes_xyxy, side)
+        valid &= torch.arange(valid.shape[1], device=valid.device) < self.counts[classes][:, None]
+        row, local = valid.nonzero(as_tuple=True)
+        num_labelled = torch.bincount(classes[row], minlength=len(counts)).tolist()
+        labelled = [*zip(row.split(num_labelled), local.split(num_labelled), strict=True)]
+        chosen, first_row = [], 0
+        for class_index, lowres in self._lowres_maps(features, order, counts):
+            own_row, own_local = labelled[class_index]
+            places = (own_row - first_row) * lowres.shape[1] + own_local
             # The small maps are chosen, so that only those with a label are upsampled.
-            logits = upsample(lowres.flatten(0, 1).index_select(0, labelled))
-            if self.target_width > 0:
-                sigmas = self._sigmas(class_index)
-                weights = encode_soft(own, boxes, sigmas, side, width=self.target_width)
-                loss = loss + soft_landmark_loss(logits, weights.flatten(0, 1)[labelled])
-            else:
-                loss = loss + landmark_loss(logits, cells.flatten()[labelled])
-            num_labelled += len(labelled)
-            absent.remove(class_index)
-        for class_index in absent:
-            # keeps DistributedDataParallel from waiting for gradients that never come
-            loss = loss + connected_zero(self.branches[class_index])
-        return loss / max(1, num_labelled)
+            chosen.append(lowres.flatten(0, 1).index_select(0, places))
+            first_row += counts[class_index]
+        logits = upsample(torch.cat(chosen))
+        if self.target_width > 0:
+            sigmas, xy = self.sigmas[classes[row], local], landmarks[row, local, :2]
+            weights = encode_soft(xy, boxes_xyxy[row], sigmas, side, width=self.target_width)
+            loss = soft_landmark_loss(logits, weights)
+        else:
+            loss = landmark_loss(logits, cells[row, local])
+        for branch, count in zip(self.branches, counts, strict=True):
+            if count == 0:
+                # keeps DistributedDataParallel from waiting for gradients that never come
+                loss = loss + connected_zero(branch)
+        return loss
 
     def _predict(self, features: torch.Tensor, instances: list[Instances]) -> list[Instances]:
         boxes_xyxy = cat([x.pred_boxes.tensor for x in instances])
@@ -235,7 +285,7 @@ class LandmarkRCNNHead(nn.Module):
             return instances
         return rescore(
             instances,
-            torch.tensor(self.num_landmarks, device=instances.scores.device),
+            self.counts,
             confidence_power=self.confidence_power,
             suppress_across_categories=self.suppress_across_categories,
         )
@@ -245,55 +295,3 @@ class LandmarkRCNNHead(nn.Module):
         order = torch.argsort(classes, stable=True)
         counts = torch.bincount(classes, minlength=len(self.branches))
         return order, counts.tolist()
-
-
-class CategoryBranch(nn.Sequential):
-    """A category's convolutions and predictor: features -> logits (R, K, S / 2, S / 2)."""
-
-    def __init__(
-        self, in_channels: int, num_landmarks: int, *, conv_dims: Sequence[int], norm: str
-    ) -> None:
-        """
-        Args:
-            in_channels: channels of the shared features.
-            num_landmarks: K, the number of output channels.
-            conv_dims: output channels of the category's own convolutions.
-            norm: their normalization, "" or a name that Detectron2 knows.
-        """
-        super().__init__()
-        for index, out_channels in enumerate(conv_dims, 1):
-            self.add_module(f"conv_fcn{index}", _conv(in_channels, out_channels, norm))
-            self.add_module(f"relu{index}", nn.ReLU())
-            in_channels = out_channels
-        self.add_module(
-            "score_lowres",
-            ConvTranspose2d(in_channels, num_landmarks, kernel_size=4, stride=2, padding=1),
-        )
-
-
-def upsample(lowres: torch.Tensor) -> torch.Tensor:
-    """Bilinear interpolation of maps (..., S / 2, S / 2) to (..., S, S), in float32.
-
-    It is `F.interpolate`, as a product with the weights of one axis on either side. The backward
-    pass of that is slow on a CPU, and not reproducible on a GPU.
-    """
-    with torch.autocast(lowres.device.type, enabled=False):
-        cells = torch.eye(lowres.shape[-1], device=lowres.device)[None]
-        weights = F.interpolate(cells, scale_factor=UPSAMPLING, mode="linear")[0]
-        return weights.T @ lowres.float() @ weights
-
-
-def _conv(in_channels: int, out_channels: int, norm: str) -> Conv2d:
-    return Conv2d(
-        in_channels,
-        out_channels,
-        kernel_size=3,
-        padding=1,
-        bias=not norm,
-        norm=get_norm(norm, out_channels),
-    )
-
-
-def connected_zero(module: nn.Module) -> torch.Tensor:
-    """0 with a gradient path to every parameter of `module`."""
-    return sum((parameter.sum() * 0 for parameter in module.parameters()), torch.tensor(0.0))

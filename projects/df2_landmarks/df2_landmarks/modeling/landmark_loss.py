@@ -1,9 +1,6 @@
-"""Losses over the landmarks of the routed category.
+"""Losses over the cells of heatmaps, averaged over the labelled landmarks, never over all 294.
 
-Both are cross-entropies over the cells of each labelled landmark's heatmap (Keypoint R-CNN's loss,
-https://arxiv.org/abs/1703.06870, section 5), summed; the caller divides the sum over all categories
-by the number of labelled landmarks, never by all 294. Shapes: N = labelled landmarks of all regions
-of the category, S = side of a heatmap.
+Shapes: N = labelled landmarks, S = side of a heatmap.
 """
 
 from __future__ import annotations
@@ -13,20 +10,23 @@ import torch.nn.functional as F
 
 
 def landmark_loss(logits: torch.Tensor, target_cells: torch.Tensor) -> torch.Tensor:
-    """The target is the cell that holds the landmark.
+    """Cross-entropy with the cell that holds the landmark.
+
+    Keypoint R-CNN's loss (https://arxiv.org/abs/1703.06870, section 5).
 
     Args:
-        logits: (N, S, S).
+        logits: (N, S, S), one heatmap for each labelled landmark of each region.
         target_cells: (N,) int64, row * S + column of the cell.
 
     Returns:
         Scalar; zero and connected to `logits` where nothing is labelled.
     """
-    return F.cross_entropy(logits.flatten(1).float(), target_cells, reduction="sum")
+    total = F.cross_entropy(logits.flatten(1).float(), target_cells, reduction="sum")
+    return total / max(1, len(logits))
 
 
 def soft_landmark_loss(logits: torch.Tensor, target_weights: torch.Tensor) -> torch.Tensor:
-    """The target is a distribution over the cells, a product of one along x and one along y.
+    """Cross-entropy with a distribution over the cells: one along x times one along y.
 
     Args:
         logits: (N, S, S).
@@ -37,5 +37,6 @@ def soft_landmark_loss(logits: torch.Tensor, target_weights: torch.Tensor) -> to
     """
     logits = logits.float()
     columns, rows = target_weights.unbind(dim=1)
-    expected_logit = torch.einsum("nij,ni,nj->n", logits, rows, columns)
-    return (logits.flatten(1).logsumexp(dim=1) - expected_logit).sum()
+    expected_logit = (rows[:, None] @ logits @ columns[..., None]).flatten()
+    total = (logits.flatten(1).logsumexp(dim=1) - expected_logit).sum()
+    return total / max(1, len(logits))

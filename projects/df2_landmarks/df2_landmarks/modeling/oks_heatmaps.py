@@ -5,8 +5,9 @@ similarity (OKS) gives a place at distance d the value exp(-d^2 / (2 (2 sigma)^2
 landmark's sigma and the area of the garment's box (https://cocodataset.org/#keypoints-eval); it is
 a product of one factor for x and one for y. So its width in cells is known per landmark and box.
 
-Shapes and spaces as in `heatmap_codec`: R = regions (boxes), K = landmarks of one category, S =
-side of a heatmap in cells; *cell* coordinates are 0 at the centre of the first cell.
+Shapes and spaces as in `heatmap_codec`: R = regions (boxes), K = landmarks of one category, N =
+landmarks of any, S = side of a heatmap in cells. *Cell* coordinates are 0 at the centre of the
+first cell.
 """
 
 from __future__ import annotations
@@ -27,20 +28,20 @@ def oks_std_cells(boxes_xyxy: torch.Tensor, sigmas: torch.Tensor, side: int) -> 
     """Standard deviation of OKS around a landmark, in cells.
 
     Args:
-        boxes_xyxy: (R, 4) in image space; their area stands for the garment's.
-        sigmas: (K,) of the landmarks.
+        boxes_xyxy: (N, 4) box of each landmark in image space; its area stands for the garment's.
+        sigmas: (N,) of the landmarks.
         side: S.
 
     Returns:
-        (R, K, 2) along x and y.
+        (N, 2) along x and y.
     """
-    size = (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]).float().clamp(min=1)
-    std_px = 2 * sigmas * size.prod(dim=1).sqrt()[:, None]
-    return std_px[..., None] * side / size[:, None]
+    size = _sizes(boxes_xyxy)
+    std_px = 2 * sigmas * size.prod(dim=1).sqrt()
+    return std_px[:, None] * side / size
 
 
 def encode_soft(
-    landmarks: torch.Tensor,
+    landmarks_xy: torch.Tensor,
     boxes_xyxy: torch.Tensor,
     sigmas: torch.Tensor,
     side: int,
@@ -50,18 +51,17 @@ def encode_soft(
     """Target distributions with the shape of OKS, as factors along x and y.
 
     Args:
-        landmarks: (R, K, 3) x, y in image space and visibility.
-        boxes_xyxy: (R, 4) in image space.
-        sigmas: (K,).
+        landmarks_xy: (N, 2) in image space.
+        boxes_xyxy: (N, 4) box of each landmark in image space.
+        sigmas: (N,).
         side: S.
         width: standard deviation of the target in those of OKS.
 
     Returns:
-        (R, K, 2, S): weights of the columns and of the rows, each with sum 1. The weight of a cell
-        is the product of its column's and its row's.
+        (N, 2, S): weights of the columns and of the rows, each with sum 1. The weight of a cell is
+        the product of its column's and its row's.
     """
-    size = (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]).float().clamp(min=1)
-    cell_xy = (landmarks[..., :2] - boxes_xyxy[:, None, :2]) * (side / size)[:, None] - 0.5
+    cell_xy = (landmarks_xy - boxes_xyxy[:, :2]) * (side / _sizes(boxes_xyxy)) - 0.5
     std = (width * oks_std_cells(boxes_xyxy, sigmas, side)).clamp(min=MIN_TARGET_STD_CELLS)
     cells = torch.arange(side, device=boxes_xyxy.device)
     distance = (cells - cell_xy[..., None]) / std[..., None]
@@ -86,7 +86,9 @@ def decode_expected_oks(
         good as the heatmap is calibrated: on pictures unlike the training data it is too high.
     """
     num_regions, num_landmarks, side = logits.shape[:3]
-    std = oks_std_cells(boxes_xyxy, sigmas, side).flatten(0, 1)
+    std = oks_std_cells(
+        boxes_xyxy.repeat_interleave(num_landmarks, dim=0), sigmas.repeat(num_regions), side
+    )
     maps = logits.detach().flatten(0, 1)
     step = max(1, MAX_VALUES // (4 * side * side))
     best = [
@@ -95,9 +97,14 @@ def decode_expected_oks(
     ]
     decoded = torch.cat(best) if best else maps.new_zeros(0, 3)
     decoded = decoded.float().view(num_regions, num_landmarks, 3)
-    size = (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]).float().clamp(min=1)
-    decoded[..., :2] = (decoded[..., :2] + 0.5) * (size / side)[:, None] + boxes_xyxy[:, None, :2]
+    scale = _sizes(boxes_xyxy) / side
+    decoded[..., :2] = (decoded[..., :2] + 0.5) * scale[:, None] + boxes_xyxy[:, None, :2]
     return decoded
+
+
+def _sizes(boxes_xyxy: torch.Tensor) -> torch.Tensor:
+    """(N, 2) width, height; at least 1 px, as in Detectron2's decoding."""
+    return (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]).float().clamp(min=1)
 
 
 def _best_places(maps: torch.Tensor, std: torch.Tensor) -> torch.Tensor:

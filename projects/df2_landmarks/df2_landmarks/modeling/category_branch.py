@@ -1,0 +1,112 @@
+"""The layers of a category, and the ones that the head builds besides.
+
+Shapes: R = regions, K = landmarks of the category, S = side of a heatmap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from detectron2.layers import Conv2d, ConvTranspose2d, get_norm
+from torch import nn
+
+UPSAMPLING = 2
+"""Bilinear upsampling after the transposed convolution, as in the stock head."""
+
+STRIDE = 2 * UPSAMPLING
+"""Cells per cell of the features, along a side: 14 -> 28 -> 56."""
+
+
+class CategoryBranch(nn.Sequential):
+    """A category's convolutions and predictor."""
+
+    score_lowres: ConvTranspose2d
+
+    def __init__(
+        self, in_channels: int, num_landmarks: int, *, conv_dims: Sequence[int], norm: str
+    ) -> None:
+        """
+        Args:
+            in_channels: channels of the shared features.
+            num_landmarks: K, the number of output channels.
+            conv_dims: output channels of the category's own convolutions.
+            norm: their normalization, "" or a name that Detectron2 knows.
+        """
+        super().__init__()
+        for index, out_channels in enumerate(conv_dims, 1):
+            self.add_module(f"conv_fcn{index}", conv3x3(in_channels, out_channels, norm))
+            self.add_module(f"relu{index}", nn.ReLU())
+            in_channels = out_channels
+        self.add_module(
+            "score_lowres",
+            predictor(in_channels, num_landmarks),
+        )
+
+    def forward(
+        self, features: torch.Tensor, shared: tuple[torch.Tensor, torch.Tensor] | None = None
+    ) -> torch.Tensor:
+        """
+        Args:
+            features: (R, channels, S / 4, S / 4).
+            shared: weight and bias that are added to those of the predictor.
+
+        Returns:
+            (R, K, S / 2, S / 2) logits.
+        """
+        own = self.score_lowres
+        for layer in self:
+            if layer is not own:
+                features = layer(features)
+        if shared is None:
+            logits: torch.Tensor = own(features)
+            return logits
+        weight, bias = own.weight + shared[0], own.bias + shared[1]
+        return F.conv_transpose2d(features, weight, bias, stride=own.stride, padding=own.padding)
+
+
+def predictor(in_channels: int, num_landmarks: int) -> ConvTranspose2d:
+    """The transposed convolution of the stock head."""
+    return ConvTranspose2d(in_channels, num_landmarks, kernel_size=4, stride=2, padding=1)
+
+
+def channels_by_name(names: Sequence[Sequence[str]]) -> tuple[int, list[list[int]]]:
+    """Channels of a predictor with one for each name.
+
+    Args:
+        names: of the landmarks of each category.
+
+    Returns:
+        The number of different names, and each landmark's channel; in order of appearance.
+    """
+    different = [*dict.fromkeys(name for own in names for name in own)]
+    return len(different), [[different.index(name) for name in own] for own in names]
+
+
+def upsample(lowres: torch.Tensor) -> torch.Tensor:
+    """Bilinear interpolation of maps (..., S / 2, S / 2) to (..., S, S), in float32.
+
+    It is `F.interpolate`, as a product with the weights of one axis on either side. The backward
+    pass of that is slow on a CPU, and not reproducible on a GPU.
+    """
+    with torch.autocast(lowres.device.type, enabled=False):
+        cells = torch.eye(lowres.shape[-1], device=lowres.device)[None]
+        weights = F.interpolate(cells, scale_factor=UPSAMPLING, mode="linear")[0]
+        return weights.T @ lowres.float() @ weights
+
+
+def conv3x3(in_channels: int, out_channels: int, norm: str) -> Conv2d:
+    return Conv2d(
+        in_channels,
+        out_channels,
+        kernel_size=3,
+        padding=1,
+        bias=not norm,
+        norm=get_norm(norm, out_channels),
+    )
+
+
+def connected_zero(module: nn.Module) -> torch.Tensor:
+    """0 with a gradient path to every parameter of `module`."""
+    return sum((parameter.sum() * 0 for parameter in module.parameters()), torch.tensor(0.0))
