@@ -1,8 +1,8 @@
 """What `head_speed.py` measures: each case builds its inputs and returns the pass to be timed.
 
-Shapes: R = regions, S = side of a heatmap. Contenders: "ours" is `LandmarkRCNNHead`; "naive" the
-stock head with a channel for each of all slots (`naive_head.py`), decoded by the stock function in
-full; "stock" is the stock decoding of the very maps that ours decodes.
+Shapes: R = regions, S = side of a heatmap. Contenders: "ours" is `LandmarkRCNNHead` as Base.yaml
+configures it; "naive" the stock head with a channel for each of all slots (`naive_head.py`), decoded
+by the stock function in full; "stock" is the stock decoding of the very maps that ours decodes.
 """
 
 from __future__ import annotations
@@ -22,10 +22,12 @@ from torch import nn
 
 from benchmarks.naive_head import NaiveLandmarkHead
 from df2_landmarks.modeling import LandmarkRCNNHead, decode_heatmaps
+from df2_landmarks.modeling.oks_heatmaps import decode_expected_oks
 from df2_landmarks.taxonomy import LAYOUT
 
 Pass = Callable[[], Any]
 
+R_18, R_50 = "df2_landmark_rcnn_R_18_FPN_demo", "df2_landmark_rcnn_R_50_FPN_1x"
 TRUNK_CHANNELS = 512
 TRUNK_CONVS = 8
 FEATURE_CHANNELS = 256
@@ -62,7 +64,9 @@ def inference(contender: str, device: str) -> tuple[Pass, Pass]:
     """Deconvolution, upsampling and decoding of the detections of an image."""
     head = build_head(contender, TRUNK_CHANNELS, []).to(device).eval()
     for name, parameter in head.named_parameters():
-        if name.endswith("score_lowres.weight"):
+        if name == "shared_predictor.weight":
+            nn.init.zeros_(parameter)
+        elif name.endswith("score_lowres.weight"):
             # an output cell sums 2 x 2 cells of all channels: the bump becomes a peak
             nn.init.uniform_(parameter, 0, 2 * PEAK_LOGIT / (4 * TRUNK_CHANNELS))
 
@@ -75,9 +79,20 @@ def inference(contender: str, device: str) -> tuple[Pass, Pass]:
     return make(1), make(NUM_DETECTIONS)
 
 
-def decoding(contender: str, device: str) -> tuple[Pass, Pass]:
+def decoding(contender: str, device: str, *, decoder: str) -> tuple[Pass, Pass]:
     """Decoding alone, of the own channels of each detection, category by category."""
-    decode = decode_heatmaps if contender == "ours" else heatmaps_to_keypoints
+
+    def decode(maps: torch.Tensor, boxes_xyxy: torch.Tensor, class_index: int) -> torch.Tensor:
+        if contender != "ours":
+            return heatmaps_to_keypoints(maps, boxes_xyxy)
+        if decoder == "peak":
+            return decode_heatmaps(maps, boxes_xyxy)
+        return decode_expected_oks(maps, boxes_xyxy, sigmas[class_index])
+
+    sigmas = [
+        torch.tensor(LAYOUT.sigmas(c), dtype=torch.float32, device=device)
+        for c in range(LAYOUT.num_categories)
+    ]
 
     def make(num_regions: int) -> Pass:
         boxes_xyxy, of_region = boxes(num_regions), classes(num_regions)
@@ -88,8 +103,8 @@ def decoding(contender: str, device: str) -> tuple[Pass, Pass]:
             if len(rows):
                 maps = PEAK_LOGIT * bumps(len(rows) * count, side).view(len(rows), count, side, -1)
                 maps += 0.1 * torch.randn(maps.shape)
-                parts.append((maps.to(device), boxes_xyxy[rows].to(device)))
-        return lambda: [decode(maps, own_boxes) for maps, own_boxes in parts]
+                parts.append((maps.to(device), boxes_xyxy[rows].to(device), class_index))
+        return lambda: [decode(*part) for part in parts]
 
     return make(1), make(NUM_DETECTIONS)
 
@@ -141,7 +156,7 @@ def end_to_end(contender: str, device: str, *, part: str) -> tuple[Pass, Pass]:
     from detectron2.modeling import build_model
 
     torch.manual_seed(0)
-    model = build_model(model_config(contender, device, "df2_landmark_rcnn_R_50_FPN_1x")).eval()
+    model = build_model(model_config(contender, device, R_50)).eval()
     image = torch.randint(0, 256, (3, *IMAGE_SIZE), dtype=torch.uint8)
     inputs = [{"image": image, "height": IMAGE_SIZE[0], "width": IMAGE_SIZE[1]}]
     given = detections(NUM_DETECTIONS).to(device)
@@ -168,7 +183,8 @@ def build_head(contender: str, channels: int, conv_dims: list[int]) -> nn.Module
     shape = ShapeSpec(channels=channels, height=FEATURE_SIDE, width=FEATURE_SIDE)
     torch.manual_seed(0)
     if contender == "ours":
-        return LandmarkRCNNHead(shape, num_landmarks=LAYOUT.counts, conv_dims=conv_dims)
+        recommended = LandmarkRCNNHead.from_config(model_config(contender, "cpu", R_50), shape)
+        return LandmarkRCNNHead(**{**recommended, "conv_dims": conv_dims})
     head = NaiveLandmarkHead(
         shape, num_keypoints=LAYOUT.num_slots, conv_dims=conv_dims, loss_normalizer="visible"
     )

@@ -1,7 +1,7 @@
 """Time and memory of the landmark head beside the naive way: a stock head with all channels.
 
     python benchmarks/head_speed.py                    # everything, medians of 5
-    python benchmarks/head_speed.py --cases decoding inference --repeats 1
+    python benchmarks/head_speed.py --cases decoding_peak inference --repeats 1
     python benchmarks/head_speed.py --device cuda      # the same on a GPU, and end to end
 
 The contenders of a case run in turns, each pass in a process of its own, on as many threads as
@@ -36,7 +36,6 @@ from benchmarks import head_cases as cases
 LONG_S = 5.0
 NUM_GPU_PASSES = 10
 NAIVE, STOCK, OURS = "naive", "stock", "ours"
-R_18, R_50 = "df2_landmark_rcnn_R_18_FPN_demo", "df2_landmark_rcnn_R_50_FPN_1x"
 
 # case -> (what is compared, rival, builder)
 Case = tuple[str, str, Callable[..., tuple[cases.Pass, cases.Pass]]]
@@ -58,7 +57,14 @@ CASES: dict[str, Case] = {
         NAIVE,
         functools.partial(cases.head_step, num_regions=64),
     ),
-    "decoding": (f"decoding, {cases.NUM_DETECTIONS} regions", STOCK, cases.decoding),
+    **{
+        f"decoding_{decoder}": (
+            f"decoding ({decoder}), {cases.NUM_DETECTIONS} regions",
+            STOCK,
+            functools.partial(cases.decoding, decoder=decoder),
+        )
+        for decoder in ("expected_oks", "peak")
+    },
     "inference": (
         f"predictor + decoding, {cases.NUM_DETECTIONS} regions",
         NAIVE,
@@ -67,19 +73,19 @@ CASES: dict[str, Case] = {
     "step_R18": (
         "training step, R-18 demo config",
         NAIVE,
-        functools.partial(cases.training_step, config=R_18, amp=False),
+        functools.partial(cases.training_step, config=cases.R_18, amp=False),
     ),
 }
 GPU_CASES: dict[str, Case] = {
     "step_R50": (
         "training step, R-50, float32",
         NAIVE,
-        functools.partial(cases.training_step, config=R_50, amp=False),
+        functools.partial(cases.training_step, config=cases.R_50, amp=False),
     ),
     "step_R50_amp": (
         "training step, R-50, mixed precision",
         NAIVE,
-        functools.partial(cases.training_step, config=R_50, amp=True),
+        functools.partial(cases.training_step, config=cases.R_50, amp=True),
     ),
     "image_R50": (
         "one image end to end, R-50",

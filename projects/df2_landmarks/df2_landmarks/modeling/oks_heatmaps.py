@@ -111,9 +111,9 @@ def _best_places(maps: torch.Tensor, std: torch.Tensor) -> torch.Tensor:
     """(N, S, S) logits, (N, 2) OKS deviations in cells -> (N, 3) cell x, y and expected OKS."""
     side = maps.shape[-1]
     probability = maps.flatten(1).softmax(dim=1).view_as(maps)
-    cells = torch.arange(side, device=maps.device, dtype=torch.float32)
-    rows, columns = _similarity(cells, std[:, 1], side), _similarity(cells, std[:, 0], side)
-    peak = (rows @ probability @ columns.transpose(1, 2)).flatten(1).argmax(dim=1)
+    rows, columns = _similarity_of_cells(std[:, 1], side), _similarity_of_cells(std[:, 0], side)
+    # max, since argmax takes three times as long on a CPU
+    peak = (rows @ probability @ columns).flatten(1).max(dim=1).indices
 
     around = REFINEMENT.to(maps.device)
     x = ((peak % side)[:, None] + around).clamp(-0.5, side - 0.5)
@@ -124,6 +124,12 @@ def _best_places(maps: torch.Tensor, std: torch.Tensor) -> torch.Tensor:
     row, column = place // len(around), place % len(around)
     x, y = x.gather(1, column[:, None])[:, 0], y.gather(1, row[:, None])[:, 0]
     return torch.stack((x, y, score), dim=1)
+
+
+def _similarity_of_cells(std: torch.Tensor, side: int) -> torch.Tensor:
+    """One axis' factor of OKS between all S cells, (N,) -> (N, S, S), symmetric."""
+    distance = torch.arange(1 - side, side, device=std.device) / std[:, None]
+    return (-0.5 * distance.square()).exp().unfold(1, side, 1).flip(1)
 
 
 def _similarity(places: torch.Tensor, std: torch.Tensor, side: int) -> torch.Tensor:
