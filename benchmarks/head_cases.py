@@ -1,8 +1,10 @@
 """What `head_speed.py` measures: each case builds its inputs and returns the pass to be timed.
 
-Shapes: R = regions, S = side of a heatmap. Contenders: "ours" is `LandmarkRCNNHead` as Base.yaml
-configures it; "naive" the stock head with a channel for each of all slots (`naive_head.py`), decoded
-by the stock function in full; "stock" is the stock decoding of the very maps that ours decodes.
+Shapes: R = regions, S = side of a heatmap.
+
+Contenders: "ours" is `LandmarkRCNNHead` as in Base.yaml; "naive" the stock head with a channel for
+each of all slots (`naive_head.py`), decoded by the stock function in full; "stock" the stock
+decoding of the very maps that ours decodes.
 """
 
 from __future__ import annotations
