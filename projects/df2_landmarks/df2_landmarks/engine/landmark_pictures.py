@@ -17,7 +17,7 @@ from df2_landmarks.visualization.garment import garments_of_annotations, garment
 
 Image = NDArray[np.uint8]
 
-MIN_SCORE = 0.5
+MIN_SCORE = 0.4
 
 
 def landmark_pictures(cfg: CfgNode, model: nn.Module, count: int) -> list[tuple[Image, Image]]:
