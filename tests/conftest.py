@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -44,5 +45,25 @@ def run_python():
             timeout=timeout,
             check=False,
         )
+
+    return run
+
+
+@pytest.fixture
+def run_in_two_processes(tmp_path):
+    """`run_in_two_processes(train)` calls train(rank, address, folder); -> folder/{rank}.pth."""
+    import torch
+    import torch.multiprocessing as mp
+
+    def run(train, deadline_s=120):
+        arguments = (f"file://{tmp_path}/rendezvous", str(tmp_path))
+        processes = mp.spawn(train, args=arguments, nprocs=2, join=False)
+        deadline = time.monotonic() + deadline_s
+        while not processes.join(timeout=1):
+            if time.monotonic() > deadline:
+                for process in processes.processes:
+                    process.kill()
+                pytest.fail(f"the training has not ended after {deadline_s} s")
+        return [torch.load(tmp_path / f"{rank}.pth") for rank in (0, 1)]
 
     return run

@@ -2,13 +2,11 @@
 
 import datetime
 import os
-import time
 from types import SimpleNamespace
 
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from detectron2.engine import SimpleTrainer
 from detectron2.utils.events import EventStorage
 from torch import nn
@@ -20,7 +18,6 @@ from df2_landmarks.engine.ema import WeightAverage
 from df2_landmarks.engine.evaluation_hook import EarlyStop, EvaluationHook
 from df2_landmarks.engine.setup import setup_config
 
-DEADLINE_S = 120
 LANDMARK_APS = (10.0, 30.0, 20.0, 25.0, 40.0)
 """Of the main process; the other ones get no results."""
 
@@ -94,16 +91,10 @@ def train(rank, address, folder):
 
 
 @pytest.mark.slow
-def test_both_stop_after_the_same_step_with_the_weights_of_the_whole_batch(tmp_path):
-    arguments = (f"file://{tmp_path}/rendezvous", str(tmp_path))
-    processes = mp.spawn(train, args=arguments, nprocs=2, join=False)
-    deadline = time.monotonic() + DEADLINE_S
-    while not processes.join(timeout=1):
-        if time.monotonic() > deadline:
-            for process in processes.processes:
-                process.kill()
-            pytest.fail(f"the training has not ended after {DEADLINE_S} s")
-    first, second = (torch.load(tmp_path / f"{rank}.pth") for rank in (0, 1))
+def test_both_stop_after_the_same_step_with_the_weights_of_the_whole_batch(
+    tmp_path, run_in_two_processes
+):
+    first, second = run_in_two_processes(train)
     assert first["iter"] == second["iter"] == 3
     assert torch.load(tmp_path / "model_best.pth")["landmark_ap"] == 30.0
     for name in ("raw", "average"):

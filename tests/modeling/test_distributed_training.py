@@ -2,12 +2,10 @@
 
 import datetime
 import os
-import time
 
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from detectron2.layers import ShapeSpec
 from detectron2.structures import Boxes, Instances, Keypoints
 from torch.nn.parallel import DistributedDataParallel
@@ -15,7 +13,6 @@ from torch.nn.parallel import DistributedDataParallel
 from df2_landmarks.modeling import LandmarkRCNNHead
 
 COUNTS = (3, 5, 2)
-DEADLINE_S = 120
 CLASSES_OF_RANK = (([0, 0], [1], []), ([2], [], [1, 2]))
 """Per rank, the categories in its batches: never the same, and sometimes none at all."""
 
@@ -54,16 +51,8 @@ def train(rank, address, folder):
 
 
 @pytest.mark.slow
-def test_absent_categories_stall_no_process(tmp_path):
-    arguments = (f"file://{tmp_path}/rendezvous", str(tmp_path))
-    processes = mp.spawn(train, args=arguments, nprocs=2, join=False)
-    deadline = time.monotonic() + DEADLINE_S
-    while not processes.join(timeout=1):
-        if time.monotonic() > deadline:
-            for process in processes.processes:
-                process.kill()
-            pytest.fail(f"the training has not ended after {DEADLINE_S} s")
-    first, second = (torch.load(tmp_path / f"{rank}.pth") for rank in (0, 1))
+def test_absent_categories_stall_no_process(run_in_two_processes):
+    first, second = run_in_two_processes(train)
     start = LandmarkRCNNHead(
         ShapeSpec(channels=4, height=14, width=14), num_landmarks=COUNTS, conv_dims=[4]
     ).state_dict()

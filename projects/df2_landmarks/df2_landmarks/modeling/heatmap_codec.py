@@ -76,7 +76,7 @@ def decode_maps(
         (N, 3) float32, as of `decode_heatmaps`.
     """
     boxes_xyxy = boxes_xyxy.detach().float()
-    sizes = (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]).clamp(min=1)  # at least 1 px, as in Detectron2
+    sizes = box_sizes(boxes_xyxy)
     num_fine = sizes.ceil()
     landmarks = boxes_xyxy.new_empty(len(logits), 3)
     step = max(1, MAX_VALUES // logits[:1].numel()) if len(logits) else 1
@@ -90,3 +90,8 @@ def decode_maps(
         surprise = F.cross_entropy(cells, peak_cells, reduction="none")  # -log softmax at the peak
         landmarks[i : i + step, 2] = (excess - surprise).exp()
     return landmarks
+
+
+def box_sizes(boxes_xyxy: torch.Tensor) -> torch.Tensor:
+    """(R, 2) float32 width and height of (R, 4) boxes; at least 1 px, as Detectron2 decodes."""
+    return (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]).float().clamp(min=1)

@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import torch
 
+from df2_landmarks.modeling.heatmap_codec import box_sizes
+
 MIN_TARGET_STD_CELLS = 0.5
 """A target narrower than this would depend on where in its cell a landmark lies."""
 
@@ -35,7 +37,7 @@ def oks_std_cells(boxes_xyxy: torch.Tensor, sigmas: torch.Tensor, side: int) -> 
     Returns:
         (N, 2) along x and y.
     """
-    size = _sizes(boxes_xyxy)
+    size = box_sizes(boxes_xyxy)
     std_px = 2 * sigmas * size.prod(dim=1).sqrt()
     return std_px[:, None] * side / size
 
@@ -61,7 +63,7 @@ def encode_soft(
         (N, 2, S): weights of the columns and of the rows, each with sum 1. The weight of a cell is
         the product of its column's and its row's.
     """
-    cell_xy = (landmarks_xy - boxes_xyxy[:, :2]) * (side / _sizes(boxes_xyxy)) - 0.5
+    cell_xy = (landmarks_xy - boxes_xyxy[:, :2]) * (side / box_sizes(boxes_xyxy)) - 0.5
     std = (width * oks_std_cells(boxes_xyxy, sigmas, side)).clamp(min=MIN_TARGET_STD_CELLS)
     cells = torch.arange(side, device=boxes_xyxy.device)
     distance = (cells - cell_xy[..., None]) / std[..., None]
@@ -97,14 +99,9 @@ def decode_expected_oks(
     ]
     decoded = torch.cat(best) if best else maps.new_zeros(0, 3)
     decoded = decoded.float().view(num_regions, num_landmarks, 3)
-    scale = _sizes(boxes_xyxy) / side
+    scale = box_sizes(boxes_xyxy) / side
     decoded[..., :2] = (decoded[..., :2] + 0.5) * scale[:, None] + boxes_xyxy[:, None, :2]
     return decoded
-
-
-def _sizes(boxes_xyxy: torch.Tensor) -> torch.Tensor:
-    """(N, 2) width, height; at least 1 px, as in Detectron2's decoding."""
-    return (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]).float().clamp(min=1)
 
 
 def _best_places(maps: torch.Tensor, std: torch.Tensor) -> torch.Tensor:
