@@ -71,6 +71,15 @@ def test_any_other_number_is_parsed_as_json_does_or_left_to_it(data, num_texts):
         assert_same(reference([some.decode() for some in cut]), reference(texts)[:, 1:4])
 
 
+@pytest.mark.parametrize("texts", [["10, -20, 30", "-40,-50,60"], ["10, -20,-30"], ["10,-20, -30"]])
+@pytest.mark.parametrize("with_v", [True, False])
+def test_texts_with_and_without_spaces_lose_no_character(texts, with_v):
+    got = parse_plain([text.encode() for text in texts], 1, with_v=with_v)
+    if got is not None:
+        wanted = reference(texts).reshape(len(texts), 1, 3).transpose(2, 0, 1)
+        assert_same(got, wanted[: 2 + with_v])
+
+
 @pytest.mark.parametrize(("start", "stop"), [(0, 3), (3, 6), (0, 9), (6, 9), (4, 5)])
 def test_cutting_counts_commas(start: int, stop: int) -> None:
     texts = [", ".join(str(10**k) for k in range(9)), ",".join("0" * 9), "1.5," * 8 + "-3"]

@@ -50,6 +50,8 @@ def parse_plain(
     if (joined := _join(texts, 3 * num_landmarks)) is None:
         return None
     text, commas, gap = joined
+    if gap > 1 and not _all_followed_by_space(text, commas):
+        return None
     starts = np.ndarray((len(text) - len(_PAD),), "<u8", text, offset=gap, strides=(1,))
     words = np.ascontiguousarray(starts[commas[: len(starts)]].reshape(-1, 3).T)
     if not with_v:
@@ -103,6 +105,12 @@ def _join(texts: Sequence[bytes], count: int) -> tuple[bytes, NDArray[np.bool_],
             return None
         start = stop + len(separator)
     return text, commas, len(separator)
+
+
+def _all_followed_by_space(text: bytes, commas: NDArray[np.bool_]) -> bool:
+    spaces = np.frombuffer(text, dtype=np.uint8)[1:] == ord(" ")
+    spaces &= commas[:-1]
+    return np.count_nonzero(spaces) == np.count_nonzero(commas)  # the last characters are no commas
 
 
 def _values(words: _Words, *, has_minus: bool) -> NDArray[np.float64] | None:
