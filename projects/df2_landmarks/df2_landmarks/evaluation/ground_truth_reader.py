@@ -17,7 +17,8 @@ from df2_landmarks.evaluation.ground_truth import (
     GroundTruth,
     find_images,
 )
-from df2_landmarks.evaluation.json_stream import open_json, read_members
+from df2_landmarks.evaluation.input_files import open_json
+from df2_landmarks.evaluation.json_stream import read_members
 from df2_landmarks.evaluation.record_errors import DataError, ListDecoder, check_category, fail
 from df2_landmarks.evaluation.slot_text import ParsedSlots, RecordError, SlotTexts
 from df2_landmarks.taxonomy import LAYOUT

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import gzip
 import re
-import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Any, BinaryIO, TypeVar, cast
+from typing import Any, BinaryIO, TypeVar
 
 import msgspec
 import numpy as np
@@ -19,67 +15,9 @@ from df2_landmarks.evaluation.record_errors import DataError, ListDecoder, decod
 CHUNK_BYTES = 1 << 17
 MAX_RECORD_BYTES = 16 << 20
 """A record has about 2 kB, 20 kB at worst; more than this is not a file of this format."""
-MAX_ZIP_RATIO = 250
-"""Real submissions deflate 10 to 60 times; deflate cannot do more than 1,032."""
-MAX_UNCHECKED_ZIP_BYTES = 64 << 20
 
 T = TypeVar("T")
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{},"]', re.DOTALL)
-
-
-@contextlib.contextmanager
-def open_json(path: str | Path) -> Iterator[tuple[BinaryIO, str]]:
-    """Opens a JSON file, plain, gzipped, or the only member of a zip.
-
-    Yields:
-        The stream of JSON bytes and its name for messages ("results.zip:val_keypoints.json").
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        DataError: the zip is unreadable, has not exactly one member, or looks like a zip bomb.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: there is no such file")
-    with path.open("rb") as file:
-        magic = file.read(4)
-        file.seek(0)
-        try:
-            if magic[:2] == b"\x1f\x8b":
-                with gzip.open(file) as stream:
-                    yield cast(BinaryIO, stream), path.name
-            elif magic[:2] == b"PK":
-                with open_only_member(path) as (member, info):
-                    yield member, f"{path.name}:{info.filename}"
-            else:
-                yield file, path.name
-        except (EOFError, gzip.BadGzipFile, zipfile.BadZipFile, zlib.error) as error:
-            raise DataError(f"{path.name}: the compressed file is damaged: {error}") from None
-
-
-@contextlib.contextmanager
-def open_only_member(path: Path) -> Iterator[tuple[BinaryIO, zipfile.ZipInfo]]:
-    """Opens the only member of a zip; nothing is written to disk, so its name can do no harm."""
-    with zipfile.ZipFile(path) as archive:
-        members = archive.infolist()
-        if len(members) != 1:
-            listed = ", ".join(member.filename for member in members[:3])
-            raise DataError(
-                f"{path.name}: must hold exactly one file, but holds {len(members)} ({listed})"
-            )
-        info = members[0]
-        if info.flag_bits & 1:
-            raise DataError(f"{path.name}:{info.filename}: must not be encrypted")
-        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise DataError(f"{path.name}:{info.filename}: must be stored or deflated")
-        ratio = info.file_size / max(info.compress_size, 1)
-        if info.file_size > MAX_UNCHECKED_ZIP_BYTES and ratio > MAX_ZIP_RATIO:
-            raise DataError(
-                f"{path.name}:{info.filename}: looks like a zip bomb: {info.file_size} bytes, "
-                f"{ratio:.0f} times as many as packed (results have 10 to 60 times)"
-            )
-        with archive.open(info) as member:
-            yield cast(BinaryIO, member), info
 
 
 def read_records(

@@ -16,7 +16,8 @@ from df2_landmarks.evaluation.detections import (
     zero_padded_areas,
 )
 from df2_landmarks.evaluation.ground_truth import GroundTruth, find_images
-from df2_landmarks.evaluation.json_stream import open_json, read_records
+from df2_landmarks.evaluation.input_files import open_json
+from df2_landmarks.evaluation.json_stream import read_records
 from df2_landmarks.evaluation.record_errors import check_category, fail
 from df2_landmarks.evaluation.slot_text import ParsedSlots, RecordError, SlotTexts
 from df2_landmarks.taxonomy import LAYOUT

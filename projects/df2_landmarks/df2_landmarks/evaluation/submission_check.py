@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from df2_landmarks.evaluation.detections import MAX_DETECTIONS
-from df2_landmarks.evaluation.json_stream import open_only_member, read_records
+from df2_landmarks.evaluation.input_files import check_file, open_only_member
+from df2_landmarks.evaluation.json_stream import read_records
 from df2_landmarks.evaluation.record_errors import DataError, check_category, fail
 from df2_landmarks.evaluation.results_reader import RECORDS
 from df2_landmarks.evaluation.slot_text import ParsedSlots, RecordError, SlotTexts
@@ -55,23 +55,19 @@ def check_submission(
         DataError: the zip is not as the challenge wants it; names record, field, expected, got.
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: there is no such file")
+    check_file(path)
     wanted = list(MEMBERS.values()) if split is None else [MEMBERS[split]]
-    try:
-        with open_only_member(path) as (stream, info):
-            if info.filename not in wanted:
-                raise DataError(
-                    f"{path.name}: must hold {' or '.join(wanted)} without a folder, but holds "
-                    f"{info.filename[:80]!r}"
-                )
-            checker = _Checker(f"{path.name}:{info.filename}", image_ids)
-            for first, records in read_records(stream, checker.name, RECORDS):
-                for row, record in enumerate(records, first):
-                    checker.check(row, record.image_id, record.category_id, bytes(record.keypoints))
-            checker.finish()
-    except zipfile.BadZipFile as error:
-        raise DataError(f"{path.name}: must be a zip, but is none ({error})") from None
+    with open_only_member(path) as (stream, info):
+        if info.filename not in wanted:
+            raise DataError(
+                f"{path.name}: must hold {' or '.join(wanted)} without a folder, but holds "
+                f"{info.filename[:80]!r}"
+            )
+        checker = _Checker(f"{path.name}:{info.filename}", image_ids)
+        for first, records in read_records(stream, checker.name, RECORDS):
+            for row, record in enumerate(records, first):
+                checker.check(row, record.image_id, record.category_id, bytes(record.keypoints))
+        checker.finish()
     counts = checker.per_cell.values()
     return SubmissionFacts(
         member=info.filename,
