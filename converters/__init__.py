@@ -6,8 +6,9 @@ Commands, run from the repository root:
     python -m converters.check_dataset datasets/deepfashion2
     python -m converters.make_subset datasets/deepfashion2 datasets/df2_subset --images 1000
 
-They need numpy and msgspec (and Pillow for images that are neither JPEG nor PNG, tqdm for a
-progress bar); neither torch nor Detectron2, and nothing has to be installed from this repository.
+They need numpy and msgspec (and Pillow for images that are neither JPEG nor PNG or may be turned,
+tqdm for a progress bar); neither torch nor Detectron2, and nothing has to be installed from this
+repository.
 """
 
 import sys

@@ -1,14 +1,19 @@
 """Read the size of an image from its header, without decoding it.
 
-JPEG (baseline and progressive) and PNG are read here, whatever the file's name says; other formats
-are left to Pillow. Formats: ITU-T T.81 (JPEG), Exif 2.32, W3C PNG.
+JPEG (baseline and progressive) and PNG are read here, whatever the file's name says; other formats,
+and files whose metadata may say that the image is to be turned, are left to Pillow.
+Formats: ITU-T T.81 (JPEG), Exif 2.32, W3C PNG.
 """
 
 from __future__ import annotations
 
 import os
 import struct
-from typing import NamedTuple
+import warnings
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 FIRST_READ = 4096  # bytes; enough for the header of nearly every file
 MAX_SIDE = 65_535  # pixels; the limit of JPEG
@@ -19,12 +24,16 @@ _ALONE = frozenset((0x01, *range(0xD0, 0xD9)))  # markers without a segment
 _BODY = frozenset((0xDA, 0xD9))  # start of scan, end of image: no frame header follows
 _APP1 = 0xE1
 _ORIENTATION_TAG = 0x0112
+# In a segment or chunk without these there is no orientation: the tag in Exif, its name in XMP.
+_ORIENTATION_SIGNS = (b"\x12\x01", b"\x01\x12", b"Orientation")
+_PNG_METADATA = frozenset((b"eXIf", b"iTXt", b"tEXt", b"zTXt"))
+_QUARTER_TURNS = (5, 6, 7, 8)  # values of the orientation that exchange width and height
 
 
 class ImageSize(NamedTuple):
     """Size in pixels as displayed, which is how Detectron2 reads the image.
 
-    ``rotated`` tells that the Exif orientation exchanges the stored width and height.
+    ``rotated`` tells that the orientation (Exif or XMP) exchanges the stored width and height.
     """
 
     width: int
@@ -50,9 +59,8 @@ def read_image_size(path: str) -> ImageSize:
         size = None
         if data.startswith(b"\xff\xd8"):
             size = _jpeg_size(_Window(descriptor, data))
-        elif data.startswith(_PNG_SIGNATURE) and data[12:16] == b"IHDR" and len(data) >= 24:
-            width, height = struct.unpack_from(">II", data, 16)
-            size = ImageSize(width, height, False)
+        elif data.startswith(_PNG_SIGNATURE):
+            size = _png_size(_Window(descriptor, data))
     finally:
         os.close(descriptor)
     if size is None:
@@ -77,8 +85,8 @@ class _Window:
 
 
 def _jpeg_size(window: _Window) -> ImageSize | None:
-    """Walk over the segments up to the frame header. None: there is none."""
-    position, rotated = 2, False
+    """Walk over the segments up to the frame header. None: there is none, or it may be turned."""
+    position = 2
     while True:
         # Marker and length of the segment, and size if it is the frame header.
         head = window.at(position, 9)
@@ -88,8 +96,7 @@ def _jpeg_size(window: _Window) -> ImageSize | None:
         if marker in _START_OF_FRAME:
             if len(head) < 9:
                 return None
-            height, width = head[5] << 8 | head[6], head[7] << 8 | head[8]
-            return ImageSize(height, width, True) if rotated else ImageSize(width, height, False)
+            return ImageSize(head[7] << 8 | head[8], head[5] << 8 | head[6], False)
         length = head[2] << 8 | head[3]
         if marker == 0xFF:  # fill byte
             position += 1
@@ -99,37 +106,46 @@ def _jpeg_size(window: _Window) -> ImageSize | None:
             return None
         else:
             if marker == _APP1:
-                rotated = rotated or _exif_rotates(window.at(position + 4, length - 2))
+                segment = window.at(position + 4, length - 2)
+                if any(sign in segment for sign in _ORIENTATION_SIGNS):
+                    return None
             position += 2 + length
 
 
-def _exif_rotates(segment: bytes) -> bool:
-    """Whether the orientation in an Exif segment exchanges width and height (values 5..8)."""
-    tiff = segment[6:]
-    order = {b"II*\0": "<", b"MM\0*": ">"}.get(tiff[:4])
-    if not segment.startswith(b"Exif\0\0") or order is None or len(tiff) < 8:
-        return False
-    (directory,) = struct.unpack_from(order + "I", tiff, 4)
-    if directory + 2 > len(tiff):
-        return False
-    (count,) = struct.unpack_from(order + "H", tiff, directory)
-    for start in range(directory + 2, min(directory + 2 + 12 * count, len(tiff) - 11), 12):
-        tag, kind, _, value = struct.unpack_from(order + "HHIH", tiff, start)
-        if tag == _ORIENTATION_TAG:
-            return kind == 3 and 5 <= value <= 8
-    return False
+def _png_size(window: _Window) -> ImageSize | None:
+    """Walk over the chunks. None: the file is damaged, or one may hold an orientation."""
+    position = len(_PNG_SIGNATURE)
+    header = window.at(position, 16)
+    if len(header) < 16 or header[4:8] != b"IHDR":
+        return None
+    while len(head := window.at(position, 8)) == 8:
+        length, kind = struct.unpack(">I4s", head)
+        if kind in _PNG_METADATA:
+            return None
+        position += 12 + length  # length, kind, data, checksum
+    width, height = struct.unpack_from(">II", header, 8)
+    return ImageSize(width, height, False)
 
 
 def _pillow_size(path: str) -> ImageSize:
-    """Size by Pillow, for what is neither a well-formed JPEG nor a PNG."""
+    """Size by Pillow, for other formats, damaged headers, and what may be turned."""
     from PIL import Image  # here because it is rarely needed and slow to import
 
     try:
-        with Image.open(path) as image:
-            width, height = image.size
-            rotated = 5 <= image.getexif().get(_ORIENTATION_TAG, 1) <= 8
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's, of damaged metadata and many pixels
+            with Image.open(path) as image:
+                width, height = image.size
+                rotated = _orientation(image) in _QUARTER_TURNS
     except (OSError, SyntaxError, ValueError, TypeError, Image.DecompressionBombError):
         raise ValueError(
             "expected a JPEG or PNG, got a file that is not a readable image"
         ) from None
     return ImageSize(height, width, True) if rotated else ImageSize(width, height, False)
+
+
+def _orientation(image: Image.Image) -> object:
+    try:
+        return image.getexif().get(_ORIENTATION_TAG)
+    except Exception:  # as Detectron2, which shows an image with damaged metadata as it is stored
+        return None

@@ -1,8 +1,11 @@
-"""Sizes from headers, with Pillow as the oracle."""
+"""Sizes from headers, with Pillow and Detectron2 as the oracles."""
 
 import io
+import struct
+import zlib
 
 import pytest
+from detectron2.data.detection_utils import read_image
 from PIL import Image, ImageOps
 
 from converters.image_size import read_image_size
@@ -53,6 +56,72 @@ def test_big_endian_exif(read):
     data = data[:2] + b"\xff\xe1" + (len(segment) + 2).to_bytes(2, "big") + segment + data[2:]
     assert Image.open(io.BytesIO(data)).getexif()[ORIENTATION] == 6
     assert read(data) == (48, 64, True)
+
+
+def tiff(*entries):
+    """A little-endian Exif body; each entry is tag, type, count, value."""
+    rows = [struct.pack("<HHII", *entry) for entry in entries]
+    return b"II*\0\x08\0\0\0" + struct.pack("<H", len(rows)) + b"".join(rows) + b"\0\0\0\0"
+
+
+def app1(content):
+    return b"\xff\xe1" + struct.pack(">H", len(content) + 2) + content
+
+
+def exif(*entries):
+    return app1(b"Exif\0\0" + tiff(*entries))
+
+
+def chunk(kind, content):
+    checksum = struct.pack(">I", zlib.crc32(kind + content))
+    return struct.pack(">I", len(content)) + kind + content + checksum
+
+
+XMP = b'<x:xmpmeta tiff:Orientation="6"/>'
+ASCII, SHORT, LONG = 2, 3, 4
+JPEG_METADATA = {
+    "long": (exif((ORIENTATION, LONG, 1, 6)), True),
+    "two numbers": (exif((ORIENTATION, SHORT, 2, 6)), True),
+    "text": (exif((ORIENTATION, ASCII, 2, ord("6"))), False),
+    "first of two segments": (
+        exif((ORIENTATION, SHORT, 1, 1)) + exif((ORIENTATION, SHORT, 1, 6)),
+        False,
+    ),
+    "XMP": (app1(b"http://ns.adobe.com/xap/1.0/\0" + XMP), True),
+}
+PNG_METADATA = {
+    "Exif": (chunk(b"eXIf", tiff((ORIENTATION, SHORT, 1, 8))), True),
+    "upright": (chunk(b"eXIf", tiff((ORIENTATION, SHORT, 1, 1))), False),
+    "XMP": (chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + XMP), True),
+    "other text": (chunk(b"tEXt", b"Software\0x"), False),
+}
+
+
+def assert_as_detectron2(path, turned):
+    size = read_image_size(str(path))
+    height, width = read_image(str(path), "BGR").shape[:2]
+    assert size == ((48, 64, True) if turned else (64, 48, False))
+    assert (size.width, size.height) == (width, height)
+
+
+@pytest.mark.parametrize("name", JPEG_METADATA)
+def test_orientation_of_a_jpeg_is_what_detectron2_makes_of_it(name, tmp_path):
+    metadata, turned = JPEG_METADATA[name]
+    data = jpeg()
+    (tmp_path / "1.jpg").write_bytes(data[:2] + metadata + data[2:])
+    assert_as_detectron2(tmp_path / "1.jpg", turned)
+
+
+@pytest.mark.parametrize("at_the_end", [False, True])
+@pytest.mark.parametrize("name", PNG_METADATA)
+def test_orientation_of_a_png_is_what_detectron2_makes_of_it(name, at_the_end, tmp_path):
+    metadata, turned = PNG_METADATA[name]
+    stream = io.BytesIO()
+    Image.new("RGB", (64, 48)).save(stream, "PNG")
+    data = stream.getvalue()
+    place = len(data) - 12 if at_the_end else 33  # before IEND, or after IHDR
+    (tmp_path / "1.jpg").write_bytes(data[:place] + metadata + data[place:])
+    assert_as_detectron2(tmp_path / "1.jpg", turned)
 
 
 def test_frame_header_behind_long_segments_and_fill_bytes(read):
