@@ -31,14 +31,14 @@ def map_chunks(
         Exception: what ``function`` raised, for the first chunk in order that it raised for.
     """
     chunks = [names[i : i + CHUNK_SIZE] for i in range(0, len(names), CHUNK_SIZE)]
-    if jobs == 1 or len(chunks) == 1:
+    if jobs == 1 or len(chunks) <= 1:
         yield from map(function, chunks)
         return
     # Here because they take time to import, and one process does without.
     from concurrent.futures import Future, ProcessPoolExecutor
     from concurrent.futures.process import BrokenProcessPool
 
-    pool = ProcessPoolExecutor(min(jobs, len(chunks)), initializer=_follow_parent)
+    pool = ProcessPoolExecutor(min(jobs, len(chunks)), initializer=_start_worker)
     try:
         waiting: deque[Future[Result]] = deque()
         for chunk in chunks:
@@ -60,11 +60,14 @@ def default_jobs() -> int:
     return min(MAX_DEFAULT_JOBS, os.cpu_count() or 1)
 
 
-def _follow_parent() -> None:
-    """End this worker when the process that started it is gone."""
+def _start_worker() -> None:
+    """Leave an interrupt to the parent, and end when the parent is gone."""
     import multiprocessing
+    import signal
     import threading
 
+    # A worker that is interrupted while it takes work may keep the queue's lock for ever.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     assert parent is not None
 

@@ -101,8 +101,10 @@ def parse_annotation(data: bytes, file: str) -> RawAnnotation:
         not isinstance(source, str)
         or not isinstance(pair_id, int)
         or len(items) != len(content)
-        # A repeated key would hide an item, and a decoder keeps only the last one.
+        # A repeated key would hide an item, and a decoder keeps only the last one. With an escape
+        # in it ("\u0069tem1") the key would not be counted.
         or len(items) != data.count(b'"item')
+        or b"\\" in data
         or not all(map(_ITEM_KEY.match, content))
     ):
         return _parse_carefully(data, file)

@@ -146,7 +146,9 @@ def test_bad_annotation_file_can_be_left_out_and_is_listed(name, folder, run, tm
     assert skipped["reason"] == name.split()[0]
 
 
-@pytest.mark.parametrize("keys", [("item1", "item1"), ("item1", "item01")])
+@pytest.mark.parametrize(
+    "keys", [("item1", "item1"), ("item1", "item01"), ("item1", r"\u0069tem1")]
+)
 def test_item_that_is_there_twice_is_not_dropped_in_silence(keys, folder, raw_item, run):
     item = json.dumps(raw_item())
     folder.add_text(2, ITEM_TEXT % ", ".join(f'"{key}": {item}' for key in keys))
@@ -181,6 +183,14 @@ def test_name_that_is_not_a_number_is_one_line(folder, run):
     (folder.annos / "._000001.json").write_text("left by a file manager")
     code, error = run()
     assert code == 1 and "000001 (1).json: the file name must be a number" in error
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_names_that_are_no_numbers_at_all_can_be_left_out(jobs, folder, run, tmp_path):
+    for path in folder.annos.iterdir():
+        path.rename(path.with_name(f"x{path.name}"))
+    assert run("--on-error", "skip", "--jobs", jobs)[0] == 0
+    assert json.loads((tmp_path / "o" / "v.json").read_bytes())["images"] == []
 
 
 def test_two_names_of_one_number_are_one_line(folder, run):
