@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from converters.command_line import positive, progress_bar, run_command
+from converters.command_line import positive, progress_bar, run_command, show
 from converters.dataset_facts import FactFinder, SplitFacts
 from converters.findings import LEVELS, meaning_of
 from converters.mirror_fit import MirrorFit
@@ -66,7 +66,7 @@ def _check(args: argparse.Namespace) -> int:
         "flip_pairs": mirror.pairs(),
         "disputed_pairs": mirror.verdicts(),
     }
-    print(json.dumps(report, indent=2) if args.json else "\n".join(_text(report, num_errors)))
+    show(json.dumps(report, indent=2) if args.json else "\n".join(_text(report, num_errors)))
     return 1 if num_errors else 0
 
 
@@ -95,7 +95,7 @@ def check_split(root: Path, name: str, *, jobs: int = 1, decode: bool = False) -
         for problem in problems:
             facts.found(problem.reason, problem.line())
     finder = FactFinder(images, annos if with_annotations else None, decode)
-    ordered = sorted(stems, key=int)
+    ordered = sorted(stems, key=lambda stem: (int(stem), stem))
     with progress_bar(name) as on_progress:
         for part in map_chunks(finder, ordered, jobs):
             facts.add(part)
@@ -107,7 +107,8 @@ def check_split(root: Path, name: str, *, jobs: int = 1, decode: bool = False) -
 def _check_numbers(name: str, stems: list[str], facts: SplitFacts, with_annotations: bool) -> None:
     """Compare ids and counts with those of the released subset."""
     numbers = [int(stem) for stem in stems]
-    gaps = set(range(1, numbers[-1] + 1)).difference(numbers) if numbers[-1] < 10**7 else {0}
+    last = max(numbers, default=0)
+    gaps = set(range(1, last + 1)).difference(numbers) if last < 10**7 else {0}
     if gaps:
         facts.found("gap_in_ids", f"{name}: {min(gaps):06d}", len(gaps))
     images, items = RELEASED[name]

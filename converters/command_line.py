@@ -1,4 +1,4 @@
-"""What the commands of this folder share: exit codes, progress, argument types."""
+"""What the commands of this folder share: exit codes, output, progress, argument types."""
 
 from __future__ import annotations
 
@@ -26,9 +26,8 @@ def run_command(command: Callable[[], int], advice: str = "") -> int:
         return _fail(f"{error}; {advice}" if advice else str(error), 1)
     except UsageError as error:
         return _fail(str(error), 2)
-    except BrokenPipeError:  # the reader of our output had enough
-        sys.stdout = None  # nothing more to flush at exit
-        return 0
+    except OSError as error:
+        return _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error), 2)
     except KeyboardInterrupt:
         return _fail("interrupted; files that were complete stay, nothing else was written", 130)
 
@@ -36,6 +35,18 @@ def run_command(command: Callable[[], int], advice: str = "") -> int:
 def _fail(message: str, code: int) -> int:
     print(f"error: {message}", file=sys.stderr)
     return code
+
+
+def show(text: str) -> None:
+    """Print to stdout; nothing more once its reader has had enough (``... | head -1``).
+
+    Characters that stdout has no bytes for are escaped.
+    """
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    try:
+        print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
+    except BrokenPipeError:
+        sys.stdout = None  # nothing more to print, nor to flush at exit
 
 
 @contextlib.contextmanager

@@ -127,8 +127,8 @@ class FactFinder:
         except _TruncatedError:
             facts.found("truncated_image", file)
         except (OSError, ValueError) as error:
-            rule = "unreadable_image" if os.path.getsize(file) else "zero_byte_image"
-            facts.found(rule, f"{file}: {error}")
+            is_empty = os.path.isfile(file) and not os.path.getsize(file)
+            facts.found("zero_byte_image" if is_empty else "unreadable_image", f"{file}: {error}")
         else:
             facts.images += 1
             if size.rotated:
@@ -149,7 +149,7 @@ def _check_end(file: str, decode: bool) -> None:
         try:
             with Image.open(file) as image:
                 image.load()
-        except (OSError, SyntaxError, ValueError):
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
             raise _TruncatedError from None
         return
     with open(file, "rb") as stream:

@@ -31,7 +31,7 @@ from typing import Any, NamedTuple
 
 from converters.atomic_file import atomic_write
 from converters.chunks import Split
-from converters.command_line import positive, progress_bar, run_command
+from converters.command_line import positive, progress_bar, run_command, show
 from converters.convert_split import convert_split
 from converters.parallel import default_jobs
 from converters.problems import UsageError
@@ -94,7 +94,7 @@ def _run(task: Task, args: argparse.Namespace) -> Summary:
         summary = convert_split(
             task.split, task.output, limit=args.limit, jobs=args.jobs, on_progress=on_progress
         )
-    print(f"{task.output}: " + "\n  ".join(summary.lines()))
+    show(f"{task.output}: " + "\n  ".join(summary.lines()))
     return summary
 
 

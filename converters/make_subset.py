@@ -29,7 +29,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from converters.chunks import read_annotation
-from converters.command_line import positive, run_command
+from converters.command_line import positive, run_command, show
 from converters.problems import DataError, Problem, UsageError
 from converters.split_folder import ANNOTATION_SUFFIX, IMAGE_SUFFIX, list_numbered
 from df2_landmarks.taxonomy import LAYOUT
@@ -44,7 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _make(args: argparse.Namespace) -> int:
-    if args.output.exists() and any(args.output.iterdir()):
+    output = args.output.resolve()
+    if output.exists() and not (output.is_dir() and not any(output.iterdir())):
         raise UsageError(f"{args.output}: expected a folder that is empty or not there yet")
     found = [name for name in args.splits if (args.root / name / "image").is_dir()]
     if not found:
@@ -59,21 +60,26 @@ def _make(args: argparse.Namespace) -> int:
         if args.per_category and not with_annotations:
             continue
         chosen[name] = choose(folder, args.images, args.per_category, args.seed)
+    if not chosen:
+        raise UsageError(
+            f"{args.root}: --per-category needs annotations, and there are none in "
+            f"{', '.join(found)}; give --images"
+        )
     for name, stems in chosen.items():
         _check_images(args.root / name / "image", stems)
     choice = {"images": args.images, "per_category": args.per_category, "seed": args.seed}
     content = {"choice": choice, "splits": {name: list(map(int, s)) for name, s in chosen.items()}}
-    args.output.parent.mkdir(parents=True, exist_ok=True)
+    output.parent.mkdir(parents=True, exist_ok=True)
     # Made under another name first: nothing half-written is left if it fails.
-    with tempfile.TemporaryDirectory(dir=args.output.parent, prefix=".subset_") as temporary:
+    with tempfile.TemporaryDirectory(dir=output.parent, prefix=".subset_") as temporary:
         new = Path(temporary, "new")
         new.mkdir()
         for name, stems in chosen.items():
             _take(args.root / name, new / name, stems, args.copy)
         (new / "subset.json").write_text(json.dumps(content) + "\n")
-        os.replace(new, args.output)
+        os.replace(new, output)
     for name, stems in chosen.items():
-        print(f"{args.output / name}: {len(stems):,} images")
+        show(f"{args.output / name}: {len(stems):,} images")
     return 0
 
 
@@ -154,7 +160,8 @@ def _take(source: Path, target: Path, stems: list[str], copy: bool) -> None:
 def _link_or_copy(source: Path, target: Path, copy: bool) -> None:
     if not copy:
         try:
-            os.link(source, target)
+            # Not a link to a link, whose relative path would lead nowhere from the new folder.
+            os.link(os.path.realpath(source), target)
             return
         except OSError:
             pass  # another file system, or one without hard links

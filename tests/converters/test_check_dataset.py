@@ -104,6 +104,41 @@ def test_decode_finds_damage_inside_of_an_image(raw_folder, raw_item, check):
     assert code == 1 and findings(report)["truncated_image"] == 1
 
 
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_folder_without_any_numbered_file_is_an_error(jobs, raw_folder, raw_item, check):
+    folder = raw_folder("train")
+    folder.add(1, raw_item())
+    (folder.images / "000001.jpg").rename(folder.images / "a.jpg")
+    (folder.annos / "000001.json").rename(folder.annos / "a.json")
+    code, report = check("--jobs", jobs)
+    assert code == 1 and findings(report)["bad_file_name"] == 2
+
+
+def test_image_that_cannot_be_opened_is_an_error(raw_folder, raw_item, check):
+    folder = raw_folder("train")
+    for image_id in (1, 2, 3):
+        folder.add(image_id, raw_item())
+        (folder.images / f"{image_id:06d}.jpg").unlink()
+    (folder.images / "000001.jpg").symlink_to("000001.jpg")
+    (folder.images / "000002.jpg").mkdir()
+    (folder.images / "000003.jpg").symlink_to("nowhere")
+    code, report = check()
+    assert code == 1
+    assert findings(report)["unreadable_image"] == 2 and findings(report)["missing_image"] == 1
+
+
+def test_image_of_an_incredible_size_is_found_when_decoded(raw_folder, raw_item, check):
+    folder = raw_folder("train")
+    folder.add(1, raw_item())
+    path = folder.images / "000001.jpg"
+    data = bytearray(path.read_bytes())
+    frame = data.index(b"\xff\xc0")
+    data[frame + 5 : frame + 9] = b"\xff\xf0\xff\xf0"
+    path.write_bytes(data)
+    code, report = check("--decode")
+    assert code == 1 and findings(report)["truncated_image"] == 1
+
+
 def test_missing_folder_is_an_error(raw_folder, raw_item, check, tmp_path):
     folder = raw_folder("train")
     folder.add(1, raw_item())

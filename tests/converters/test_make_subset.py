@@ -102,3 +102,39 @@ def test_image_that_is_missing_is_named(root, tmp_path, capsys):
     error = capsys.readouterr().err.strip()
     assert "\n" not in error and "000003.jpg: missing image" in error
     assert not (tmp_path / "out").exists()
+
+
+def test_images_that_are_links_are_taken_as_files(root, tmp_path):
+    """A link with a relative path would lead nowhere from the new folder."""
+    images = root / "train" / "image"
+    store = root / "store"
+    images.rename(store)
+    images.mkdir()
+    for path in store.iterdir():
+        (images / path.name).symlink_to(f"../../store/{path.name}")
+    out = tmp_path / "elsewhere" / "deep" / "out"
+    assert main([str(root), str(out), "--images", "3", "--splits", "train"]) == 0
+    for path in (out / "train" / "image").iterdir():
+        assert path.samefile(store / path.name)
+
+
+def test_the_current_folder_can_be_filled(root, tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert main([str(root), ".", "--images", "1", "--splits", "train"]) == 0
+    assert len(names(tmp_path / "here" / "train" / "image")) == 1
+
+
+@pytest.mark.parametrize("output", ["file", "file/out"])
+def test_output_that_cannot_be_a_folder_is_one_line(output, root, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    assert main([str(root), str(tmp_path / output), "--images", "1"]) == 2
+    error = capsys.readouterr().err.strip()
+    assert "\n" not in error and "file: " in error
+
+
+def test_categories_cannot_be_taken_from_images_alone(root, tmp_path, capsys):
+    arguments = [str(root), str(tmp_path / "out"), "--per-category", "1", "--splits", "test"]
+    assert main(arguments) == 2
+    assert "--per-category needs annotations" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
