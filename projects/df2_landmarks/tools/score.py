@@ -22,8 +22,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from df2_landmarks.evaluation.breakdown import AXES
+from df2_landmarks.evaluation.command_line import check_output, read_annotated, run_tool, say
 from df2_landmarks.evaluation.ground_truth import PROTOCOLS, GroundTruth
-from df2_landmarks.evaluation.ground_truth_reader import read_ground_truth
 from df2_landmarks.evaluation.report_json import break_down, score_as_dict
 from df2_landmarks.evaluation.results_reader import read_results
 from df2_landmarks.evaluation.score import Score, score
@@ -32,16 +32,9 @@ from df2_landmarks.evaluation.whole_file import whole_file
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command line; 0 fine, 1 wrong data, 2 wrong usage."""
+    """Runs the command line; 0 fine, 1 wrong data, 2 wrong usage, 130 interrupted."""
     args = parse_args(argv)
-    try:
-        run(args)
-    except BrokenPipeError:  # the reader of our output had enough
-        return 1
-    except (OSError, ValueError) as error:
-        print(f"score: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return run_tool("score", lambda: run(args))
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -81,11 +74,9 @@ def positive(text: str) -> int:
 def run(args: argparse.Namespace) -> None:
     if args.json and not Path(args.json).resolve().parent.is_dir():
         raise ValueError(f"--json {args.json}: there is no such folder")
-    ground_truth = read_ground_truth(args.gt)
-    if not ground_truth.has_annotations:
-        raise ValueError(
-            f"{args.gt}: has no annotations, so nothing can be scored; give the validation split"
-        )
+    if args.json:
+        check_output("--json", args.json)
+    ground_truth = read_annotated(args.gt)
     detections = read_results(args.results, ground_truth)
     protocols = PROTOCOLS if args.protocol == "both" else (args.protocol,)
     scores = [score(ground_truth, detections, protocol) for protocol in protocols]
@@ -94,9 +85,7 @@ def run(args: argparse.Namespace) -> None:
         one.protocol: score_as_dict(ground_truth, one, by)
         for one, by in zip(scores, breakdowns, strict=True)
     }
-    print(
-        f"{args.results} on {args.gt}\n{score_text(ground_truth, detections, scores, breakdowns)}"
-    )
+    say(f"{args.results} on {args.gt}\n{score_text(ground_truth, detections, scores, breakdowns)}")
     if args.diagnose:
         diagnose(args, ground_truth, scores[0], content)
     if args.compare:
@@ -112,10 +101,10 @@ def diagnose(
     from df2_landmarks.evaluation.diagnosis_tables import diagnosis_text
     from df2_landmarks.evaluation.mean_shape import mean_shapes
 
-    shapes = mean_shapes(read_ground_truth(args.train_gt) if args.train_gt else ground_truth)
+    shapes = mean_shapes(read_annotated(args.train_gt) if args.train_gt else ground_truth)
     found = diagnosis(ground_truth, one, shapes)
     content[one.protocol]["diagnosis"] = found.as_dict()
-    print(f"\n{diagnosis_text(found)}")
+    say(f"\n{diagnosis_text(found)}")
 
 
 def compare(
@@ -131,7 +120,7 @@ def compare(
             one, rival, num_images=len(ground_truth.image_ids), resamples=args.resamples
         )
         content[one.protocol]["compare"] = found.as_dict()
-        print(f"\n{comparison_text(found, args.results, args.compare)}")
+        say(f"\n{comparison_text(found, args.results, args.compare)}")
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

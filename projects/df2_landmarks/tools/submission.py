@@ -19,6 +19,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from df2_landmarks.evaluation.command_line import check_output, read_annotated, run_tool, say
 from df2_landmarks.evaluation.ground_truth import PROTOCOLS, GroundTruth
 from df2_landmarks.evaluation.ground_truth_reader import read_ground_truth
 from df2_landmarks.evaluation.results_reader import read_results
@@ -29,16 +30,10 @@ from df2_landmarks.evaluation.submission_check import check_submission
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command line; 0 fine, 1 wrong data, 2 wrong usage."""
+    """Runs the command line; 0 fine, 1 wrong data, 2 wrong usage, 130 interrupted."""
     args = parse_args(argv)
-    try:
-        {"pack": pack, "check": check, "score": score_zip}[args.command](args)
-    except BrokenPipeError:  # the reader of our output had enough
-        return 1
-    except (OSError, ValueError) as error:
-        print(f"submission: {error}", file=sys.stderr)
-        return 1
-    return 0
+    command = {"pack": pack, "check": check, "score": score_zip}[args.command]
+    return run_tool("submission", lambda: command(args))
 
 
 def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -62,6 +57,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def pack(args: argparse.Namespace) -> None:
+    check_output("--output", args.output)
     ground_truth = read_ground_truth(args.gt)
     detections = read_results(args.results, ground_truth)
     split = args.split or split_of(ground_truth)
@@ -76,13 +72,11 @@ def check(args: argparse.Namespace) -> None:
 
 
 def score_zip(args: argparse.Namespace) -> None:
-    ground_truth = read_ground_truth(args.gt)
-    if not ground_truth.has_annotations:
-        raise ValueError(f"{args.gt}: has no annotations, so nothing can be scored")
+    ground_truth = read_annotated(args.gt)
     print_facts(args.zip, "val", ground_truth)
     detections = read_results(args.zip, ground_truth)
     scores = [score(ground_truth, detections, protocol) for protocol in PROTOCOLS]
-    print(score_text(ground_truth, detections, scores, [{} for _ in scores]))
+    say(score_text(ground_truth, detections, scores, [{} for _ in scores]))
 
 
 def split_of(ground_truth: GroundTruth) -> str:
@@ -94,7 +88,7 @@ def print_facts(path: str, split: str | None, ground_truth: GroundTruth | None) 
     facts = check_submission(path, split=split, image_ids=image_ids)
     beyond = f", {facts.num_beyond} beyond the 20 that count" if facts.num_beyond else ""
     unchecked = "" if ground_truth else " Image ids were not checked (no --gt)."
-    print(
+    say(
         f"{path} is a valid submission: {facts.member}, {facts.num_records} results{beyond} on "
         f"{facts.num_images} images, {facts.zip_bytes / 1e6:.1f} MB zipped, "
         f"{facts.json_bytes / 1e6:.1f} MB.{unchecked}"
