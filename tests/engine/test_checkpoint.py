@@ -60,6 +60,12 @@ def test_checkpoint_of_another_model_is_refused(tmp_path, model):
         LandmarkCheckpointer(model).load(str(path), checkpointables=[])
 
 
+@pytest.mark.parametrize("path", ["", None])
+def test_an_untrained_model_is_never_evaluated(model, path):
+    with pytest.raises(ValueError, match=r"MODEL\.WEIGHTS is empty: give a trained model"):
+        load_for_evaluation(model, path)
+
+
 def test_missing_and_unreadable_files(tmp_path, model):
     with pytest.raises(FileNotFoundError, match=r"none\.pth does not exist"):
         load_for_evaluation(model, str(tmp_path / "none.pth"))

@@ -156,6 +156,17 @@ def test_a_stock_file_gives_a_model_with_class_convolutions_its_trunk_only(tmp_p
     assert torch.equal(model.head.branches[3].score_lowres.weight, before)
 
 
+@pytest.mark.parametrize("trained", [{"share": True}, {"class_conv_dims": [6]}])
+def test_a_head_with_more_than_the_model_s_is_not_evaluated(tmp_path, trained):
+    """What the model lacks would be left out in silence, and its landmarks be others."""
+    path = tmp_path / "trained.pth"
+    torch.save({"model": ours(**trained).state_dict()}, path)
+    model = ours()
+    with pytest.raises(ValueError, match=r"trained\.pth: its landmark head has \d+ tensors"):
+        load_for_evaluation(model, str(path))
+    LandmarkCheckpointer(model).load(str(path), checkpointables=[])  # a start for training
+
+
 def test_what_cannot_be_converted():
     with pytest.raises(ValueError, match=r"294 channels.*but it has 17"):
         to_category_predictors(stock(num_keypoints=17).state_dict())

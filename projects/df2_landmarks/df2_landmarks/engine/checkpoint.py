@@ -17,6 +17,7 @@ from torch import nn
 
 from df2_landmarks.engine.ema import WeightAverage
 from df2_landmarks.modeling.checkpoint_layout import (
+    HEAD,
     has_category_predictors,
     has_class_convolutions,
     has_single_predictor,
@@ -68,8 +69,9 @@ class LandmarkCheckpointer(DetectionCheckpointer):
         Args:
             model: the model.
             save_dir: folder of what is saved.
-            complete: every parameter of the model must be in a loaded file, as evaluation needs;
-                otherwise (training) at least one.
+            complete: every parameter of the model must be in a loaded file, and the landmark head's
+                may be all that the file has of one, as evaluation needs; otherwise (training) at
+                least one parameter must be in it.
             average: of the model's weights.
             **kwargs: as of `DetectionCheckpointer`.
         """
@@ -144,6 +146,13 @@ class LandmarkCheckpointer(DetectionCheckpointer):
                 f"{', '.join(sorted(lacking)[:3])}. Give the config that it was trained with "
                 "(--config-file), or another MODEL.WEIGHTS"
             )
+        unused = sorted(key for key in incompatible.unexpected_keys if key.startswith(HEAD))
+        if self.complete and unused:  # without them the head computes something else
+            raise ValueError(
+                f"{self._path}: its landmark head has {len(unused)} tensors that this model's has "
+                f"not, such as {', '.join(unused[:3])}. Give the config that it was trained with: "
+                "MODEL.ROI_LANDMARK_HEAD and MODEL.ROI_KEYPOINT_HEAD"
+            )
         return incompatible
 
 
@@ -172,8 +181,10 @@ def load_for_evaluation(model: nn.Module, path: str) -> None:
 
     Raises:
         FileNotFoundError: there is no such local file.
-        ValueError: the file is unreadable or of another model.
+        ValueError: no path is given, or the file is unreadable or of another model.
     """
+    if not path:
+        raise ValueError("MODEL.WEIGHTS is empty: give a trained model, such as model_final.pth")
     LandmarkCheckpointer(model, complete=True).load(path, checkpointables=[])
 
 
