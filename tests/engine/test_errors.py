@@ -1,5 +1,7 @@
 """A user's mistake ends with one line and exit code 1; a program's mistake with its traceback."""
 
+import shutil
+
 import pytest
 import torch
 
@@ -17,6 +19,21 @@ def test_an_error_raised_by_the_package_is_one_line(capsys):
     assert captured.out == ""
     assert captured.err.startswith("tool: config file nowhere.yaml does not exist")
     assert captured.err.count("\n") == 1
+
+
+def test_so_it_is_where_the_package_is_installed(tmp_path, root, run_python):
+    package = root / "projects" / "df2_landmarks" / "df2_landmarks"
+    shutil.copytree(package, tmp_path / "df2_landmarks")
+    program = (
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
+        "from df2_landmarks.engine.errors import run_cli\n"
+        "from df2_landmarks.taxonomy import CATEGORIES\n"
+        "from df2_landmarks.taxonomy.layout import Layout\n"
+        "sys.exit(run_cli(lambda: Layout(CATEGORIES[1:], {}), 'tool'))"
+    )
+    done = run_python("-c", program)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
+    assert done.stderr.startswith("tool: category ids must be 1..12")
 
 
 def test_an_error_of_other_code_keeps_its_traceback():

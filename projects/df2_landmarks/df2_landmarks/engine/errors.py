@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
 
 USER_ERRORS = (ValueError, FileNotFoundError, KeyError)
 """What this package raises deliberately for a user's mistake (asserts are for its own)."""
 
-_OWN_FILE = re.compile(r"[\\/]df2_landmarks[\\/]df2_landmarks[\\/]")
+_OWN_FOLDER = str(Path(__file__).parents[1])
 
 
 def run_cli(main: Callable[[], int | None], program: str) -> int:
@@ -49,7 +51,7 @@ def user_message(error: Exception) -> str | None:
 
 def _raised_in_package(trace: TracebackType | None) -> bool:
     frames = traceback.extract_tb(trace)
-    return bool(frames) and _OWN_FILE.search(frames[-1].filename) is not None
+    return bool(frames) and _is_own(frames[-1].filename)
 
 
 def _message_of_wrapped(text: str) -> str | None:
@@ -58,6 +60,10 @@ def _message_of_wrapped(text: str) -> str | None:
     name, _, message = last_line.partition(": ")
     own_class = name.startswith("df2_landmarks.")  # such as evaluation's DataError
     is_user_error = own_class or name in {error.__name__ for error in USER_ERRORS}
-    if is_user_error and files and _OWN_FILE.search(files[-1]):
+    if is_user_error and files and _is_own(files[-1]):
         return message
     return None
+
+
+def _is_own(filename: str) -> bool:
+    return filename.startswith(_OWN_FOLDER + os.sep)
