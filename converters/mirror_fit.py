@@ -157,7 +157,8 @@ def _points(items: Sequence[RawItem]) -> tuple[NDArray[np.complex128], NDArray[n
     values = np.array([item.landmarks for item in items], dtype=np.float64)
     values = values.reshape(len(items), -1, VALUES_PER_LANDMARK)
     boxes = np.array([item.bounding_box for item in items], dtype=np.float64)
-    size = np.sqrt((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]))
+    area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    size = np.sqrt(np.maximum(area, 1.0))  # a box of no pixel must not overflow the sums
     points = np.empty(values.shape[:2], dtype=np.complex128)
     points.real, points.imag = values[..., 0], values[..., 1]
     points /= size[:, None]

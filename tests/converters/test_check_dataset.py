@@ -233,6 +233,14 @@ def test_side_views_and_unlabelled_landmarks_do_not_vote(raw_item):
     assert verdict["garments"] == 0 and verdict["better"] is None
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_box_of_no_pixel_is_no_trouble(raw_item):
+    items = garments(raw_item, 3, np.arange(31), num=2)
+    items[1].bounding_box[:] = [0, 0, 1e-300, 1e-9]
+    rows = fit_garments({2: items}).pairs()
+    assert rows and all(np.isfinite(row["residual"]) for row in rows)
+
+
 def test_our_side_of_each_dispute_is_the_taxonomy():
     for dispute in DISPUTES:
         assert set(dispute.ours) <= set(LAYOUT.categories[dispute.category_id - 1].flip_pairs)
