@@ -209,6 +209,12 @@ def test_scales_give_results_in_the_original_image():
         assert not landmarks[LAYOUT.counts[class_index] :].any()
 
 
+def test_without_a_size_the_results_are_in_the_image_as_it_is():
+    cfg = config(flip=True)
+    tta = LandmarkRCNNWithTTA(cfg, build(cfg))
+    assert_same(detect(tta, {"image": image()["image"]}), detect(tta, image()), atol=0)
+
+
 def test_nothing_detected():
     cfg = config(flip=True, **{"MODEL.ROI_HEADS.SCORE_THRESH_TEST": 1.0})
     model = build(cfg)

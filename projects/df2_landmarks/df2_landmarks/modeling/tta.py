@@ -61,6 +61,9 @@ class LandmarkRCNNWithTTA(GeneralizedRCNNWithTTA):
         # Detectron2's evaluation puts back the mode that it finds.
         self.train(self.model.training)
 
+    def __call__(self, batched_inputs: list[dict[str, Any]]) -> list[dict[str, Instances]]:
+        return super().__call__([_with_size(one_input) for one_input in batched_inputs])
+
     def _inference_one_image(self, input: dict[str, Any]) -> dict[str, Instances]:
         image_size = (input["height"], input["width"])
         views, transforms = self._get_augmented_inputs(input)
@@ -143,6 +146,14 @@ def mirror_heatmaps(heatmaps: torch.Tensor, class_index: int) -> torch.Tensor:
     """Heatmaps (R, K, S, S) of a mirrored image -> of the image, for the K landmarks of a class."""
     order = torch.from_numpy(LAYOUT.flip_indices[class_index, : heatmaps.shape[1]].copy())
     return heatmaps[:, order.to(heatmaps.device)].flip(-1)
+
+
+def _with_size(one_input: dict[str, Any]) -> dict[str, Any]:
+    """The input with the size of its results, by default its image's, as a model has it."""
+    if "image" not in one_input:  # then the stock class reads the file
+        return one_input
+    height, width = one_input["image"].shape[1:]
+    return {"height": height, "width": width, **one_input}
 
 
 def _is_mirrored(transforms: TransformList) -> bool:
