@@ -138,6 +138,21 @@ def test_soft_loss_with_all_weight_in_one_cell_is_the_hard_loss():
     torch.testing.assert_close(soft_landmark_loss(logits, weights), hard)
 
 
+def test_mixed_precision_leaves_the_losses_as_they_are():
+    """In bfloat16 a loss may come out below the entropy of its target, which is its least."""
+    xy, boxes = torch.tensor([[61.3, 143.7], [30.0, 70.0]]), BOX.repeat(2, 1)
+    weights = encode_soft(xy, boxes, SIGMAS, SIDE, width=0.5)
+    target = weights[:, 1, :, None] * weights[:, 0, None, :]
+    logits = (target.clamp(min=1e-30).log() + 20).requires_grad_()
+    for loss, labels in ((soft_landmark_loss, weights), (landmark_loss, torch.tensor([7, 300]))):
+        expected = loss(logits, labels)
+        with torch.autocast("cpu", torch.bfloat16):
+            found = loss(logits, labels)
+        assert found.item() == expected.item()
+        gradients = (torch.autograd.grad(x, logits)[0] for x in (found, expected))
+        torch.testing.assert_close(*gradients, rtol=0, atol=0)
+
+
 def test_nothing_labelled_is_a_connected_zero():
     logits = torch.randn(2, 6, 6, requires_grad=True)
     for loss in (

@@ -35,8 +35,8 @@ def soft_landmark_loss(logits: torch.Tensor, target_weights: torch.Tensor) -> to
     Returns:
         Scalar; zero and connected to `logits` where nothing is labelled.
     """
-    logits = logits.float()
     columns, rows = target_weights.unbind(dim=1)
-    expected_logit = (rows[:, None] @ logits @ columns[..., None]).flatten()
-    total = (logits.flatten(1).logsumexp(dim=1) - expected_logit).sum()
+    # No matrix product, which autocast would do in bfloat16.
+    target = rows[:, :, None] * columns[:, None, :]
+    total = F.cross_entropy(logits.flatten(1).float(), target.flatten(1), reduction="sum")
     return total / max(1, len(logits))
