@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -19,24 +19,30 @@ from df2_landmarks.evaluation.ground_truth import (
 )
 from df2_landmarks.evaluation.input_files import open_json
 from df2_landmarks.evaluation.json_stream import read_members
-from df2_landmarks.evaluation.record_errors import DataError, ListDecoder, check_category, fail
+from df2_landmarks.evaluation.record_errors import (
+    DataError,
+    Integer,
+    ListDecoder,
+    check_category,
+    fail,
+)
 from df2_landmarks.evaluation.slot_text import ParsedSlots, RecordError, SlotTexts
 from df2_landmarks.taxonomy import LAYOUT
 
 
 class _Image(msgspec.Struct, gc=False):
-    id: int
+    id: Integer
 
 
 class _Annotation(msgspec.Struct, gc=False):
-    id: int
-    image_id: int
-    category_id: int
+    id: Integer
+    image_id: Integer
+    category_id: Integer
     keypoints: msgspec.Raw
     bbox: tuple[float, float, float, float]
     area: float
-    num_keypoints: int | None = None
-    iscrowd: int = 0
+    num_keypoints: Integer | None = None
+    iscrowd: Integer = 0
     scale: int | None = None
     occlusion: int | None = None
     zoom_in: int | None = None
@@ -74,7 +80,8 @@ def read_ground_truth(path: str | Path) -> GroundTruth:
 
 @dataclass(frozen=True)
 class _Batch:
-    scalars: NDArray[np.float64]  # id, image id, iscrowd, num_keypoints, area, box
+    integers: NDArray[np.int64]  # place in the file, id, image id, iscrowd, num_keypoints
+    scalars: NDArray[np.float64]  # area, box
     attributes: NDArray[np.int8]
     landmarks: NDArray[np.float64]
 
@@ -114,13 +121,18 @@ class _Items:
 
 def _batch(parsed: ParsedSlots) -> _Batch:
     labelled = np.count_nonzero(parsed.own[:, :, 2], axis=1).tolist()
-    scalars = [
-        (i.id, i.image_id, i.iscrowd, n if i.num_keypoints is None else i.num_keypoints, i.area)
-        + i.bbox
-        for i, n in zip(parsed.extras, labelled, strict=True)
+    integers = [
+        (row, i.id, i.image_id, i.iscrowd, n if i.num_keypoints is None else i.num_keypoints)
+        for row, i, n in zip(parsed.rows.tolist(), parsed.extras, labelled, strict=True)
     ]
-    attributes = np.asarray([_attributes(item) for item in parsed.extras], dtype=np.int8)
-    return _Batch(np.asarray(scalars, dtype=np.float64), attributes, parsed.own)
+    scalars = [(item.area, *item.bbox) for item in parsed.extras]
+    attributes = [_attributes(item) for item in parsed.extras]
+    return _Batch(
+        np.asarray(integers, dtype=np.int64),
+        np.asarray(scalars, dtype=np.float64),
+        np.asarray(attributes, dtype=np.int8),
+        parsed.own,
+    )
 
 
 def _check_landmarks(
@@ -152,44 +164,44 @@ def _assemble(
 ) -> GroundTruth:
     classes = []
     for class_index, count in enumerate(LAYOUT.counts):
-        some = batches[class_index]
-        scalars = np.concatenate([np.zeros((0, 9)), *(batch.scalars for batch in some)])
-        landmarks = np.concatenate([np.zeros((0, count, 3)), *(batch.landmarks for batch in some)])
-        attributes = np.concatenate(
-            [np.zeros((0, len(ATTRIBUTES)), np.int8), *(batch.attributes for batch in some)]
+        empty = _Batch(
+            np.zeros((0, 5), dtype=np.int64),
+            np.zeros((0, 5)),
+            np.zeros((0, len(ATTRIBUTES)), dtype=np.int8),
+            np.zeros((0, count, 3)),
         )
-        classes.append(_class_truth(name, image_ids, scalars, landmarks, attributes))
+        joined = _joined([empty, *batches[class_index]])
+        classes.append(_class_truth(name, image_ids, joined))
     ids = np.concatenate([truth.ids for truth in classes])
     _check_ids(name, ids)
     return GroundTruth(name, image_ids, tuple(classes), annotated)
 
 
-def _class_truth(
-    name: str,
-    image_ids: NDArray[np.int64],
-    scalars: NDArray[np.float64],
-    landmarks: NDArray[np.float64],
-    attributes: NDArray[np.int8],
-) -> ClassTruth:
-    own_images = scalars[:, 1].astype(np.int64)
-    image_index = find_images(image_ids, own_images)
+def _joined(batches: list[_Batch]) -> _Batch:
+    names = (field.name for field in fields(_Batch))
+    return _Batch(*(np.concatenate([getattr(b, name) for b in batches]) for name in names))
+
+
+def _class_truth(name: str, image_ids: NDArray[np.int64], items: _Batch) -> ClassTruth:
+    image_index = find_images(image_ids, items.integers[:, 2])
     if (image_index < 0).any():
+        _, annotation_id, image_id, *_ = items.integers[np.argmin(image_index)]
         raise DataError(
-            f"{name}: annotation {int(scalars[np.argmin(image_index), 0])} is of image "
-            f"{own_images[np.argmin(image_index)]}, which is not in the list 'images'"
+            f"{name}: annotation {annotation_id} is of image {image_id}, which is not in the "
+            "list 'images'"
         )
-    order = np.argsort(image_index, kind="stable")
-    scalars = scalars[order]
+    order = np.lexsort((items.integers[:, 0], image_index))
+    _, ids, _, iscrowd, num_keypoints = items.integers[order].T.copy()
     return ClassTruth(
-        ids=scalars[:, 0].astype(np.int64),
+        ids=ids,
         image_index=image_index[order],
-        landmarks_xy=np.ascontiguousarray(landmarks[order, :, :2]),
-        visibility=landmarks[order, :, 2].astype(np.int8),
-        boxes_xywh=scalars[:, 5:9].copy(),
-        areas=scalars[:, 4].copy(),
-        crowd=scalars[:, 2] != 0,
-        num_labelled=scalars[:, 3].astype(np.int64),
-        attributes=attributes[order],
+        landmarks_xy=np.ascontiguousarray(items.landmarks[order, :, :2]),
+        visibility=items.landmarks[order, :, 2].astype(np.int8),
+        boxes_xywh=items.scalars[order, 1:],
+        areas=items.scalars[order, 0],
+        crowd=iscrowd != 0,
+        num_labelled=num_keypoints,
+        attributes=items.attributes[order],
     )
 
 

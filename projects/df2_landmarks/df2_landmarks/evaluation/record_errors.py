@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import NoReturn, TypeAlias, TypeVar
+from typing import Annotated, NoReturn, TypeAlias, TypeVar
 
 import msgspec
 
@@ -11,6 +11,8 @@ from df2_landmarks.taxonomy import LAYOUT
 
 T = TypeVar("T")
 ListDecoder: TypeAlias = "msgspec.json.Decoder[list[T]]"
+Integer: TypeAlias = Annotated[int, msgspec.Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
+"""What an array of 64-bit integers can hold; ids may be hashes of that size."""
 
 
 class DataError(ValueError):
