@@ -164,3 +164,13 @@ def test_a_wrong_record_among_good_ones_is_named(place, number, message, with_v)
         parsed([good, good, wrong, good], 4, all_slots=True, with_v=with_v)
     assert caught.value.row == 2
     assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize("before", [*range(1, 160, 7)])
+@pytest.mark.parametrize("after", [0, 1, 100])
+def test_a_number_too_large_for_a_float_is_not_cut_out_unseen(before: int, after: int) -> None:
+    numbers = ["1"] * before + ["9" * 309] + ["1"] * after
+    text = ",".join(numbers).encode()
+    assert cut_plain([text], len(numbers), 0, 1) is None
+    shorter = text.replace(b"9" * 309, b"9" * 100)
+    assert cut_plain([shorter], len(numbers), 0, 1) == [b"1"]

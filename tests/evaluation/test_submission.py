@@ -106,6 +106,13 @@ def test_pack_leaves_nothing_half_written(
     assert sorted(p.name for p in tmp_path.iterdir()) == ["results.json", "truth.json"]
 
 
+def foreign(number: Any) -> list[Any]:
+    """A number in a slot of another category, the last or the first one."""
+    keypoints = list(RESULTS[5]["keypoints"])
+    keypoints[-2 if RESULTS[5]["category_id"] < 13 else 0] = number
+    return changed(keypoints=keypoints)
+
+
 NAN = json.dumps(changed(score=float("nan"))).encode()
 TEXT = json.dumps(changed(keypoints=["1"] * 882)).encode()
 
@@ -126,6 +133,10 @@ TEXT = json.dumps(changed(keypoints=["1"] * 882)).encode()
         ([(VAL, changed(keypoints=[1] * 881))], "record 5: .* needs 294 .* = 882 numbers, got 881"),
         ([(VAL, changed(keypoints=[0] * 882))], "record 5: keypoints: v must be 1 in .* has 0"),
         ([(VAL, changed(keypoints=[1e400] * 882))], "record 5: numbers must be finite"),
+        (
+            [(VAL, foreign(10**400))],
+            r"record 5: keypoints\[\d+\]: must be a finite number, but got 1",
+        ),
         ([(VAL, changed(image_id=10**9))], "record 5: image_id: must be an image of the split"),
         ([(VAL, changed(image_id=10**30))], "record 5: image_id"),
         ([(VAL, changed(category_id=0))], "record 5: category_id: must be 1..13, but got 0"),

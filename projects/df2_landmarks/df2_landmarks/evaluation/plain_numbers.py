@@ -19,6 +19,10 @@ from numpy.typing import NDArray
 _Words: TypeAlias = "NDArray[np.uint64]"
 _PAD = b"," + b" " * 17  # a word may be read at every character, and the commas as whole words
 
+_WORDS_WITH_COMMA = 16
+"""So many words in a row have a comma among them, but around a number (with its spaces) of 128 to
+255 characters or more. It takes 309 digits to be too large for a float."""
+
 
 def _repeated(byte: int) -> np.uint64:
     return np.uint64(byte * 0x0101010101010101)
@@ -66,14 +70,16 @@ def cut_plain(texts: Sequence[bytes], count: int, start: int, stop: int) -> list
     """Texts of the numbers ``start`` to ``stop`` (not included) of texts of ``count`` each.
 
     Returns:
-        N texts, or None where a text has another number of numbers, or other characters than
-        numbers have.
+        N texts, or None where a text has another number of numbers, other characters than numbers
+        have, or a number so long that it may be too large for a float.
     """
     if (joined := _join(texts, count)) is None:
         return None
     text, commas, _ = joined
     counts = (commas[: len(commas) // 8 * 8].view(np.uint64) * _BIT >> _56).view(np.int64)
     upto = np.cumsum(counts)
+    if not np.diff(upto[::_WORDS_WITH_COMMA]).all():
+        return None
     # Comma number i * count + j stands before number j of text i.
     wanted = np.arange(len(texts))[:, None] * count + (start, stop)
     words = np.searchsorted(upto, wanted, side="right")
