@@ -109,6 +109,32 @@ def test_an_unfinished_cache_is_not_taken(json_file):
     assert len(list(load_landmark_json(json_file, "images"))) == 3
 
 
+@pytest.mark.parametrize("name", ["records.bin", "offsets.npy", "num_garments.npy", "source.json"])
+def test_a_truncated_cache_is_built_again(name, json_file):
+    load_landmark_json(json_file, "images")
+    (cache_name,) = caches(json_file)
+    path = json_file.parent / ".cache" / cache_name / name
+    os.truncate(path, path.stat().st_size // 2)
+    assert [r["image_id"] for r in load_landmark_json(json_file, "images")] == [1, 2, 3]
+
+
+def test_what_a_killed_process_left_is_removed_but_not_what_another_builds(json_file):
+    folder = json_file.parent / ".cache"
+    for name in ("building-train-a1_b2c3d", "building-train-small-a1_b2c3d"):
+        (folder / name).mkdir(parents=True)
+    load_landmark_json(json_file, "images")
+    left = [name for name in caches(json_file) if name.startswith("building")]
+    assert left == ["building-train-small-a1_b2c3d"]
+
+
+def test_an_empty_cache_variable_counts_as_none(json_file, monkeypatch, tmp_path):
+    monkeypatch.setattr(cache.os, "access", lambda path, mode: False)
+    monkeypatch.setenv("XDG_CACHE_HOME", "")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    load_landmark_json(json_file, "images")
+    assert list((tmp_path / "home" / ".cache" / "df2_landmarks").rglob("records.bin"))
+
+
 def test_a_folder_that_cannot_be_written_to_uses_the_user_s_cache(json_file, monkeypatch, tmp_path):
     monkeypatch.setattr(cache.os, "access", lambda path, mode: False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user"))

@@ -1,7 +1,8 @@
 """A COCO JSON's records on disk, keyed by the content of the JSON.
 
 ``annotations/train.json`` gets ``annotations/.cache/train-<hash>/``. While size and time of the
-JSON are those noted there, it is not read again; otherwise its content is hashed and compared.
+JSON are those noted there, it is not read again; otherwise its content is hashed and compared. A
+cache of which a file is missing or has another size than noted is built again.
 """
 
 from __future__ import annotations
@@ -57,8 +58,17 @@ class CacheFiles:
 
     @property
     def source(self) -> Path:
-        """JSON: what the cache was built from."""
+        """JSON: what the cache was built from, and the sizes of its files."""
         return self.folder / "source.json"
+
+    def sizes(self) -> dict[str, int]:
+        """Name -> bytes of each file but ``source``.
+
+        Raises:
+            OSError: one is missing.
+        """
+        data = (self.records, self.offsets, self.num_garments)
+        return {path.name: path.stat().st_size for path in data}
 
 
 def open_cache(json_file: Path) -> CacheFiles:
@@ -81,7 +91,7 @@ def open_cache(json_file: Path) -> CacheFiles:
         content = json_file.read_bytes()
         digest = hashlib.sha256(content).hexdigest()
         files = CacheFiles(folder / f"{json_file.stem}-{FORMAT}-{digest[:16]}")
-        if not files.source.is_file():
+        if not _noted(files):
             _build(json_file, content, files)
         _write_source(files, stamp)
     return files
@@ -93,7 +103,7 @@ def _cache_folder(json_file: Path) -> Path:
     if os.access(beside if beside.exists() else json_file.parent, os.W_OK):
         folder = beside
     else:
-        user_cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+        user_cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         place = hashlib.sha256(str(json_file.parent.resolve()).encode()).hexdigest()[:16]
         folder = user_cache / "df2_landmarks" / place
     folder.mkdir(parents=True, exist_ok=True)
@@ -108,12 +118,18 @@ def _stamp(json_file: Path) -> dict[str, int]:
 def _unchanged(json_file: Path, folder: Path) -> CacheFiles | None:
     stamp = _stamp(json_file)
     for files in _caches(json_file, folder, version=str(FORMAT)):
-        try:
-            if json.loads(files.source.read_text()) == stamp:
-                return files
-        except (OSError, ValueError):
-            continue  # never finished
+        if _noted(files).get("json") == stamp:
+            return files
     return None
+
+
+def _noted(files: CacheFiles) -> dict[str, dict[str, int]]:
+    """What `_write_source` wrote; nothing if it never did, or the cache is damaged since."""
+    try:
+        noted: dict[str, dict[str, int]] = json.loads(files.source.read_text())
+        return noted if noted["files"] == files.sizes() else {}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
 
 
 def _caches(json_file: Path, folder: Path, version: str = r"\d+") -> list[CacheFiles]:
@@ -130,7 +146,9 @@ def _locked(path: Path) -> Iterator[None]:
 
 def _build(json_file: Path, content: bytes, files: CacheFiles) -> None:
     logger.info("Building the cache of %s ...", json_file)
-    folder = Path(tempfile.mkdtemp(prefix="building-", dir=files.folder.parent))
+    _remove_leftovers(json_file, files.folder.parent)
+    prefix = f"building-{json_file.stem}-"
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=files.folder.parent))
     unfinished = CacheFiles(folder)
     try:
         offsets, num_garments = [0], []
@@ -150,9 +168,17 @@ def _build(json_file: Path, content: bytes, files: CacheFiles) -> None:
     logger.info("Cached %d images of %s in %s", len(num_garments), json_file, files.folder)
 
 
+def _remove_leftovers(json_file: Path, folder: Path) -> None:
+    """Remove what processes left that were killed; who builds a cache of this JSON has the lock."""
+    unfinished = re.compile(rf"building-{re.escape(json_file.stem)}-\w{{8}}")
+    for path in folder.iterdir():
+        if unfinished.fullmatch(path.name):
+            shutil.rmtree(path, ignore_errors=True)
+
+
 def _write_source(files: CacheFiles, stamp: dict[str, int]) -> None:
     """Last of all: it makes the cache valid."""
     with tempfile.NamedTemporaryFile("w", dir=files.folder, delete=False) as file:
-        json.dump(stamp, file)
+        json.dump({"json": stamp, "files": files.sizes()}, file)
     os.chmod(file.name, 0o644)
     os.replace(file.name, files.source)
