@@ -96,6 +96,33 @@ def test_a_wrong_file_is_refused_with_place_expectation_and_finding(tmp_path, co
         load(tmp_path, content)
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"source": "user"', '"source": "\xff"'),  # not UTF-8
+        ('"file_name": "0', '"file_name": "\xff'),
+        ('"source": "user"', '"source": ' + "[" * 100_000),
+        ('"style": 0', f'"style": {2**70}'),
+        ('"width": 80', f'"width": {2**70}'),
+    ],
+)
+def test_damaged_bytes_are_refused_with_the_name_of_the_file(tmp_path, old, new):
+    text = json.dumps(coco())
+    assert old in text
+    path = tmp_path / "train.json"
+    path.write_bytes(text.replace(old, new).encode("latin-1"))
+    with pytest.raises(ValueError, match=r"train\.json"):
+        load_landmark_json(path, tmp_path)
+
+
+def test_two_images_of_one_id_are_refused(tmp_path):
+    """As in two merged files, since all splits number their images from 1."""
+    content = coco()
+    content["images"] *= 2
+    with pytest.raises(ValueError, match=r"train\.json: image ids must differ, .* 2 .* id 7 "):
+        load(tmp_path, content)
+
+
 def test_a_missing_file_names_the_remedy(tmp_path):
     with pytest.raises(FileNotFoundError, match="make convert"):
         load_landmark_json(tmp_path / "none.json", tmp_path)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 import numpy as np
@@ -15,12 +17,15 @@ from df2_landmarks.taxonomy import LAYOUT
 ATTRIBUTES = ("pair_id", "style", "source", "scale", "occlusion", "zoom_in", "viewpoint")
 """Extra annotation keys that are carried along where a file has them."""
 
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+Integer = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]  # what a record can hold
+
 
 class _Image(msgspec.Struct):
-    id: int
+    id: Integer
     file_name: str
-    width: int
-    height: int
+    width: Integer
+    height: Integer
 
 
 class _CocoFile(msgspec.Struct):
@@ -30,19 +35,19 @@ class _CocoFile(msgspec.Struct):
 
 
 class _Annotation(msgspec.Struct):
-    image_id: int
-    category_id: int
+    image_id: Integer
+    category_id: Integer
     bbox: tuple[float, float, float, float]
     keypoints: list[float]
     segmentation: list[list[float]] = []
-    iscrowd: int = 0
-    pair_id: int | None = None
-    style: int | None = None
+    iscrowd: Integer = 0
+    pair_id: Integer | None = None
+    style: Integer | None = None
     source: str | None = None
-    scale: int | None = None
-    occlusion: int | None = None
-    zoom_in: int | None = None
-    viewpoint: int | None = None
+    scale: Integer | None = None
+    occlusion: Integer | None = None
+    zoom_in: Integer | None = None
+    viewpoint: Integer | None = None
 
 
 def read_coco(json_file: Path, content: bytes) -> Iterator[PackedImage]:
@@ -57,18 +62,24 @@ def read_coco(json_file: Path, content: bytes) -> Iterator[PackedImage]:
     """
     try:
         coco = msgspec.json.decode(content, type=_CocoFile)
-    except msgspec.DecodeError as error:
+    except _UNREADABLE as error:
         raise ValueError(
             f"{json_file}: expected a COCO JSON (`make convert` writes one), but: {error}"
         ) from None
     images = {image.id: image for image in coco.images}
+    if len(images) < len(coco.images):
+        ((image_id, count),) = Counter(image.id for image in coco.images).most_common(1)
+        raise ValueError(
+            f"{json_file}: image ids must differ, but {count} images have the id {image_id} "
+            "(files of two splits cannot be merged: they number their images alike)"
+        )
     garments: dict[int, list[PackedGarment]] = {image_id: [] for image_id in images}
     decoder = msgspec.json.Decoder(_Annotation)
     for index, raw in enumerate(coco.annotations):
         where = f"{json_file}, annotations[{index}]"
         try:
             annotation = decoder.decode(raw)
-        except msgspec.ValidationError as error:
+        except _UNREADABLE as error:
             raise ValueError(f"{where}: {error}") from None
         image = images.get(annotation.image_id)
         if image is None:
