@@ -76,7 +76,7 @@ class _Found:
             text = bytes(record.keypoints)
             all_slots = self._area_from == "keypoints" or record.image_id in self._needs_all_ids[c]
             try:
-                extra = (record.image_id, self._scalars(row, record))
+                extra = self._scalars(row, record)
                 ready = self._texts[c].add(row, text, extra, all_slots=all_slots)
             except RecordError as error:
                 fail(self._name, error.row, str(error))
@@ -90,7 +90,7 @@ class _Found:
         return Detections(self._name, tuple(classes))
 
     def _scalars(self, row: int, record: Record) -> tuple[float, ...]:
-        """Score, area (NaN: from the slots), box."""
+        """Image id, score, area (NaN: from the slots), box."""
         area = math.nan
         if self._area_from == "bbox":
             _, _, width, height = _four(row, record.bbox)
@@ -98,7 +98,7 @@ class _Found:
         elif self._area_from == "segmentation":
             area = _mask_area(row, record)
         box = record.box_xywh or record.bbox
-        return (record.score, area, *(_four(row, box) if box else _NO_BOX))
+        return (record.image_id, record.score, area, *(_four(row, box) if box else _NO_BOX))
 
     def _parse(self, class_index: int) -> None:
         try:
@@ -108,9 +108,9 @@ class _Found:
             fail(self._name, error.row, str(error))
 
     def _part(self, class_index: int, parsed: ParsedSlots) -> ClassDetections:
-        image_ids, values = zip(*parsed.extras, strict=True)
+        scalars = np.asarray(parsed.extras, dtype=np.float64)
+        image_ids = [extra[0] for extra in parsed.extras]  # not through floats: ids may be long
         image_index = self._images(parsed.rows, np.asarray(image_ids, dtype=np.int64))
-        scalars = np.asarray(values, dtype=np.float64)
         full_row = np.full(len(scalars), -1)
         full_xy = np.zeros((0, LAYOUT.num_slots, 2))
         if parsed.full is not None:
@@ -120,10 +120,10 @@ class _Found:
         return ClassDetections(
             record=parsed.rows,
             image_index=image_index,
-            scores=scalars[:, 0].copy(),
+            scores=scalars[:, 1].copy(),
             landmarks_xy=np.ascontiguousarray(parsed.own),
-            areas=_areas(parsed) if self._area_from == "keypoints" else scalars[:, 1].copy(),
-            boxes_xywh=scalars[:, 2:6].copy(),
+            areas=_areas(parsed) if self._area_from == "keypoints" else scalars[:, 2].copy(),
+            boxes_xywh=scalars[:, 3:7].copy(),
             full_row=full_row,
             full_xy=full_xy,
         )
