@@ -79,6 +79,26 @@ def test_a_config_file_cannot_run_code(tmp_path):
     assert not (tmp_path / "made").exists()
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "must be sections of keys and values"),
+        ("- 1\n- 2\n", "must be sections of keys and values"),
+        ("MODEL: 3\n", "must be sections of keys and values"),
+        ("_BASE_: mine.yaml\n", "must be .* with one such file as _BASE_ at most"),
+        ("_BASE_: Base.yaml\n", r".*No such file .*Base\.yaml"),
+        ("MODEL:\n\tMASK_ON: True\n", ".*found character .* line 2, column 1"),
+    ],
+    ids=["empty", "list", "number", "its own base", "base elsewhere", "tab"],
+)
+def test_a_file_that_is_no_configuration_is_named(tmp_path, text, message):
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=rf"mine\.yaml: {message}") as caught:
+        setup_config(path)
+    assert "\n" not in str(caught.value)
+
+
 def test_missing_config_file_says_where_configs_are():
     with pytest.raises(FileNotFoundError, match="the project's are in"):
         setup_config("nowhere.yaml")

@@ -16,6 +16,7 @@ from detectron2.utils import comm
 from detectron2.utils.logger import setup_logger
 
 from df2_landmarks.config import add_df2_landmarks_config
+from df2_landmarks.engine.config_check import check_evaluation, check_names, check_values
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 DEFAULT_CONFIG = CONFIGS / "df2_landmark_rcnn_R_50_FPN_1x.yaml"
@@ -75,7 +76,8 @@ def setup_config(
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is no YAML, or a key or value is not the configuration's.
+        ValueError: the file is no YAML of a configuration, or names another one that is not there,
+            or a key or value is not the configuration's.
     """
     cfg = get_cfg()
     add_df2_landmarks_config(cfg)
@@ -92,8 +94,14 @@ def setup_config(
         cfg.merge_from_file(str(path), allow_unsafe=False)
         where = "command line"
         cfg.merge_from_list(list(opts))
-    except (KeyError, AssertionError, ValueError, yaml.YAMLError) as error:
+    except (KeyError, AssertionError, ValueError, OSError, yaml.YAMLError) as error:
         raise ValueError(_explain(where, error, known)) from error
+    except (TypeError, AttributeError, RecursionError) as error:  # of a file that is a list, say
+        raise ValueError(
+            f"{where}: must be sections of keys and values, as in {DEFAULT_CONFIG}, with one "
+            "such file as _BASE_ at most"
+        ) from error
+    check_values(cfg)
     if on_cpu is None:
         on_cpu = not torch.cuda.is_available()
     if on_cpu:
@@ -106,13 +114,17 @@ def setup_run(args: argparse.Namespace) -> CfgNode:
     """Configuration of one process of a run, with Detectron2's logging and seeding set up.
 
     Raises:
-        ValueError: the arguments do not go together.
+        FileNotFoundError: a file that is needed later is missing.
+        ValueError: the arguments do not go together, or the configuration would fail later.
     """
     if args.dry_run and (args.eval_only or args.resume):
         raise ValueError("--dry-run tries a training from its start: without --eval-only, --resume")
     if args.ground_truth_boxes and not args.eval_only:
         raise ValueError("--ground-truth-boxes is a way to evaluate: give --eval-only, too")
     cfg = setup_config(args.config_file, args.opts, on_cpu=args.num_gpus == 0)
+    check_evaluation(cfg)
+    if not args.eval_only:
+        check_names(cfg.DATASETS.TRAIN, "DATASETS.TRAIN")
     if args.dry_run:
         cfg.defrost()
         # what an earlier training left stays as it is
@@ -131,7 +143,8 @@ def _keys(node: CfgNode, prefix: str = "") -> Iterator[str]:
 
 
 def _explain(where: str, error: Exception, known: set[str]) -> str:
-    message = str(error.args[0]) if error.args else type(error).__name__
+    text = error.args[0] if isinstance(error, KeyError) and error.args else error
+    message = " ".join(str(text).split()) or type(error).__name__
     match = re.search(r"Non-existent (?:config )?key: (\S+)", message)
     if not match:
         return f"{where}: {message}"

@@ -70,9 +70,9 @@ class Trainer(DefaultTrainer):
         splits = [DatasetCatalog.get(name) for name in cfg.DATASETS.TRAIN]
         if cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS:
             splits = [s.with_garments() if isinstance(s, LandmarkRecords) else s for s in splits]
-        dataset = splits[0] if len(splits) == 1 else ConcatDataset(splits)
-        if len(dataset) == 0:
+        if not any(len(split) for split in splits):
             raise ValueError(f"DATASETS.TRAIN {cfg.DATASETS.TRAIN}: no image has a garment")
+        dataset = splits[0] if len(splits) == 1 else ConcatDataset(splits)
         mapper = LandmarkDatasetMapper(cfg, is_train=True)
         return build_detection_train_loader(cfg, mapper=mapper, dataset=dataset)
 

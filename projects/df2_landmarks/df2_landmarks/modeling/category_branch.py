@@ -97,13 +97,25 @@ def upsample(lowres: torch.Tensor) -> torch.Tensor:
 
 
 def conv3x3(in_channels: int, out_channels: int, norm: str) -> Conv2d:
+    """A 3x3 convolution that keeps the size.
+
+    Raises:
+        ValueError: Detectron2 has no such normalization, or it does not take `out_channels`.
+    """
+    try:
+        normalization = get_norm(norm, out_channels)
+    except (KeyError, ValueError) as error:
+        raise ValueError(
+            'MODEL.ROI_LANDMARK_HEAD.NORM must be "" or a normalization of Detectron2 that takes '
+            f'{out_channels} channels ("GN" takes multiples of 32), but got {norm!r}'
+        ) from error
     return Conv2d(
         in_channels,
         out_channels,
         kernel_size=3,
         padding=1,
         bias=not norm,
-        norm=get_norm(norm, out_channels),
+        norm=normalization,
     )
 
 
