@@ -53,6 +53,15 @@ def test_demo_ends_with_numbers_beside_the_control_and_with_paths(demo):
         assert (folder / "output" / name).is_file()
 
 
+@pytest.mark.parametrize("minutes", ["0", "-1", "nan"])
+def test_demo_without_time_to_train_says_so_at_once(tmp_path, run_python, minutes):
+    demo = ("projects/df2_landmarks/tools/demo.py", "--datasets", tmp_path, f"--minutes={minutes}")
+    done = run_python(*demo)
+    assert done.returncode == 2
+    assert "--minutes must be more than 0" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
 def test_demo_writes_the_challenge_zip(demo):
     folder, _ = demo
     with zipfile.ZipFile(folder / "output" / "val_keypoints.zip") as archive:

@@ -13,6 +13,7 @@ import argparse
 import contextlib
 import io
 import logging
+import math
 import os
 import subprocess
 import sys
@@ -48,6 +49,8 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--draw", default="", metavar="'ARGS'", help="options of make_synthetic.py")
     parser.add_argument("--opts", nargs="*", default=[], metavar="KEY VALUE", help="of the config")
     args = parser.parse_args(argv)
+    if not 0 < args.minutes < math.inf:
+        parser.error(f"--minutes must be more than 0, but got {args.minutes}")
     args.datasets, args.output = args.datasets.resolve(), args.output.resolve()
     return args
 
