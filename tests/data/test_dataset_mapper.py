@@ -180,6 +180,13 @@ def test_bad_images_are_named(tmp_path):
     broken.write_bytes(b"no image")
     with pytest.raises(ValueError, match=r"000002\.jpg: not a readable image"):
         mapper()({**record(tmp_path, []), "file_name": str(broken)})
+    cv2.imwrite(str(broken), np.zeros((8, 8, 3), np.uint8))
+    data = bytearray(broken.read_bytes())
+    frame = data.index(b"\xff\xc0")
+    data[frame + 5 : frame + 9] = b"\xff\xf0\xff\xf0"  # more pixels than Pillow decodes
+    broken.write_bytes(data)
+    with pytest.raises(ValueError, match=r"000002\.jpg: not a readable image"):
+        mapper()({**record(tmp_path, []), "file_name": str(broken)})
     with pytest.raises(ValueError, match=r"annotations say .*\(99, 160\), but the image has"):
         mapper()({**record(tmp_path, []), "width": 99})
 

@@ -16,11 +16,14 @@ from detectron2.data import detection_utils
 from detectron2.data import transforms as T
 from detectron2.structures import Boxes, BoxMode, Instances, Keypoints, PolygonMasks
 from numpy.typing import NDArray
+from PIL import Image
 
 from df2_landmarks.data.augmentation import build_augmentation
 from df2_landmarks.taxonomy import LAYOUT
 
 MIN_POLYGON_AREA_PX = 1.0
+ROUNDING_PX = 1e-6
+"""How far transforms may move a landmark on the border outwards by rounding."""
 
 
 class LandmarkDatasetMapper:
@@ -115,7 +118,7 @@ def read_image(dataset_dict: dict[str, Any], image_format: str) -> NDArray[np.ui
         raise FileNotFoundError(
             f"{path}: the annotations name this image, but it is missing"
         ) from None
-    except (OSError, SyntaxError) as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ValueError(f"{path}: not a readable image ({error}); extract it again") from None
     expected = dataset_dict["width"], dataset_dict["height"]
     found = image.shape[1], image.shape[0]
@@ -142,15 +145,16 @@ def transform_landmarks(
         image_size: (height, width) of the transformed image.
 
     Returns:
-        (K, 3). A landmark outside the transformed image is unlabelled (zeros).
+        (K, 3). A landmark outside the transformed image is unlabelled (zeros); one on its border
+        is inside.
     """
     landmarks = np.asarray(keypoints, dtype=np.float64).reshape(-1, 3)
     visibility = landmarks[:, 2].copy()
     xy = transforms.apply_coords(landmarks[:, :2].copy())
-    height, width = image_size
-    inside = ((xy >= 0) & (xy <= (width, height))).all(axis=1)
-    visibility[~inside] = 0
-    moved = np.column_stack((xy, visibility)).astype(np.float32)
+    limits = image_size[::-1]
+    in_image = xy.clip(0, limits)
+    visibility[(np.abs(xy - in_image) > ROUNDING_PX).any(axis=1)] = 0
+    moved = np.column_stack((in_image, visibility)).astype(np.float32)
     moved[visibility == 0] = 0
     if is_mirrored(transforms):
         moved = moved[LAYOUT.flip_indices[class_index, : len(moved)]]
@@ -158,8 +162,12 @@ def transform_landmarks(
 
 
 def is_mirrored(transforms: T.TransformList) -> bool:
-    """Whether a list of transforms flips horizontally an odd number of times."""
-    return sum(isinstance(t, T.HFlipTransform) for t in transforms.transforms) % 2 == 1
+    """Whether a list of transforms flips an odd number of times, in either direction.
+
+    A vertical flip is a horizontal one turned upside down: it exchanges left and right as well.
+    """
+    flips = (T.HFlipTransform, T.VFlipTransform)
+    return sum(isinstance(t, flips) for t in transforms.transforms) % 2 == 1
 
 
 def usable_polygons(
