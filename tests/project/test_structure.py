@@ -129,6 +129,15 @@ def test_the_readme_lists_every_folder_of_the_tree_and_no_other(root):
 
 def test_links_of_the_readmes_lead_somewhere(root):
     for path in tracked(root, "*.md"):
-        for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", path.read_text(encoding="utf-8")):
-            if "://" not in target:
-                assert (path.parent / target).exists(), f"{path}: {target}"
+        for target in re.findall(r"\]\(([^)]+)\)", path.read_text(encoding="utf-8")):
+            if "://" in target:
+                continue
+            file, _, anchor = target.partition("#")
+            assert (path.parent / file).exists(), f"{path}: {target}"
+            assert not anchor or anchor in anchors(path.parent / file), f"{path}: {target}"
+
+
+def anchors(page):
+    """What a link can name after the #: the headings, as GitHub writes them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in headings}
