@@ -45,7 +45,7 @@ $(VENV)/.installed: constraints.txt setup.py tools/install_detectron2.py tools/c
 	@$(PYTHON) tools/install_detectron2.py
 	@touch $@
 
-demo: $(READY)  ## the whole job on drawn data, on a CPU, in at most 12 minutes
+demo: $(READY)  ## the whole job on drawn data, on a CPU, in about 10 minutes
 	$(PYTHON) $(PROJECT)/tools/demo.py
 
 synth: $(READY)  ## draw a synthetic data set: PRESET=small or benchmark
@@ -57,16 +57,16 @@ check: $(READY)  ## examine the raw data in DATA=
 convert: $(READY)  ## raw annotations of DATA= -> COCO JSON in DATA/annotations
 	$(PYTHON) -m converters.deepfashion2_to_coco --root $(DATA)
 
-train: $(READY)  ## train: GPUS= CONFIG= OUTPUT= FLAGS="--dry-run" OPTS="KEY VALUE ..."
+train: $(READY)  ## train: GPUS= (0: CPU) CONFIG= OUTPUT= FLAGS="--dry-run" OPTS="KEY VALUE ..."
 	$(PYTHON) $(PROJECT)/train_net.py $(FLAGS) --num-gpus $(GPUS) --config-file $(CONFIG) $(OPTS)
 
-eval: $(READY)  ## evaluate the last checkpoint of OUTPUT= (or MODEL.WEIGHTS in OPTS)
+eval: $(READY)  ## evaluate the last checkpoint of OUTPUT= (or MODEL.WEIGHTS in OPTS): GPUS= CONFIG=
 	$(PYTHON) $(PROJECT)/train_net.py --eval-only $(FLAGS) --num-gpus $(GPUS) --config-file $(CONFIG) $(OPTS)
 
-score: $(READY)  ## score a results file without torch: RESULTS= GT= FLAGS="--diagnose ..."
+score: $(READY)  ## score a results file without torch: OUTPUT= DATA= (or RESULTS= GT=) FLAGS="--diagnose ..."
 	$(PYTHON) $(PROJECT)/tools/score.py --gt $(GT) --results $(RESULTS) $(FLAGS)
 
-submit: $(READY)  ## results file -> checked zip of the challenge: RESULTS= GT= ZIP=
+submit: $(READY)  ## results file -> checked zip of the challenge: OUTPUT= DATA= (or RESULTS= GT=) ZIP=
 	$(PYTHON) $(PROJECT)/tools/submission.py pack --gt $(GT) --results $(RESULTS) --output $(ZIP)
 	$(PYTHON) $(PROJECT)/tools/submission.py check $(ZIP) --gt $(GT)
 

@@ -8,7 +8,7 @@
     python projects/df2_landmarks/train_net.py --eval-only MODEL.WEIGHTS model_final.pth
     python projects/df2_landmarks/train_net.py --eval-only TEST.AUG.ENABLED True
     python projects/df2_landmarks/train_net.py --eval-only --ground-truth-boxes
-    python projects/df2_landmarks/train_net.py --num-gpus 0 \
+    python projects/df2_landmarks/train_net.py --num-gpus 0 \\
         --config-file projects/df2_landmarks/configs/df2_landmark_rcnn_R_18_FPN_demo.yaml
 
 The default config is configs/df2_landmark_rcnn_R_50_FPN_1x.yaml. `--eval-only` evaluates
