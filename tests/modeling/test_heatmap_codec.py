@@ -264,3 +264,8 @@ def test_encoding_marks_what_cannot_be_learnt():
     assert valid.tolist() == [[True, False, False, True]]
     assert cells[0, 0] == 2 * 4 + 2
     assert cells[0, 3] == 15  # on the far border: the last cell
+
+
+def test_encoding_of_no_region_has_the_shape_of_its_landmarks():
+    cells, valid = encode_landmarks(torch.zeros(0, 5, 3), torch.zeros(0, 4), SIDE)
+    assert cells.shape == valid.shape == (0, 5)

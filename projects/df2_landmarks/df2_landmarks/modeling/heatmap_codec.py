@@ -31,7 +31,8 @@ def encode_landmarks(
         labelled landmark inside its box.
     """
     cells, valid = Keypoints(landmarks).to_heatmap(boxes_xyxy, side)
-    return cells, valid.bool()
+    shape = landmarks.shape[:2]  # stock has no K where there is no region
+    return cells.view(shape), valid.bool().view(shape)
 
 
 def decode_heatmaps(logits: torch.Tensor, boxes_xyxy: torch.Tensor) -> torch.Tensor:
