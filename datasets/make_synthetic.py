@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         name: getattr(preset, name) if getattr(args, name) is None else getattr(args, name)
         for name in ("train", "validation", "test")
     }
-    home = Path(os.environ.get("DETECTRON2_DATASETS", DATA_ROOT))
+    home = Path(os.environ.get("DETECTRON2_DATASETS", DATA_ROOT)).expanduser()
     root = args.output or home / preset.folder
     if args.workers == 1:
         cv2.setNumThreads(1)

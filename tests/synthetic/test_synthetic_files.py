@@ -159,6 +159,15 @@ def test_the_script_draws_a_data_set_and_prints_its_fingerprint(tmp_path):
     assert len(tree(root)) == 7
 
 
+def test_the_data_root_may_be_in_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("DETECTRON2_DATASETS", "~/data")
+    monkeypatch.chdir(tmp_path)
+    numbers = ("--train", 1, "--validation", 0, "--test", 0, "--size", 64, "--workers", 1)
+    assert run(*numbers).returncode == 0
+    assert (tmp_path / "data" / "deepfashion2_synthetic" / "train" / "annos").is_dir()
+
+
 def test_the_script_ends_a_mistake_with_one_line(tmp_path):
     (tmp_path / "mine.txt").write_text("keep")
     done = run("--output", tmp_path)

@@ -3,9 +3,16 @@
 import numpy as np
 import pytest
 
-from df2_landmarks.synthetic import MODERATE, PRESETS, Recipe, fingerprint_of, plan_picture
+from df2_landmarks.synthetic import (
+    MODERATE,
+    PRESETS,
+    RICH,
+    Recipe,
+    fingerprint_of,
+    plan_picture,
+)
 from df2_landmarks.synthetic.noise import with_landmark_noise
-from df2_landmarks.synthetic.quirks import QUIRKS
+from df2_landmarks.synthetic.quirks import QUIRKS, with_quirk
 from df2_landmarks.taxonomy import LAYOUT
 
 
@@ -26,6 +33,19 @@ def test_quirks_put_every_oddity_in(tmp_path):
         else:
             assert odd != plain, name
         assert any(v for item in items(odd) for v in item["landmarks"][2::3])
+
+
+@pytest.mark.parametrize("name", QUIRKS)
+def test_quirks_leave_a_garment_without_polygon_as_it_is_or_apply_elsewhere(name):
+    item = {"landmarks": [5, 6, 2] * 8, "bounding_box": [1, 2, 9, 90], "segmentation": []}
+    record = {"source": "user", "pair_id": 1, "item1": item}
+    odd = with_quirk(record, list(QUIRKS).index(name), (100, 80))
+    assert odd["item1"]["segmentation"] == [] and odd.keys() == record.keys()
+
+
+def test_the_smallest_pictures_can_be_drawn_with_quirks():
+    recipe = Recipe(size_px=64, difficulty=RICH, seed=64, quirks=True)
+    assert all(plan_picture(recipe, "train", index).annotation for index in range(120))
 
 
 def test_landmark_noise_has_the_official_spread():

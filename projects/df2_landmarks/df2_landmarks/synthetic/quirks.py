@@ -29,6 +29,11 @@ def _items(record: Record) -> list[Record]:
     return [record[key] for key in sorted(record) if key.startswith("item")]
 
 
+def _items_with_polygon(record: Record) -> list[Record]:
+    """In small pictures what one sees of a garment may be a line, which has none."""
+    return [item for item in _items(record) if item["segmentation"]]
+
+
 def _landmark_outside_box(record: Record, size: Size) -> None:
     """The box ends above the lowest landmark."""
     for item in _items(record):
@@ -74,14 +79,14 @@ def _closed_polygons(record: Record, size: Size) -> None:
 
 def _crossing_polygon(record: Record, size: Size) -> None:
     """A polygon crosses itself: two neighbouring points have changed places."""
-    for item in _items(record):
+    for item in _items_with_polygon(record):
         flat = item["segmentation"][0]
         flat[0:2], flat[2:4] = flat[2:4], flat[0:2]
 
 
 def _nested_polygon(record: Record, size: Size) -> None:
     """The first polygon is the whole outline, the second a part of it."""
-    for item in _items(record):
+    for item in _items_with_polygon(record):
         flat = item["segmentation"][0]
         half = max(6, len(flat) // 4 * 2)
         item["segmentation"].append(flat[:half])
@@ -89,7 +94,7 @@ def _nested_polygon(record: Record, size: Size) -> None:
 
 def _polygon_outside(record: Record, size: Size) -> None:
     """Polygon coordinates are fractions, and one lies slightly outside the picture."""
-    for item in _items(record):
+    for item in _items_with_polygon(record):
         item["segmentation"] = [[v + 0.5 for v in flat] for flat in item["segmentation"]]
         item["segmentation"][0][0] = -0.2
 
