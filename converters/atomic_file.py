@@ -39,7 +39,8 @@ def _remove_leftovers(path: Path) -> None:
     for entry in os.scandir(path.parent):
         match = name.match(entry.name)
         if match and not _is_running(int(match[1])):
-            os.unlink(entry.path)
+            with contextlib.suppress(FileNotFoundError):  # another run was faster
+                os.unlink(entry.path)
 
 
 def _is_running(process_id: int) -> bool:

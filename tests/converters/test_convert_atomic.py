@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from converters import atomic_file
 from converters.atomic_file import atomic_write
 from converters.chunks import Split
 from converters.convert_split import convert_split
@@ -86,6 +87,15 @@ def test_leftover_of_a_killed_run_is_removed_but_not_that_of_a_running_one(tmp_p
     with atomic_write(tmp_path / "out.json") as file:
         file.write(b"new")
     assert sorted(p.name for p in tmp_path.iterdir()) == [in_use.name, "out.json"]
+
+
+def test_leftover_that_another_run_removes_first_is_no_error(tmp_path, monkeypatch):
+    leftover = tmp_path / ".out.json.1.partial"
+    leftover.touch()
+    monkeypatch.setattr(atomic_file, "_is_running", lambda process_id: leftover.unlink())
+    with atomic_write(tmp_path / "out.json") as file:
+        file.write(b"new")
+    assert [p.name for p in tmp_path.iterdir()] == ["out.json"]
 
 
 KILLER = """
