@@ -63,6 +63,18 @@ def test_the_lists_of_an_object_come_back_in_any_order(
     assert found == {"images": images, "annotations": items}
 
 
+@pytest.mark.parametrize("text", ["x" * 5000, 'a"\\' * 2000, "}" * 5000])
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_what_is_skipped_may_be_longer_than_a_record(
+    monkeypatch: pytest.MonkeyPatch, text: str, wrapped: bool
+) -> None:
+    monkeypatch.setattr(json_stream, "MAX_RECORD_BYTES", 1000)
+    content = {"info": {"picture": [text]} if wrapped else text, "images": [{"a": 1}]}
+    stream = io.BytesIO(json.dumps(content).encode())
+    found = [some for _, _, some in read_members(stream, "file", {"images": ANY})]
+    assert found == [[], [{"a": 1}]]
+
+
 @pytest.mark.parametrize("end", range(1, 40, 3))
 def test_a_file_that_was_cut_off_is_refused(end: int) -> None:
     text = json.dumps([{"a": "}]", "b": [1, {"c": 2}]}, {"a": 1}]).encode()[:end]

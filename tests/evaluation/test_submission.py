@@ -173,18 +173,33 @@ def test_the_other_split_is_refused(tmp_path: Path) -> None:
         check_submission(packed, split="test")
 
 
+PADDED = (
+    '{"image_id": 1, "category_id": 7, "score": 1, "keypoints": ['
+    f"{' ' * (1 << 20)}1{',1' * 881}]}},"
+)
+BOMBS = {  # beginning, and what is repeated until it is a megabyte
+    "bomb": ("[", "  "),
+    "lying bomb": ("[", "  "),
+    "spaces": ("[", "  "),
+    "one record": ('[{"keypoints": [', "0,"),
+    "braces": ('[{"a": [', "{{"),
+    "escapes": ('[{"a": "', r"\\"),
+    "padded numbers": ("[", PADDED),
+}
+
+
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the peak from /proc")
-@pytest.mark.parametrize("kind", ["bomb", "lying bomb", "spaces", "one record"])
+@pytest.mark.parametrize("kind", BOMBS)
 def test_bombs_are_refused_in_bounded_memory(tmp_path: Path, kind: str) -> None:
     noise = np.random.default_rng(0).bytes(5 << 20) if kind != "bomb" else b""
-    filling = b"0," if kind == "one record" else b"  "
+    beginning, repeated = (text.encode() for text in BOMBS[kind])
     with (
         zipfile.ZipFile(tmp_path / "s.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
         archive.open(VAL, "w") as stream,
     ):
-        stream.write(b'[{"keypoints": [' if kind == "one record" else b"[")
+        stream.write(beginning)
         for _ in range(160):  # MB
-            stream.write(filling * (1 << 19))
+            stream.write(repeated * max(1, (1 << 20) // len(repeated)))
         stream.write(noise.replace(b"}", b"x"))  # so that the ratio alone looks innocent
     if kind == "lying bomb":
         data = (tmp_path / "s.zip").read_bytes()

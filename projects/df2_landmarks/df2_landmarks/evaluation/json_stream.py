@@ -13,11 +13,13 @@ import numpy as np
 from df2_landmarks.evaluation.record_errors import DataError, ListDecoder, decode_block
 
 CHUNK_BYTES = 1 << 17
-MAX_RECORD_BYTES = 16 << 20
-"""A record has about 2 kB, 20 kB at worst; more than this is not a file of this format."""
+MAX_RECORD_BYTES = 2 << 20
+"""A record has about 2 kB, 20 kB at worst, more with a mask; more than this is not a file of this
+format, and looking for its end would take long."""
 
 T = TypeVar("T")
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{},"]', re.DOTALL)
+_OUTSIDE_STRING = re.compile(rb'[\[\]{},"]')
+_INSIDE_STRING = re.compile(rb'"|\\.', re.DOTALL)
 
 
 def read_records(
@@ -133,19 +135,24 @@ class _Reader:
     def skip_value(self) -> None:
         """Skips a scalar, an object, or a list of anything; forgets it on the way."""
         depth = 0
+        in_string = False
         while True:
             done = 0
-            for found in _TOKEN.finditer(self.data):
-                byte = found[0][:1]
-                if found[0] == b'"':  # the end of this string is not read yet
-                    break
-                if depth == 0 and byte in b",}]":
+            while found := (_INSIDE_STRING if in_string else _OUTSIDE_STRING).search(
+                self.data, done
+            ):
+                byte = found[0]
+                if depth == 0 and not in_string and byte in b",}]":
                     return self.advance(found.start())
-                depth += (byte in b"[{") - (byte in b"]}")
                 done = found.end()
-                if depth == 0 and byte in b"]}":
-                    return self.advance(done)
-            self.advance(done)
+                if byte == b'"':
+                    in_string = not in_string
+                elif not in_string:
+                    depth += (byte in b"[{") - (byte in b"]}")
+                    if depth == 0 and byte in b"]}":
+                        return self.advance(done)
+            cut_escape = in_string and self.data.endswith(b"\\", done)
+            self.advance(len(self.data) - cut_escape)
             self.need_more()
 
 
@@ -188,8 +195,7 @@ def _some_records(
 
 def _last_record_end(data: bytes) -> int:
     """End of the last whole record of the list in ``data``, which starts outside a string."""
-    if b"\\" in data:
-        data = re.sub(rb"\\.", b"__", data, flags=re.DOTALL)
+    data = data.replace(rb"\\", b"__").replace(rb"\"", b"__")
     codes = np.frombuffer(data, dtype=np.uint8)
     quotes = np.flatnonzero(codes == ord('"'))
     marks = np.flatnonzero((codes == ord("{")) | (codes == ord("}")) | (codes == ord("]")))

@@ -24,6 +24,8 @@ _ENDS = tuple(separator + zero + b"]" for zero in (b"0", b"0.0") for separator i
 _NUMBERS = msgspec.json.Decoder(list[float])
 _FULL_BATCH = 64
 _MAX_FILLED_BYTES = 32 * 3 * LAYOUT.num_slots
+_MAX_BATCH_BYTES = 2 << 20
+"""Of text that is kept; a full batch has less, unless somebody fills it up with white space."""
 _AT_ONCE = 16 * 3 * LAYOUT.num_slots
 """Numbers that are handled at once: their arrays stay in the processor's cache."""
 
@@ -72,6 +74,7 @@ class SlotTexts:
         self._short: _Texts = ([], [], [])
         self._long: _Texts = ([], [], [])
         self._filled: _Texts = ([], [], [])
+        self._num_bytes = 0
         self._starts_foreign = LAYOUT.slots(class_index).start > 0
         self._runs = _zero_runs(class_index)
 
@@ -94,6 +97,7 @@ class SlotTexts:
             got = text[:20].decode("utf-8", "replace")
             raise RecordError(row, f"keypoints: must be a list of numbers, but got {got}")
         middle = self._between_zeros(text)
+        self._num_bytes += len(text if middle is None else middle)
         if middle is not None:
             _append(self._short, row, middle, extra)
         elif all_slots or len(text) > _MAX_FILLED_BYTES:
@@ -102,7 +106,11 @@ class SlotTexts:
             _append(self._filled, row, text[1:-1], extra)
             if len(self._filled[0]) * 3 * LAYOUT.num_slots >= _AT_ONCE:
                 self._cut_filled()
-        return len(self._short[0]) >= self._batch_size or len(self._long[0]) >= _FULL_BATCH
+        return (
+            len(self._short[0]) >= self._batch_size
+            or len(self._long[0]) >= _FULL_BATCH
+            or self._num_bytes >= _MAX_BATCH_BYTES
+        )
 
     def parse(self) -> Iterator[ParsedSlots]:
         """Parses and forgets all that was added.
@@ -112,6 +120,7 @@ class SlotTexts:
                 number.
         """
         self._cut_filled()
+        self._num_bytes = 0
         (rows, parts, extras), self._short = self._short, ([], [], [])
         if rows:
             own = self._numbers(rows, parts, LAYOUT.counts[self._class_index])
