@@ -151,8 +151,7 @@ def transform_landmarks(
     landmarks = np.asarray(keypoints, dtype=np.float64).reshape(-1, 3)
     visibility = landmarks[:, 2].copy()
     xy = transforms.apply_coords(landmarks[:, :2].copy())
-    limits = image_size[::-1]
-    in_image = xy.clip(0, limits)
+    in_image = np.minimum(np.maximum(xy, 0), image_size[::-1])
     visibility[(np.abs(xy - in_image) > ROUNDING_PX).any(axis=1)] = 0
     moved = np.column_stack((in_image, visibility)).astype(np.float32)
     moved[visibility == 0] = 0
