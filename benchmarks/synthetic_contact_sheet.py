@@ -113,8 +113,10 @@ def _mark(image: Image, xy: NDArray[np.float64], visibility: int, text: str) -> 
     x, y = (round(float(value)) for value in xy)
     cv2.circle(image, (x, y), 2, COLOURS[visibility], -1, cv2.LINE_AA)
     place = (x + 3, y + 3)
-    cv2.putText(image, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.3, (255, 255, 255), 2, cv2.LINE_AA)
-    cv2.putText(image, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.3, (0, 0, 0), 1, cv2.LINE_AA)
+    for colour, thickness in (((255, 255, 255), 3), ((0, 0, 0), 1)):
+        cv2.putText(
+            image, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.32, colour, thickness, cv2.LINE_AA
+        )
 
 
 def _write(cell: Image, name: str) -> None:
