@@ -93,6 +93,8 @@ def test_what_is_fine_starts(start):
             start(*opts)
     with pytest.raises(SystemExit, match="started"):  # an evaluation needs no training set
         start("DATASETS.TRAIN", "('other',)", flags=["--eval-only"])
+    with pytest.raises(SystemExit, match="started"):  # and names the missing file itself
+        start("DATASETS.TEST", "('late_missing',)", flags=["--eval-only"])
 
 
 def test_a_training_without_a_data_set_is_named():

@@ -49,10 +49,23 @@ def check_evaluation(cfg: CfgNode) -> None:
     """Check what an evaluation needs, which may be hours away.
 
     Raises:
-        FileNotFoundError: a data set has no annotation file.
         ValueError: there is no such data set, or the model or its augmentation cannot be evaluated.
     """
     check_names(cfg.DATASETS.TEST, "DATASETS.TEST")
+    if cfg.DATASETS.TEST and not cfg.MODEL.KEYPOINT_ON:
+        raise ValueError("MODEL.KEYPOINT_ON must be True: landmarks are what is evaluated")
+    if cfg.TEST.AUG.ENABLED and not cfg.TEST.AUG.MIN_SIZES:
+        raise ValueError("TEST.AUG.ENABLED needs at least one size in TEST.AUG.MIN_SIZES")
+
+
+def check_training(cfg: CfgNode) -> None:
+    """Check the data sets that a training is to learn from, and those that it comes to later.
+
+    Raises:
+        FileNotFoundError: one to be evaluated has no annotation file.
+        ValueError: there is no such data set.
+    """
+    check_names(cfg.DATASETS.TRAIN, "DATASETS.TRAIN")
     for name in cfg.DATASETS.TEST:
         json_file = MetadataCatalog.get(name).get("json_file")
         if json_file is not None and not PathManager.isfile(json_file):
@@ -61,10 +74,6 @@ def check_evaluation(cfg: CfgNode) -> None:
                 "run `make convert`, point DETECTRON2_DATASETS to the folder that holds it (see "
                 'datasets/README.md), or train without evaluation: DATASETS.TEST "()"'
             )
-    if cfg.DATASETS.TEST and not cfg.MODEL.KEYPOINT_ON:
-        raise ValueError("MODEL.KEYPOINT_ON must be True: landmarks are what is evaluated")
-    if cfg.TEST.AUG.ENABLED and not cfg.TEST.AUG.MIN_SIZES:
-        raise ValueError("TEST.AUG.ENABLED needs at least one size in TEST.AUG.MIN_SIZES")
 
 
 def check_names(names: Sequence[str], key: str) -> None:

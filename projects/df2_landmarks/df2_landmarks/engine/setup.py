@@ -16,7 +16,7 @@ from detectron2.utils import comm
 from detectron2.utils.logger import setup_logger
 
 from df2_landmarks.config import add_df2_landmarks_config
-from df2_landmarks.engine.config_check import check_evaluation, check_names, check_values
+from df2_landmarks.engine.config_check import check_evaluation, check_training, check_values
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 DEFAULT_CONFIG = CONFIGS / "df2_landmark_rcnn_R_50_FPN_1x.yaml"
@@ -124,7 +124,7 @@ def setup_run(args: argparse.Namespace) -> CfgNode:
     cfg = setup_config(args.config_file, args.opts, on_cpu=args.num_gpus == 0)
     check_evaluation(cfg)
     if not args.eval_only:
-        check_names(cfg.DATASETS.TRAIN, "DATASETS.TRAIN")
+        check_training(cfg)
     if args.dry_run:
         cfg.defrost()
         # what an earlier training left stays as it is
