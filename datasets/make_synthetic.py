@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(str(error))
     except KeyboardInterrupt:
         progress.end_line()
-        return _fail("interrupted; complete it with --resume")
+        return _fail("interrupted; complete it with --resume", code=130)
     counts = " / ".join(f"{count} {name}" for name, count in splits.items())
     print(f"{root}: {counts}, fingerprint {result}")
     return 0

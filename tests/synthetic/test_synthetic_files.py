@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -157,6 +159,21 @@ def test_the_script_draws_a_data_set_and_prints_its_fingerprint(tmp_path):
     assert done.returncode == 0, done.stderr
     assert fingerprint(root) in done.stdout
     assert len(tree(root)) == 7
+
+
+def test_an_interrupted_script_says_how_to_go_on(tmp_path):
+    drawing = subprocess.Popen(
+        [sys.executable, str(SCRIPT), "--output", str(tmp_path / "data"), "--workers", "1"],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not list(tmp_path.rglob("*.json")):
+        assert drawing.poll() is None
+        time.sleep(0.05)
+    drawing.send_signal(signal.SIGINT)
+    _, errors = drawing.communicate(timeout=60)
+    assert drawing.returncode == 130
+    assert errors.splitlines()[-1] == "make_synthetic: interrupted; complete it with --resume"
 
 
 def test_the_data_root_may_be_in_the_home_folder(tmp_path, monkeypatch):
