@@ -82,7 +82,31 @@ def test_a_file_that_was_cut_off_is_refused(end: int) -> None:
         list(read_records(io.BytesIO(text), "file", ANY))
 
 
-@pytest.mark.parametrize("text", ["[]", "7", '"images"', '{"images": 7', '{"images" 7}', "{7: 1}"])
-def test_what_is_no_object_of_lists_is_refused(text: str) -> None:
-    with pytest.raises(DataError, match=r"^file"):
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[]", r"must be a JSON object, but starts with '\[\]'"),
+        ("7", "must be a JSON object"),
+        ('"images"', "must be a JSON object"),
+        ('{"images": 7', "the file ends in the middle"),
+        ('{"images" 7}', "the file ends in the middle"),
+        ("{7: 1}", r"expected a key, got '7: 1\}'"),
+        (r'{"\x": 1}', "expected a key, got "),
+        ('{"images": []} {"images": []}', r"must end after the JSON object: '\{\"imag"),
+        ('{"images": []}, "annotations": []}', "must end after the JSON object: ', "),
+        ('{"images": [], "info": 1, "images": []}', "'images' must occur once, but occurs again"),
+        ('{"images": [],}', r"expected a key, got '\}'"),
+        ('{"images": [] "info": 1}', "expected ',' or '}' after 'images', got '\"info\""),
+        ('{"images": }', r"expected the value of 'images', got '\}'"),
+        ('{"info":, "images": []}', "expected the value of 'info', got ', "),
+    ],
+)
+def test_what_is_no_object_of_lists_is_refused(text: str, message: str) -> None:
+    with pytest.raises(DataError, match=f"^file: {message}"):
         list(read_members(io.BytesIO(text.encode()), "file", {"images": ANY}))
+
+
+def test_keys_may_be_written_with_escapes() -> None:
+    text = rb'{"im\u0061ges": [{"a": 1}], "\"}": 2}'
+    found = [some for _, _, some in read_members(io.BytesIO(text), "file", {"images": ANY})]
+    assert found == [[], [{"a": 1}]]

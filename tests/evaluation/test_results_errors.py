@@ -76,6 +76,19 @@ def test_wrong_results_are_named(tmp_path: Path, results: Any, message: str) -> 
     assert str(caught.value).startswith("results.json")
 
 
+def test_objects_and_strings_within_records_are_not_counted_as_records(tmp_path: Path) -> None:
+    results = put("score", float("nan"))
+    results[1]["more"] = [{}, {"a": '}, {\\" },{'}, {}]
+    with pytest.raises(DataError, match="record 3: numbers must be finite, but got NaN"):
+        read(tmp_path, results)
+
+
+def test_a_record_that_is_nested_too_deeply_is_refused_in_one_line(tmp_path: Path) -> None:
+    text = json.dumps(put("more", 0)).replace('"more": 0', '"more": ' + "[" * 5000 + "]" * 5000)
+    with pytest.raises(DataError, match=r"^results\.json, record 0 or a later one: .*recursion"):
+        read(tmp_path, text)
+
+
 def test_an_empty_list_of_results_is_valid(tmp_path: Path) -> None:
     read(tmp_path, [])
 

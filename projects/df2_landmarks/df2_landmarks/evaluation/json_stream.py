@@ -69,18 +69,30 @@ def read_members(
     if reader.peek() != b"{":
         raise DataError(f"{name}: must be a JSON object, but starts with {reader.around()}")
     reader.advance(1)
-    while reader.peek() != b"}":
+    key = ""
+    seen: set[str] = set()
+    while (byte := reader.peek()) != b"}":
+        if seen:
+            if byte != b",":
+                raise DataError(
+                    f"{name}: expected ',' or '}}' after {key[:40]!r}, got {reader.around()}"
+                )
+            reader.advance(1)
         key = reader.key()
-        if reader.peek() == b"[" and key in decoders:
+        if key in seen:
+            raise DataError(f"{name}: {key[:40]!r} must occur once, but occurs again")
+        seen.add(key)
+        if (byte := reader.peek()) in b",:}]":
+            raise DataError(f"{name}: expected the value of {key[:40]!r}, got {reader.around()}")
+        if byte == b"[" and key in decoders:
             yield key, 0, []
             for first, records in _array(reader, f"{name}, {key}", decoders[key]):
                 yield key, first, records
         else:
             reader.skip_value()
-        if reader.peek() == b",":
-            reader.advance(1)
-        elif reader.peek() != b"}":
-            raise DataError(f"{name}: expected ',' or '}}' after {key!r}, got {reader.around()}")
+    reader.advance(1)
+    if reader.peek():
+        raise DataError(f"{name}: must end after the JSON object: {reader.around()} follows")
 
 
 class _Reader:
@@ -125,12 +137,16 @@ class _Reader:
         return repr(piece) if piece else "the end of the file"
 
     def key(self) -> str:
-        while not (found := re.match(rb'\s*"((?:[^"\\]|\\.)*)"\s*:', self.data)):
-            if len(self.data) > 4096:
+        """The key that comes next; consumes it and the colon."""
+        while not (found := re.match(rb'\s*("(?:[^"\\]|\\.)*")\s*:', self.data)):
+            if self.peek() not in (b'"', b"") or len(self.data) > 4096:
                 raise DataError(f"{self.name}: expected a key, got {self.around()}")
             self.need_more()
-        self.advance(found.end())
-        return found[1].decode("utf-8", "replace")
+        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+            key = msgspec.json.decode(found[1], type=str)
+            self.advance(found.end())
+            return key
+        raise DataError(f"{self.name}: expected a key, got {self.around()}")
 
     def skip_value(self) -> None:
         """Skips a scalar, an object, or a list of anything; forgets it on the way."""

@@ -39,7 +39,13 @@ def decode_block(decoder: ListDecoder[T], block: bytes, *, name: str, first: int
         row, field = (int(found[1]), found[2]) if found else (0, "")
         fail(name, first + row, f"{field}: {text}" if field else text)
     except (msgspec.DecodeError, RecursionError) as error:
-        fail(name, first + _row_of(block, error), _syntax(block, error))
+        byte = re.search(r"\(byte (\d+)\)", str(error))
+        if byte is None:
+            raise DataError(
+                f"{name}, record {first} or a later one: not valid JSON ({error})"
+            ) from None
+        at = int(byte[1])
+        fail(name, first + _row_at(block, at), _syntax(block, at, error))
 
 
 def fail(name: str, record: int, message: str) -> NoReturn:
@@ -58,19 +64,18 @@ def check_category(category_id: int, *, name: str, record: int) -> int:
     return category_id - 1
 
 
-def _byte_of(error: Exception) -> int:
-    found = re.search(r"\(byte (\d+)\)", str(error))
-    return int(found[1]) if found else 0
+def _row_at(block: bytes, at: int) -> int:
+    """Number of the record in the block that holds a byte."""
+    no_escapes = block[:at].replace(rb"\\", b"").replace(rb"\"", b"")
+    depth = row = 0
+    for brace in re.findall(rb"[{}]", b"".join(no_escapes.split(b'"')[::2])):  # outside strings
+        depth += 1 if brace == b"{" else -1
+        row += brace == b"}" and depth == 0
+    return row
 
 
-def _row_of(block: bytes, error: Exception) -> int:
-    """Number of the record in the block that holds the byte the error names."""
-    return len(re.findall(rb"\}\s*,\s*\{", block[: _byte_of(error)]))
-
-
-def _syntax(block: bytes, error: Exception) -> str:
-    start = _byte_of(error)
-    piece = block[start : start + 16].decode("utf-8", "replace")
+def _syntax(block: bytes, at: int, error: Exception) -> str:
+    piece = block[at : at + 16].decode("utf-8", "replace")
     if re.match("NaN|-?Inf|nan|inf|N|I", piece):
         return f"numbers must be finite, but got {re.split('[,} ]', piece)[0]}"
     return f"not valid JSON at {piece!r} ({str(error).partition(' (')[0]})"
