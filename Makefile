@@ -57,11 +57,14 @@ check: $(READY)  ## examine the raw data in DATA=
 convert: $(READY)  ## raw annotations of DATA= -> COCO JSON in DATA/annotations
 	$(PYTHON) -m converters.deepfashion2_to_coco --root $(DATA)
 
+# What a training reads is named by its config.
+NO_DATA = $(if $(filter command%,$(origin DATA)),$(error make $@ takes no DATA=, its config names the data sets: give the folder above deepfashion2/ as DETECTRON2_DATASETS (see datasets/README.md)))
+
 train: $(READY)  ## train: GPUS= (0: CPU) CONFIG= OUTPUT= FLAGS="--dry-run" OPTS="KEY VALUE ..."
-	$(PYTHON) $(PROJECT)/train_net.py $(FLAGS) --num-gpus $(GPUS) --config-file $(CONFIG) $(OPTS)
+	$(NO_DATA)$(PYTHON) $(PROJECT)/train_net.py $(FLAGS) --num-gpus $(GPUS) --config-file $(CONFIG) $(OPTS)
 
 eval: $(READY)  ## evaluate the last checkpoint of OUTPUT= (or MODEL.WEIGHTS in OPTS): GPUS= CONFIG=
-	$(PYTHON) $(PROJECT)/train_net.py --eval-only $(FLAGS) --num-gpus $(GPUS) --config-file $(CONFIG) $(OPTS)
+	$(NO_DATA)$(PYTHON) $(PROJECT)/train_net.py --eval-only $(FLAGS) --num-gpus $(GPUS) --config-file $(CONFIG) $(OPTS)
 
 score: $(READY)  ## score a results file without torch: OUTPUT= DATA= (or RESULTS= GT=) FLAGS="--diagnose ..."
 	$(PYTHON) $(PROJECT)/tools/score.py --gt $(GT) --results $(RESULTS) $(FLAGS)

@@ -72,8 +72,9 @@ def test_missing_and_unreadable_files(tmp_path, model):
     for name in ("broken.pth", "broken.pkl"):
         path = tmp_path / name
         path.write_bytes(b"not a checkpoint")
-        with pytest.raises(ValueError, match="not a readable checkpoint"):
+        with pytest.raises(ValueError, match="not a readable checkpoint") as caught:
             load_for_evaluation(model, str(path))
+        assert "weights_only" not in str(caught.value)  # nobody is told to load it as code
 
 
 class Evil:

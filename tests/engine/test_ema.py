@@ -126,3 +126,14 @@ def test_the_best_weights_are_not_what_resume_takes(model, tmp_path):
 def test_a_decay_out_of_range_is_refused(model, decay):
     with pytest.raises(ValueError, match=r"SOLVER.EMA_DECAY must be 0 .* or between 0 and 1"):
         WeightAverage(model, decay)
+
+
+def test_going_on_without_the_average_is_said(tmp_path, model, caplog):
+    trained = LandmarkCheckpointer(model, str(tmp_path), average=WeightAverage(model, decay=0.9))
+    trained.save("averaged")
+    path = str(trained.path_of("averaged"))
+    LandmarkCheckpointer(model).load(path, checkpointables=[])  # where a training starts from
+    load_for_evaluation(model, path)
+    assert "EMA_DECAY" not in caplog.text
+    LandmarkCheckpointer(model).load(path)
+    assert "EMA_DECAY, which is off now" in caplog.text

@@ -136,9 +136,12 @@ def test_training_resumes_and_the_test_split_gives_a_zip(train_net, drawn_splits
     train, _, test = drawn_splits
     options = [*TINY, "DATASETS.TRAIN", f"('{train}',)", "DATASETS.TEST", "()"]
     config = ["--num-gpus", "0", "--config-file", DEMO]
-    assert train_net(*config, *options, "SOLVER.MAX_ITER", "2") == (0, "")
+    assert train_net("--resume", *config, *options, "SOLVER.MAX_ITER", "2") == (0, "")
+    log = (tmp_path / "log.txt").read_text()
+    assert f"--resume: OUTPUT_DIR {tmp_path} holds no checkpoint; starting anew" in log
     assert train_net("--resume", *config, *options, "SOLVER.MAX_ITER", "3") == (0, "")
-    assert "Starting training from iteration 2" in (tmp_path / "log.txt").read_text()
+    log = (tmp_path / "log.txt").read_text()
+    assert "Starting training from iteration 2" in log and log.count("starting anew") == 1
 
     options += ["DATASETS.TEST", f"('{test}',)"]
     assert train_net("--eval-only", *config, *options) == (0, "")

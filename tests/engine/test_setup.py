@@ -55,6 +55,7 @@ def test_learning_rate_and_batch_follow_the_number_of_gpus():
             ["MODEL.WEIGTHS", "x"],
             r"command line: unknown config key .*Did you mean MODEL.WEIGHTS\?",
         ),
+        (["SOLVER.FOO", "1"], r"unknown config key SOLVER.FOO\. Did you mean SOLVER\.\w+\?"),
         (["SOLVER.MAX_ITER", "many"], r"command line: .*SOLVER.MAX_ITER"),
         (["SOLVER.MAX_ITER"], "KEY VALUE pairs"),
     ],

@@ -49,6 +49,13 @@ def test_options_are_passed_on(root):
     assert "SOLVER.MAX_ITER 7" in done.stdout
 
 
+@pytest.mark.parametrize("target", ["train", "eval"])
+def test_data_is_refused_where_it_would_be_ignored(root, target):
+    done = make(root, "--dry-run", "PYTHON=mypython", target, "DATA=some/where")
+    assert done.returncode == 2
+    assert f"make {target} takes no DATA=" in done.stderr and "DETECTRON2_DATASETS" in done.stderr
+
+
 def test_without_an_environment_targets_build_one_first(root):
     done = make(root, "--dry-run", "VENV=not-there", "PYTHON=not-there/bin/python", "test")
     assert done.returncode == 0, done.stderr

@@ -32,6 +32,7 @@ LOGGERS = ("detectron2", "df2_landmarks", "fvcore")
 sys.path.insert(0, str(PROJECT))
 
 from df2_landmarks.engine.errors import run_cli  # noqa: E402
+from df2_landmarks.engine.output_folder import make_output_folder  # noqa: E402
 
 if TYPE_CHECKING:
     from detectron2.config import CfgNode
@@ -59,7 +60,7 @@ def run(args: argparse.Namespace) -> None:
     # The named splits are registered under this folder when df2_landmarks.data is imported.
     os.environ["DETECTRON2_DATASETS"] = str(args.datasets)
     started = time.perf_counter()
-    args.output.mkdir(parents=True, exist_ok=True)
+    make_output_folder(args.output, "--output")
 
     heading("1/4 Data")
     draw_and_convert(args.datasets / FOLDER, args.draw)

@@ -49,6 +49,18 @@ ARRAY_GLOBALS = {
 """All that a pickle of arrays needs to name."""
 
 
+UNREADABLE = (pickle.UnpicklingError, EOFError, RuntimeError, UnicodeDecodeError)
+"""What reading a checkpoint may raise, of bytes that are none."""
+
+
+def unreadable(path: str, error: Exception) -> ValueError:
+    """The error for a file whose reading raised one of `UNREADABLE`."""
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    if reason.startswith("Weights only load failed"):  # and how to load it without that safeguard
+        reason = "it is no file of torch.save, or holds more than tensors and plain data"
+    return ValueError(f"{path}: not a readable checkpoint ({reason})")
+
+
 class LandmarkCheckpointer(DetectionCheckpointer):
     """`DetectionCheckpointer` that loads data only, and tells what is wrong with a file.
 
@@ -115,16 +127,21 @@ class LandmarkCheckpointer(DetectionCheckpointer):
         if path:
             path = _local_path(path, self.path_manager)
         self._path = path
-        return super().load(path, checkpointables)
+        rest = super().load(path, checkpointables)
+        if checkpointables is None and self._average is None and "ema" in rest:
+            logger.warning(
+                f"{path} was trained with SOLVER.EMA_DECAY, which is off now: training goes on from "
+                "the averaged weights"
+            )
+        return rest
 
     def _load_file(self, filename: str) -> dict[str, Any]:
         try:
             if filename.endswith(".pkl"):
                 return _load_model_zoo_pickle(filename)
             return super()._load_file(filename)
-        except (pickle.UnpicklingError, EOFError, RuntimeError, UnicodeDecodeError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise ValueError(f"{filename}: not a readable checkpoint ({reason})") from error
+        except UNREADABLE as error:
+            raise unreadable(filename, error) from error
 
     def _load_model(self, checkpoint: dict[str, Any]) -> _IncompatibleKeys:
         own = self.model.state_dict()

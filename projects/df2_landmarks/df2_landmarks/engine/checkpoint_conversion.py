@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
 
 import torch
 
+from df2_landmarks.engine.checkpoint import UNREADABLE, unreadable
+from df2_landmarks.engine.output_folder import make_output_folder
 from df2_landmarks.modeling.checkpoint_layout import to_category_predictors, to_single_predictor
 
 CONVERSIONS = {"single": to_single_predictor, "per-category": to_category_predictors}
@@ -25,15 +26,17 @@ def convert_checkpoint(source: Path, target: Path, *, to: str) -> int:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is no checkpoint, or cannot be converted so.
+        ValueError: it is no checkpoint, or cannot be converted so or written there.
     """
     if not source.is_file():
         raise FileNotFoundError(f"{source} does not exist")
+    if target.is_dir():
+        raise ValueError(f"{target}: is a folder; give the name of a file")
+    make_output_folder(target.parent, "the folder of OUT,")
     try:
         checkpoint = torch.load(source, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, EOFError, RuntimeError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(f"{source}: not a readable checkpoint ({reason})") from error
+    except UNREADABLE as error:
+        raise unreadable(str(source), error) from error
     weights = checkpoint.get("model") if isinstance(checkpoint, dict) else None
     if not isinstance(weights, dict):
         raise ValueError(f"{source}: not a checkpoint of Detectron2, which has 'model' in it")
@@ -41,7 +44,6 @@ def convert_checkpoint(source: Path, target: Path, *, to: str) -> int:
         converted = CONVERSIONS[to](weights)
     except ValueError as error:
         raise ValueError(f"{source}: {error}") from error
-    target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f"{target.name}.partial")
     torch.save({"model": converted}, partial)
     partial.replace(target)

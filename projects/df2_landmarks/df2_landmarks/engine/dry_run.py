@@ -126,7 +126,7 @@ def _report(
         count = 1 if period <= 0 else -(-solver.MAX_ITER // period)
         lines.append(
             f"evaluation  {image:.2f} s per image; {num_images:,} images take {_time(one)}, "
-            f"and {count} evaluations {_time(count * one)}"
+            f"and {count} evaluation{'s' * (count > 1)} {_time(count * one)}"
         )
     device = "process (its data loaders apart)" if cfg.MODEL.DEVICE == "cpu" else "GPU"
     lines.append(f"memory      at most {_bytes(peak)} per {device}, in {NUM_STEPS} iterations")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -17,6 +18,9 @@ from detectron2.utils.logger import setup_logger
 
 from df2_landmarks.config import add_df2_landmarks_config
 from df2_landmarks.engine.config_check import check_evaluation, check_training, check_values
+from df2_landmarks.engine.output_folder import make_output_folder
+
+warnings.filterwarnings("ignore", "torch.meshgrid")  # Detectron2's anchors call it the old way
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 DEFAULT_CONFIG = CONFIGS / "df2_landmark_rcnn_R_50_FPN_1x.yaml"
@@ -130,6 +134,7 @@ def setup_run(args: argparse.Namespace) -> CfgNode:
         # what an earlier training left stays as it is
         cfg.OUTPUT_DIR = str(Path(cfg.OUTPUT_DIR, DRY_RUN_FOLDER))
         cfg.freeze()
+    make_output_folder(Path(cfg.OUTPUT_DIR), "OUTPUT_DIR")
     default_setup(cfg, args)
     setup_logger(cfg.OUTPUT_DIR, distributed_rank=comm.get_rank(), name="df2_landmarks")
     return cfg
@@ -137,9 +142,10 @@ def setup_run(args: argparse.Namespace) -> CfgNode:
 
 def _keys(node: CfgNode, prefix: str = "") -> Iterator[str]:
     for name, value in node.items():
-        yield prefix + name
         if isinstance(value, CfgNode):
             yield from _keys(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name
 
 
 def _explain(where: str, error: Exception, known: set[str]) -> str:

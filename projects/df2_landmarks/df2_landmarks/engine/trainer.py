@@ -57,6 +57,13 @@ class Trainer(DefaultTrainer):
         super().__init__(cfg)
         check_accumulation(self.cfg)  # after its batch has been scaled to the number of GPUs
 
+    def resume_or_load(self, resume: bool = True) -> None:
+        if resume and not self.checkpointer.has_checkpoint():
+            logger.warning(
+                f"--resume: OUTPUT_DIR {self.cfg.OUTPUT_DIR} holds no checkpoint; starting anew"
+            )
+        super().resume_or_load(resume)
+
     @classmethod
     def build_model(cls, cfg: CfgNode) -> nn.Module:
         model = super().build_model(cfg)
