@@ -83,6 +83,18 @@ def test_objects_and_strings_within_records_are_not_counted_as_records(tmp_path:
         read(tmp_path, results)
 
 
+@pytest.mark.parametrize("number", [float("nan"), float("-inf")])
+def test_a_number_that_ends_its_line_does_not_break_the_message(
+    tmp_path: Path, number: float
+) -> None:
+    for results in (put("score", number), put("keypoints", number, 881)):
+        with pytest.raises(DataError) as caught:
+            read(tmp_path, json.dumps(results, indent=1))
+        start, word = str(caught.value).rsplit(" ", 1)
+        assert start == "results.json, record 3: numbers must be finite, but got"
+        assert json.dumps(number).endswith(word)  # the sign may be cut off
+
+
 def test_a_record_that_is_nested_too_deeply_is_refused_in_one_line(tmp_path: Path) -> None:
     text = json.dumps(put("more", 0)).replace('"more": 0', '"more": ' + "[" * 5000 + "]" * 5000)
     with pytest.raises(DataError, match=r"^results\.json, record 0 or a later one: .*recursion"):

@@ -76,6 +76,6 @@ def _row_at(block: bytes, at: int) -> int:
 
 def _syntax(block: bytes, at: int, error: Exception) -> str:
     piece = block[at : at + 16].decode("utf-8", "replace")
-    if re.match("NaN|-?Inf|nan|inf|N|I", piece):
-        return f"numbers must be finite, but got {re.split('[,} ]', piece)[0]}"
+    if word := re.match(r"-?(N|I|nan|inf)\w*", piece):
+        return f"numbers must be finite, but got {word[0]}"
     return f"not valid JSON at {piece!r} ({str(error).partition(' (')[0]})"
