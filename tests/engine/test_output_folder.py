@@ -26,7 +26,7 @@ def test_a_file_in_the_way_is_named(tmp_path, name):
 
 def test_a_folder_without_permission_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)
-    with pytest.raises(ValueError, match="--output .* may not be written to"):
+    with pytest.raises(ValueError, match=r"--output .* may not be written to"):
         make_output_folder(tmp_path, "--output")
 
 
@@ -40,7 +40,7 @@ def test_a_run_tries_its_output_folder_first(tmp_path):
         eval_only=False,
         ground_truth_boxes=False,
     )
-    with pytest.raises(ValueError, match="^OUTPUT_DIR .*file/out: no folder can be made"):
+    with pytest.raises(ValueError, match=r"^OUTPUT_DIR .*file/out: no folder can be made"):
         setup_run(args)
 
 

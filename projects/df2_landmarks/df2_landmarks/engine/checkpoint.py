@@ -130,8 +130,8 @@ class LandmarkCheckpointer(DetectionCheckpointer):
         rest = super().load(path, checkpointables)
         if checkpointables is None and self._average is None and "ema" in rest:
             logger.warning(
-                f"{path} was trained with SOLVER.EMA_DECAY, which is off now: training goes on from "
-                "the averaged weights"
+                f"{path} was trained with SOLVER.EMA_DECAY, which is off now: training goes on "
+                "from the averaged weights"
             )
         return rest
 

@@ -151,9 +151,11 @@ def _keys(node: CfgNode, prefix: str = "") -> Iterator[str]:
 def _explain(where: str, error: Exception, known: set[str]) -> str:
     text = error.args[0] if isinstance(error, KeyError) and error.args else error
     message = " ".join(str(text).split()) or type(error).__name__
+    if isinstance(error, yaml.YAMLError):
+        message = f"must be YAML, but: {message}"
     match = re.search(r"Non-existent (?:config )?key: (\S+)", message)
     if not match:
         return f"{where}: {message}"
-    close = difflib.get_close_matches(match.group(1), known, n=1)
+    close = difflib.get_close_matches(match.group(1), known, n=1, cutoff=0.8)
     hint = f"Did you mean {close[0]}?" if close else "config.py and Detectron2's docs list the keys"
     return f"{where}: unknown config key {match.group(1)}. {hint}"
