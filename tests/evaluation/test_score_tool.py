@@ -69,6 +69,30 @@ def test_text_says_protocol_counts_and_what_is_not_available(
     assert "-1" not in tables and "nan" not in tables
 
 
+def test_results_on_few_of_the_images_are_doubted(
+    paths: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    annotated = len({item["image_id"] for item in TRUTH["annotations"]})
+    write_json(Path(paths[-1]), [found for found in RESULTS if found["image_id"] < 15])
+    assert load_tool("score").main(paths) == 0
+    few = len({found["image_id"] for found in RESULTS if found["image_id"] < 15})
+    line = f"Detections on {few} images, but items on {annotated}: are these the results of"
+    assert few > 0 and line in capsys.readouterr().out
+    write_json(Path(paths[-1]), RESULTS)
+    assert load_tool("score").main(paths) == 0
+    assert "are these the results of" not in capsys.readouterr().out
+
+
+def test_the_paper_is_not_compared_in_silence(
+    paths: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for axes, is_said in (("scale", True), ("category", False)):
+        assert load_tool("score").main([*paths, "--by", axes]) == 0
+        text = capsys.readouterr().out
+        assert ("The paper's AP is that of the real validation set" in text) == is_said
+        assert ("paper's AP  " in text or "paper's AP\n" in text) == is_said
+
+
 def test_one_protocol_alone(paths: list[str], tmp_path: Path) -> None:
     out = tmp_path / "scores.json"
     assert load_tool("score").main([*paths, "--protocol", "visible", "--json", str(out)]) == 0
@@ -111,11 +135,15 @@ def test_wrong_data_ends_with_one_line_and_exit_code_1(
     tool = load_tool("score")
     assert tool.main([*paths[:3], str(short), "--json", str(tmp_path / "no.json")]) == 1
     assert tool.main([*paths[:3], str(tmp_path / "absent.json")]) == 1
+    assert tool.main(["--gt", str(tmp_path / "absent.json"), *paths[2:]]) == 1
     assert tool.main([*paths, "--json", "/no/such/folder/out.json"]) == 1
     errors = capsys.readouterr().err.splitlines()
     assert errors == [
         "score: short.json, record 0: keypoints: needs 294 landmarks = 882 numbers, got 3",
         f"score: {tmp_path / 'absent.json'}: there is no such file",
+        f"score: {tmp_path / 'absent.json'}: there is no such ground truth; `make convert` writes "
+        "it into the annotations folder of the data, and --gt (GT= or DATA= of make) names another "
+        "one",
         "score: --json /no/such/folder/out.json: there is no such folder",
     ]
     assert not (tmp_path / "no.json").exists()

@@ -19,9 +19,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from df2_landmarks.evaluation.command_line import check_output, read_annotated, run_tool, say
+from df2_landmarks.evaluation.command_line import (
+    check_output,
+    read_annotated,
+    read_truth,
+    run_tool,
+    say,
+)
 from df2_landmarks.evaluation.ground_truth import PROTOCOLS, GroundTruth
-from df2_landmarks.evaluation.ground_truth_reader import read_ground_truth
 from df2_landmarks.evaluation.results_reader import read_results
 from df2_landmarks.evaluation.score import score
 from df2_landmarks.evaluation.score_text import score_text
@@ -58,7 +63,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def pack(args: argparse.Namespace) -> None:
     check_output("--output", args.output)
-    ground_truth = read_ground_truth(args.gt)
+    ground_truth = read_truth(args.gt)
     detections = read_results(args.results, ground_truth)
     split = args.split or split_of(ground_truth)
     write_submission(args.output, detections, ground_truth.image_ids, split=split)
@@ -66,7 +71,7 @@ def pack(args: argparse.Namespace) -> None:
 
 
 def check(args: argparse.Namespace) -> None:
-    ground_truth = read_ground_truth(args.gt) if args.gt else None
+    ground_truth = read_truth(args.gt) if args.gt else None
     split = args.split or (split_of(ground_truth) if ground_truth else None)
     print_facts(args.zip, split, ground_truth)
 

@@ -46,9 +46,19 @@ def check_output(option: str, path: str) -> None:
         raise ValueError(f"{option} {path}: must be a file, but is a folder")
 
 
+def read_truth(path: str) -> GroundTruth:
+    """Reads a ground truth; FileNotFoundError with the remedy if it is not there."""
+    if not Path(path).exists():
+        raise FileNotFoundError(
+            f"{path}: there is no such ground truth; `make convert` writes it into the annotations "
+            "folder of the data, and --gt (GT= or DATA= of make) names another one"
+        )
+    return read_ground_truth(path)
+
+
 def read_annotated(path: str) -> GroundTruth:
     """Reads a ground truth that is not that of a test split; ValueError if it is."""
-    ground_truth = read_ground_truth(path)
+    ground_truth = read_truth(path)
     if not ground_truth.has_annotations:
         raise ValueError(f"{path}: has no annotations; give the training or validation split")
     return ground_truth

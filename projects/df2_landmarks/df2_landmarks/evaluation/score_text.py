@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from df2_landmarks.evaluation.breakdown import CATEGORY, RULE
-from df2_landmarks.evaluation.detections import Detections
-from df2_landmarks.evaluation.ground_truth import GroundTruth
-from df2_landmarks.evaluation.published import BASELINE, is_real_validation_set
+from df2_landmarks.evaluation.detections import ClassDetections, Detections
+from df2_landmarks.evaluation.ground_truth import ClassTruth, GroundTruth
+from df2_landmarks.evaluation.published import BASELINE, PAPER, is_real_validation_set
 from df2_landmarks.evaluation.report_json import Breakdown
 from df2_landmarks.evaluation.score import Score
 from df2_landmarks.evaluation.tables import (
@@ -35,8 +37,9 @@ def score_text(
         breakdowns: one per protocol, with the same axes.
     """
     axes = list(breakdowns[0])
+    counts = counts_line(ground_truth, scores, len(detections))
     parts = [
-        "\n".join([counts_line(ground_truth, scores, len(detections)), *_notes(ground_truth)]),
+        "\n".join([counts, *_notes(ground_truth, detections)]),
         overall_table(_overall_rows(ground_truth, scores)),
         category_table(ground_truth, scores),
     ]
@@ -45,11 +48,19 @@ def score_text(
         parts.append(breakdown_table(axis, per_protocol))
     if set(axes) - {CATEGORY}:
         parts.append(RULE)
+    if set(axes) & PAPER.keys() and not is_real_validation_set(ground_truth):
+        parts.append("The paper's AP is that of the real validation set: another data set!")
     return "\n\n".join(parts)
 
 
-def _notes(ground_truth: GroundTruth) -> list[str]:
+def _notes(ground_truth: GroundTruth, detections: Detections) -> list[str]:
     notes = []
+    found, annotated = _num_images(detections.classes), _num_images(ground_truth.classes)
+    if 0 < 2 * found < annotated:
+        notes.append(
+            f"Detections on {found} images, but items on {annotated}: are these the results of "
+            "this split?"
+        )
     if not ground_truth.has_occluded:
         notes.append(
             "No landmark of this ground truth is marked occluded (v = 1): it is the visible "
@@ -63,6 +74,10 @@ def _notes(ground_truth: GroundTruth) -> list[str]:
     if absent:
         notes.append(f"Categories without ground truth (n/a): {', '.join(absent)}")
     return notes
+
+
+def _num_images(classes: Sequence[ClassDetections] | Sequence[ClassTruth]) -> int:
+    return len(np.unique(np.concatenate([some.image_index for some in classes])))
 
 
 def _overall_rows(
