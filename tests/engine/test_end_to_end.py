@@ -222,7 +222,7 @@ def test_a_broken_image_ends_a_training_with_its_name(train_net, drawn_splits, t
     try:
         code, error = train_net(
             *("--num-gpus", "0", "--config-file", DEMO, *TINY, "DATASETS.TRAIN", "('broken',)"),
-            *("DATALOADER.NUM_WORKERS", "1"),
+            *("DATALOADER.NUM_WORKERS", "1", "DATASETS.TEST", "()"),
         )
     finally:
         DatasetCatalog.remove("broken")
