@@ -72,10 +72,10 @@ def positive(text: str) -> int:
 
 
 def run(args: argparse.Namespace) -> None:
-    if args.json and not Path(args.json).resolve().parent.is_dir():
-        raise ValueError(f"--json {args.json}: there is no such folder")
     if args.json:
         check_output("--json", args.json)
+        if not Path(args.json).resolve().parent.is_dir():
+            raise ValueError(f"--json {args.json}: there is no such folder")
     ground_truth = read_annotated(args.gt)
     detections = read_results(args.results, ground_truth)
     protocols = PROTOCOLS if args.protocol == "both" else (args.protocol,)

@@ -96,7 +96,7 @@ def cut_plain(texts: Sequence[bytes], count: int, start: int, stop: int) -> list
 
 def _join(texts: Sequence[bytes], count: int) -> tuple[bytes, NDArray[np.bool_], int] | None:
     """All texts as one with a comma before each number, where its commas are, and how far after
-    them the numbers start; None where something is not plain."""
+    them the numbers of the first text start; None where something is not plain."""
     separator = b", " if b", " in texts[0][:32] else b","
     text = b"".join((separator, separator.join(texts), _PAD))
     codes = np.frombuffer(text, dtype=np.uint8)

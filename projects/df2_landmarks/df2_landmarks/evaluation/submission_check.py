@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from df2_landmarks.evaluation.detections import MAX_DETECTIONS
-from df2_landmarks.evaluation.input_files import check_file, open_only_member
+from df2_landmarks.evaluation.input_files import check_file, member_name, open_only_member
 from df2_landmarks.evaluation.json_stream import read_records
 from df2_landmarks.evaluation.record_errors import DataError, check_category, fail
 from df2_landmarks.evaluation.results_reader import RECORDS
@@ -63,7 +63,7 @@ def check_submission(
                 f"{path.name}: must hold {' or '.join(wanted)} without a folder, but holds "
                 f"{info.filename[:80]!r}"
             )
-        checker = _Checker(f"{path.name}:{info.filename}", image_ids)
+        checker = _Checker(member_name(path, info), image_ids)
         for first, records in read_records(stream, checker.name, RECORDS):
             for row, record in enumerate(records, first):
                 checker.check(row, record.image_id, record.category_id, bytes(record.keypoints))
