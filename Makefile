@@ -46,7 +46,7 @@ $(VENV)/.installed: constraints.txt setup.py tools/install_detectron2.py tools/c
 	@touch $@
 
 demo: $(READY)  ## the whole job on drawn data, on a CPU, in about 10 minutes
-	$(PYTHON) $(PROJECT)/tools/demo.py
+	$(PYTHON) -m df2_landmarks.cli.demo
 
 synth: $(READY)  ## draw a synthetic data set: PRESET=small or benchmark
 	$(PYTHON) datasets/make_synthetic.py --preset $(PRESET) --resume
@@ -67,11 +67,11 @@ eval: $(READY)  ## evaluate the last checkpoint of OUTPUT= (or MODEL.WEIGHTS in 
 	$(NO_DATA)$(PYTHON) $(PROJECT)/train_net.py --eval-only $(FLAGS) --num-gpus $(GPUS) --config-file $(CONFIG) $(OPTS)
 
 score: $(READY)  ## score a results file without torch: OUTPUT= DATA= (or RESULTS= GT=) FLAGS="--diagnose ..."
-	$(PYTHON) $(PROJECT)/tools/score.py --gt $(GT) --results $(RESULTS) $(FLAGS)
+	$(PYTHON) -m df2_landmarks.cli.score --gt $(GT) --results $(RESULTS) $(FLAGS)
 
 submit: $(READY)  ## results file -> checked zip of the challenge: OUTPUT= DATA= (or RESULTS= GT=) ZIP=
-	$(PYTHON) $(PROJECT)/tools/submission.py pack --gt $(GT) --results $(RESULTS) --output $(ZIP)
-	$(PYTHON) $(PROJECT)/tools/submission.py check $(ZIP) --gt $(GT)
+	$(PYTHON) -m df2_landmarks.cli.submission pack --gt $(GT) --results $(RESULTS) --output $(ZIP)
+	$(PYTHON) -m df2_landmarks.cli.submission check $(ZIP) --gt $(GT)
 
 test: $(READY)  ## run the tests
 	$(PYTHON) -m pytest

@@ -162,12 +162,12 @@ def run(name: str, seed: int, folder: Path, iterations: int, minutes: float | No
 
 def compare(folder: Path, name: str, base: str, seed: str) -> dict[str, Any]:
     """A contender's numbers and its difference to the base."""
-    from df2_landmarks.evaluation.bootstrap import compare_scores
-    from df2_landmarks.evaluation.ground_truth import VISIBLE_AND_OCCLUDED
-    from df2_landmarks.evaluation.ground_truth_reader import read_ground_truth
-    from df2_landmarks.evaluation.landmark_evaluator import RESULTS_FILE
-    from df2_landmarks.evaluation.results_reader import read_results
+    from df2_landmarks.engine.landmark_evaluator import RESULTS_FILE
+    from df2_landmarks.evaluation.comparison import compare_scores
     from df2_landmarks.evaluation.score import score
+    from df2_landmarks.formats.annotations import read_ground_truth
+    from df2_landmarks.formats.ground_truth import VISIBLE_AND_OCCLUDED
+    from df2_landmarks.formats.results_reader import read_results
 
     root = Path(os.environ.get("DETECTRON2_DATASETS", REPOSITORY / "datasets"))
     truth = read_ground_truth(root / "deepfashion2_synthetic" / "annotations" / "validation.json")

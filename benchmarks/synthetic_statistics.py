@@ -21,8 +21,8 @@ if importlib.util.find_spec("df2_landmarks") is None:  # not installed: use the 
 import numpy as np
 
 from df2_landmarks.synthetic import PRESETS, Plan, Recipe, plan_picture
-from df2_landmarks.synthetic.figures import FIGURE_XY
-from df2_landmarks.synthetic.outfit import PUBLISHED_COUNTS
+from df2_landmarks.synthetic.garment.figures import FIGURE_XY
+from df2_landmarks.synthetic.scene.outfit import PUBLISHED_COUNTS
 from df2_landmarks.taxonomy import CATEGORIES
 
 Row = dict[str, str]

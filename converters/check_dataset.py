@@ -20,13 +20,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from converters.check.facts import FactFinder, SplitFacts
+from converters.check.meanings import LEVELS, meaning_of
+from converters.check.mirror_fit import MirrorFit
 from converters.command_line import positive, progress_bar, run_command, show
-from converters.dataset_facts import FactFinder, SplitFacts
-from converters.findings import LEVELS, meaning_of
-from converters.mirror_fit import MirrorFit
 from converters.parallel import default_jobs, map_chunks
-from converters.problems import UsageError
-from converters.split_folder import ANNOTATION_SUFFIX, IMAGE_SUFFIX, list_numbered
+from converters.raw.folder import ANNOTATION_SUFFIX, IMAGE_SUFFIX, list_numbered
+from converters.raw.problems import UsageError
 from df2_landmarks.taxonomy import LAYOUT
 
 # Images and items of the released subset, from the challenge's pages of 2019 and 2020. The table in

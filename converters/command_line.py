@@ -7,7 +7,7 @@ import contextlib
 import sys
 from collections.abc import Callable, Iterator
 
-from converters.problems import DataError, UsageError
+from converters.raw.problems import DataError, UsageError
 
 
 def run_command(command: Callable[[], int], advice: str = "") -> int:

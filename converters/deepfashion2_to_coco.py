@@ -30,12 +30,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from converters.atomic_file import atomic_write
-from converters.chunks import Split
+from converters.coco.chunks import Split
+from converters.coco.convert_split import convert_split
+from converters.coco.summary import Summary
 from converters.command_line import positive, progress_bar, run_command, show
-from converters.convert_split import convert_split
 from converters.parallel import default_jobs
-from converters.problems import UsageError
-from converters.summary import Summary
+from converters.raw.problems import UsageError
 
 
 class Task(NamedTuple):

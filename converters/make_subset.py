@@ -28,10 +28,10 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from converters.chunks import read_annotation
+from converters.coco.chunks import read_annotation
 from converters.command_line import positive, run_command, show
-from converters.problems import DataError, Problem, UsageError
-from converters.split_folder import ANNOTATION_SUFFIX, IMAGE_SUFFIX, list_numbered
+from converters.raw.folder import ANNOTATION_SUFFIX, IMAGE_SUFFIX, list_numbered
+from converters.raw.problems import DataError, Problem, UsageError
 from df2_landmarks.taxonomy import LAYOUT
 
 SPLITS = ("train", "validation", "test")

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-from converters.problems import UsageError
+from converters.raw.problems import UsageError
 
 CHUNK_SIZE = 100  # images; about 0.3 MB of COCO text
 CHUNKS_PER_JOB = 3  # under way at a time, so that memory stays bounded

@@ -1,14 +1,13 @@
 """Shared by all tests: the repository's root, and a tiny drawn data set."""
 
 import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests.support import ROOT, run_python
+
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 
 
@@ -31,22 +30,10 @@ def tiny_datasets(tmp_path_factory) -> Path:
     return datasets
 
 
-@pytest.fixture(scope="session")
-def run_python():
-    """Run a program of the repository as a user does: `run_python("path.py", "--help")`."""
-
-    def run(*arguments, cwd=ROOT, timeout=300, **environment):
-        return subprocess.run(
-            [sys.executable, *map(str, arguments)],
-            cwd=cwd,
-            env={**os.environ, **environment},
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
-
-    return run
+@pytest.fixture(scope="session", name="run_python")
+def _run_python():
+    """`tests.support.run_python`."""
+    return run_python
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from converters.check.mirror_fit import DISPUTES, fit_garments
 from converters.check_dataset import main
-from converters.mirror_fit import DISPUTES, fit_garments
-from converters.raw_annotation import parse_annotation
+from converters.raw.annotation import parse_annotation
 from df2_landmarks.taxonomy import LAYOUT
 
 

@@ -12,8 +12,8 @@ import pytest
 
 from converters import atomic_file
 from converters.atomic_file import atomic_write
-from converters.chunks import Split
-from converters.convert_split import convert_split
+from converters.coco.chunks import Split
+from converters.coco.convert_split import convert_split
 from converters.deepfashion2_to_coco import main
 from converters.parallel import CHUNK_SIZE
 
@@ -101,8 +101,8 @@ def test_leftover_that_another_run_removes_first_is_no_error(tmp_path, monkeypat
 KILLER = """
 import os, random, signal, sys, time
 from pathlib import Path
-from converters.chunks import Split
-from converters.convert_split import convert_split
+from converters.coco.chunks import Split
+from converters.coco.convert_split import convert_split
 
 split = Split(Path(sys.argv[1]), Path(sys.argv[2]))
 output = Path(sys.argv[3])

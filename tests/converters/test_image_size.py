@@ -8,7 +8,7 @@ import pytest
 from detectron2.data.detection_utils import read_image
 from PIL import Image, ImageOps
 
-from converters.image_size import read_image_size
+from converters.raw.image_size import read_image_size
 
 ORIENTATION = 0x0112
 

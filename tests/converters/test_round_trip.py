@@ -8,8 +8,8 @@ import pytest
 
 from converters.deepfashion2_to_coco import main
 from df2_landmarks.data.loading import load_landmark_json
-from df2_landmarks.evaluation.detections import Detections
-from df2_landmarks.evaluation.results import detections_from_predictions, write_results
+from df2_landmarks.formats.detections import Detections
+from df2_landmarks.formats.results import detections_from_predictions, write_results
 from df2_landmarks.taxonomy import LAYOUT
 
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
+from df2_landmarks.engine.averaging import AverageWeights, WeightAverage
 from df2_landmarks.engine.checkpoint import LandmarkCheckpointer, load_for_evaluation
-from df2_landmarks.engine.ema import AverageWeights, WeightAverage
 
 
 @pytest.fixture

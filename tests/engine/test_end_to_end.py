@@ -1,6 +1,5 @@
 """Raw files in, a trained and scored model, a challenge zip and pictures out."""
 
-import importlib.util
 import json
 import logging
 import re
@@ -33,7 +32,7 @@ def demo(tmp_path_factory, run_python):
     """The demo, with a tiny model, few pictures and three iterations."""
     folder = tmp_path_factory.mktemp("demo")
     done = run_python(
-        "projects/df2_landmarks/tools/demo.py",
+        *("-m", "df2_landmarks.cli.demo"),
         *("--datasets", folder / "datasets", "--output", folder / "output"),
         *("--draw", "--train 13 --validation 3 --test 2 --size 160"),
         *("--opts", *TINY, "SOLVER.MAX_ITER", "3"),
@@ -55,7 +54,7 @@ def test_demo_ends_with_numbers_beside_the_control_and_with_paths(demo):
 
 @pytest.mark.parametrize("minutes", ["0", "-1", "nan"])
 def test_demo_without_time_to_train_says_so_at_once(tmp_path, run_python, minutes):
-    demo = ("projects/df2_landmarks/tools/demo.py", "--datasets", tmp_path, f"--minutes={minutes}")
+    demo = (*("-m", "df2_landmarks.cli.demo"), "--datasets", tmp_path, f"--minutes={minutes}")
     done = run_python(*demo)
     assert done.returncode == 2
     assert "--minutes must be more than 0" in done.stderr
@@ -101,9 +100,7 @@ def test_eval_only_prints_the_tables_of_the_demo_s_model(demo, run_python):
 @pytest.fixture
 def train_net(root, monkeypatch, tmp_path, capsys):
     """train_net.py in this process: arguments -> (exit code, stderr). The output is in tmp_path."""
-    spec = importlib.util.spec_from_file_location("train_net", root / TRAIN_NET)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    import train_net as module
 
     def run(*arguments):
         opts = [str(a) for a in (*arguments, "OUTPUT_DIR", tmp_path)]

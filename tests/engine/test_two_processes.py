@@ -13,8 +13,8 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from df2_landmarks.engine.accumulation import accumulated_step
+from df2_landmarks.engine.averaging import WeightAverage
 from df2_landmarks.engine.checkpoint import LandmarkCheckpointer
-from df2_landmarks.engine.ema import WeightAverage
 from df2_landmarks.engine.evaluation_hook import EarlyStop, EvaluationHook
 from df2_landmarks.engine.setup import setup_config
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from df2_landmarks.evaluation.association import class_of
-from df2_landmarks.evaluation.ground_truth import GroundTruth
+from df2_landmarks.evaluation.diagnosis.association import class_of
 from df2_landmarks.evaluation.score import Score
+from df2_landmarks.formats.ground_truth import GroundTruth
 from df2_landmarks.taxonomy import LAYOUT
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from df2_landmarks.evaluation.bootstrap import _Curves, compare_scores
-from df2_landmarks.evaluation.detections import Detections
-from df2_landmarks.evaluation.ground_truth import VISIBLE_AND_OCCLUDED, GroundTruth
-from df2_landmarks.evaluation.ground_truth_reader import read_ground_truth
-from df2_landmarks.evaluation.results_reader import read_results
+from df2_landmarks.evaluation.comparison import _Curves, compare_scores
 from df2_landmarks.evaluation.score import score
+from df2_landmarks.formats.annotations import read_ground_truth
+from df2_landmarks.formats.detections import Detections
+from df2_landmarks.formats.ground_truth import VISIBLE_AND_OCCLUDED, GroundTruth
+from df2_landmarks.formats.results_reader import read_results
 from tests.evaluation.cases import (
     make_ground_truth,
     make_results,

@@ -10,10 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from df2_landmarks.evaluation.command_line import run_tool
+from df2_landmarks.common import run_command
 from tests.evaluation.cases import make_ground_truth, make_results, write_json
 
-TOOLS = Path(__file__).resolve().parents[2] / "projects" / "df2_landmarks" / "tools"
 RNG = np.random.default_rng(0)
 TRUTH = make_ground_truth(RNG, num_images=6)
 RESULTS = make_results(RNG, TRUTH)
@@ -26,15 +25,15 @@ def commands(tmp_path: Path) -> dict[str, list[str]]:
     results = str(write_json(tmp_path / "results.json", RESULTS))
     data = ["--gt", truth, "--results", results]
     return {
-        "score.py": [*data, "--json", str(tmp_path / "out")],
-        "submission.py": ["pack", *data, "--output", str(tmp_path / "out")],
+        "score": [*data, "--json", str(tmp_path / "out")],
+        "submission": ["pack", *data, "--output", str(tmp_path / "out")],
     }
 
 
 def run(tool: str, arguments: list[str], stdout: int) -> subprocess.CompletedProcess[str]:
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
     return subprocess.run(
-        [sys.executable, str(TOOLS / tool), *arguments],
+        [sys.executable, "-m", f"df2_landmarks.cli.{tool}", *arguments],
         stdout=stdout,
         stderr=subprocess.PIPE,
         text=True,
@@ -43,7 +42,7 @@ def run(tool: str, arguments: list[str], stdout: int) -> subprocess.CompletedPro
     )
 
 
-@pytest.mark.parametrize("tool", ["score.py", "submission.py"])
+@pytest.mark.parametrize("tool", ["score", "submission"])
 def test_a_reader_that_had_enough_takes_nothing_away(
     commands: dict[str, list[str]], tmp_path: Path, tool: str
 ) -> None:
@@ -56,7 +55,7 @@ def test_a_reader_that_had_enough_takes_nothing_away(
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
-@pytest.mark.parametrize("tool", ["score.py", "submission.py"])
+@pytest.mark.parametrize("tool", ["score", "submission"])
 def test_output_that_cannot_be_written_is_an_error_in_one_line(
     commands: dict[str, list[str]], tool: str
 ) -> None:
@@ -70,13 +69,11 @@ def test_an_interrupted_command_says_so_in_one_line(capsys: pytest.CaptureFixtur
     def interrupted() -> None:
         raise KeyboardInterrupt
 
-    assert run_tool("score", interrupted) == 130
+    assert run_command(interrupted, "score") == 130
     assert capsys.readouterr().err == "score: interrupted\n"
 
 
-@pytest.mark.parametrize(
-    ("tool", "option"), [("score.py", "--json"), ("submission.py", "--output")]
-)
+@pytest.mark.parametrize(("tool", "option"), [("score", "--json"), ("submission", "--output")])
 def test_a_folder_is_no_place_to_write_to(
     commands: dict[str, list[str]], tmp_path: Path, tool: str, option: str
 ) -> None:
@@ -91,6 +88,6 @@ def test_mean_shapes_are_not_learned_from_a_split_without_items(
 ) -> None:
     test_split = str(write_json(tmp_path / "test.json", {"images": TRUTH["images"]}))
     more = ["--diagnose", "--train-gt", test_split]
-    ended = run("score.py", [*commands["score.py"], *more], subprocess.DEVNULL)
+    ended = run("score", [*commands["score"], *more], subprocess.DEVNULL)
     assert ended.returncode == 1
     assert ended.stderr.startswith(f"score: {test_split}: has no annotations; give the training")

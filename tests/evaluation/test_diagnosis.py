@@ -9,19 +9,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from df2_landmarks.evaluation.association import DETECTION_KINDS, associate
-from df2_landmarks.evaluation.detections import (
+from df2_landmarks.evaluation.diagnosis.association import DETECTION_KINDS, associate
+from df2_landmarks.evaluation.diagnosis.diagnose import MISSED, Diagnosis, diagnosis
+from df2_landmarks.evaluation.diagnosis.landmark_errors import LANDMARK_KINDS, classify_landmarks
+from df2_landmarks.evaluation.mean_shape import mean_shapes
+from df2_landmarks.evaluation.score import score
+from df2_landmarks.formats.annotations import read_ground_truth
+from df2_landmarks.formats.detections import (
     Detections,
     concatenate_class,
     truth_as_detections,
 )
-from df2_landmarks.evaluation.diagnosis import MISSED, Diagnosis, diagnosis
-from df2_landmarks.evaluation.ground_truth import VISIBLE_AND_OCCLUDED, GroundTruth
-from df2_landmarks.evaluation.ground_truth_reader import read_ground_truth
-from df2_landmarks.evaluation.landmark_errors import LANDMARK_KINDS, classify_landmarks
-from df2_landmarks.evaluation.mean_shape import mean_shapes
-from df2_landmarks.evaluation.results_reader import read_results
-from df2_landmarks.evaluation.score import score
+from df2_landmarks.formats.ground_truth import VISIBLE_AND_OCCLUDED, GroundTruth
+from df2_landmarks.formats.results_reader import read_results
 from df2_landmarks.taxonomy import LAYOUT
 from tests.evaluation.cases import Json, annotation, make_ground_truth, make_results, write_json
 from tests.evaluation.slow_diagnosis import SlowReference

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from df2_landmarks.evaluation.ground_truth import VISIBLE_AND_OCCLUDED
-from df2_landmarks.evaluation.ground_truth_reader import read_ground_truth
-from df2_landmarks.evaluation.record_errors import DataError
-from df2_landmarks.evaluation.results_reader import read_results
+from df2_landmarks.common import UserError as DataError
 from df2_landmarks.evaluation.score import score
+from df2_landmarks.formats.annotations import read_ground_truth
+from df2_landmarks.formats.ground_truth import VISIBLE_AND_OCCLUDED
+from df2_landmarks.formats.results_reader import read_results
 from tests.evaluation.cases import (
     Json,
     make_ground_truth,

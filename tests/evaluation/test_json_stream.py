@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from df2_landmarks.evaluation import json_stream
-from df2_landmarks.evaluation.json_stream import read_members, read_records
-from df2_landmarks.evaluation.record_errors import DataError
+from df2_landmarks.common import UserError as DataError
+from df2_landmarks.formats import json_stream
+from df2_landmarks.formats.json_stream import read_members, read_records
 
 ANY = msgspec.json.Decoder(list[dict[str, Any]])
 TEXTS = st.text(alphabet='ab{}[],:"\\\n é', max_size=8)

@@ -18,11 +18,11 @@ from detectron2.data import MetadataCatalog  # noqa: E402
 from detectron2.evaluation import DatasetEvaluators, verify_results  # noqa: E402
 from detectron2.structures import Boxes, Instances  # noqa: E402
 
-from df2_landmarks.evaluation.ground_truth import VISIBLE_AND_OCCLUDED  # noqa: E402
-from df2_landmarks.evaluation.ground_truth_reader import read_ground_truth  # noqa: E402
-from df2_landmarks.evaluation.landmark_evaluator import LandmarkEvaluator  # noqa: E402
-from df2_landmarks.evaluation.results_reader import read_results  # noqa: E402
+from df2_landmarks.engine.landmark_evaluator import LandmarkEvaluator  # noqa: E402
 from df2_landmarks.evaluation.score import score  # noqa: E402
+from df2_landmarks.formats.annotations import read_ground_truth  # noqa: E402
+from df2_landmarks.formats.ground_truth import VISIBLE_AND_OCCLUDED  # noqa: E402
+from df2_landmarks.formats.results_reader import read_results  # noqa: E402
 from df2_landmarks.taxonomy import LAYOUT  # noqa: E402
 from tests.evaluation.cases import (  # noqa: E402
     Json,
@@ -173,7 +173,7 @@ def test_predictions_of_all_processes_are_gathered(
     for rank, part in enumerate(parts):
         part.process(inputs[rank::2], outputs[rank::2])
     sent: list[object] = []
-    comm = "df2_landmarks.evaluation.landmark_evaluator.comm"
+    comm = "df2_landmarks.engine.landmark_evaluator.comm"
     monkeypatch.setattr(f"{comm}.gather", lambda data, dst: sent.append(data) or [])
     monkeypatch.setattr(f"{comm}.is_main_process", lambda: False)
     assert parts[1].evaluate() == {}

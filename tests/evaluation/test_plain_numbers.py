@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from df2_landmarks.evaluation.plain_numbers import cut_plain, parse_plain
-from df2_landmarks.evaluation.slot_text import ParsedSlots, RecordError, SlotTexts
+from df2_landmarks.formats.plain_numbers import cut_plain, parse_plain
+from df2_landmarks.formats.slot_text import ParsedSlots, RecordError, SlotTexts
 from df2_landmarks.taxonomy import LAYOUT
 
 NUM_NUMBERS = 3 * LAYOUT.num_slots

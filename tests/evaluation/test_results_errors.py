@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from df2_landmarks.evaluation.ground_truth_reader import read_ground_truth
-from df2_landmarks.evaluation.record_errors import DataError
-from df2_landmarks.evaluation.results_reader import read_results
+from df2_landmarks.common import UserError as DataError
+from df2_landmarks.formats.annotations import read_ground_truth
+from df2_landmarks.formats.results_reader import read_results
 from tests.evaluation.cases import make_ground_truth, make_results, write_json
 
 RNG = np.random.default_rng(0)

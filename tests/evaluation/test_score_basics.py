@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from df2_landmarks.evaluation.detections import Detections, empty_class, truth_as_detections
-from df2_landmarks.evaluation.ground_truth import PROTOCOLS, VISIBLE, GroundTruth
-from df2_landmarks.evaluation.ground_truth_reader import read_ground_truth
 from df2_landmarks.evaluation.mean_shape import mean_shapes, place_mean_shapes
 from df2_landmarks.evaluation.oks import landmark_oks
 from df2_landmarks.evaluation.score import score
+from df2_landmarks.formats.annotations import read_ground_truth
+from df2_landmarks.formats.detections import Detections, empty_class, truth_as_detections
+from df2_landmarks.formats.ground_truth import PROTOCOLS, VISIBLE, GroundTruth
 from df2_landmarks.taxonomy import LAYOUT
 from tests.evaluation.cases import make_ground_truth, write_json
 

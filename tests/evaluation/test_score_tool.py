@@ -1,9 +1,9 @@
-"""tools/score.py: the tables and the JSON, one clear line for what is wrong, no torch."""
+"""df2 score: the tables and the JSON, one clear line for what is wrong, no torch."""
 
 from __future__ import annotations
 
 import gzip
-import importlib.util
+import importlib
 import json
 import subprocess
 import sys
@@ -29,11 +29,7 @@ RESULTS = make_results(RNG, TRUTH)
 
 
 def load_tool(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(f"{name}_tool", PROJECT / "tools" / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return importlib.import_module(f"df2_landmarks.cli.{name}")
 
 
 @pytest.fixture

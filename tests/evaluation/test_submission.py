@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import importlib.util
 import json
 import struct
 import subprocess
@@ -16,8 +15,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from df2_landmarks.evaluation.record_errors import DataError
-from df2_landmarks.evaluation.submission_check import check_submission
+from df2_landmarks.cli import submission
+from df2_landmarks.common import UserError as DataError
+from df2_landmarks.formats.submission_check import check_submission
 from tests.evaluation.cases import (
     make_ground_truth,
     make_results,
@@ -25,7 +25,6 @@ from tests.evaluation.cases import (
     write_json,
 )
 
-TOOL = Path(__file__).resolve().parents[2] / "projects/df2_landmarks/tools/submission.py"
 RNG = np.random.default_rng(0)
 TRUTH = make_ground_truth(RNG, num_images=12, unlabelled=0, occluded_only=0)
 RESULTS = make_results(RNG, TRUTH, per_item=40)
@@ -35,11 +34,7 @@ VAL = "val_keypoints.json"
 
 @pytest.fixture
 def tool() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("submission_tool", TOOL)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return submission
 
 
 def make_zip(path: Path, *members: tuple[str, Any]) -> Path:
@@ -206,8 +201,7 @@ def test_bombs_are_refused_in_bounded_memory(tmp_path: Path, kind: str) -> None:
         place = data.rindex(b"PK\x01\x02") + 24  # the uncompressed size in the directory
         (tmp_path / "s.zip").write_bytes(data[:place] + struct.pack("<I", 1000) + data[place + 4 :])
     program = (
-        f"import sys; sys.path[:0] = {[str(TOOL.parents[1]), str(TOOL.parent)]!r};"
-        "import submission; "
+        "from df2_landmarks.cli import submission; "
         f"code = submission.main(['check', {str(tmp_path / 's.zip')!r}]);"
         "status = open('/proc/self/status').read();"
         "print(code, status.partition('VmHWM:')[2].split()[0])"

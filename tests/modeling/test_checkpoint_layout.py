@@ -178,22 +178,24 @@ def test_what_cannot_be_converted():
         to_single_predictor(ours(class_conv_dims=[6]).state_dict())
 
 
-def test_the_tool_writes_files_that_load(tmp_path, root, run_python):
-    tool = root / "projects" / "df2_landmarks" / "tools" / "convert_checkpoint.py"
+def test_the_tool_writes_files_that_load(tmp_path, run_python):
+    tool = ("-m", "df2_landmarks.cli.convert_checkpoint")
     given = stock().state_dict()
     first, second, third = (tmp_path / f"{i}.pth" for i in range(3))
     torch.save({"model": given, "optimizer": {"lr": 1.0}, "iteration": 7}, first)
-    done = run_python(tool, first, second, "--to", "per-category")
+    done = run_python(*tool, first, second, "--to", "per-category")
     assert done.returncode == 0, done.stderr
     load_for_evaluation(ours(), str(second))
-    assert run_python(tool, second, third, "--to", "single").returncode == 0
+    assert run_python(*tool, second, third, "--to", "single").returncode == 0
     written = torch.load(third, weights_only=True)
     assert written.keys() == {"model"}
     assert_same(written["model"], given)
 
-    failed = run_python(tool, first, second, "--to", "single")
+    failed = run_python(*tool, first, second, "--to", "single")
     assert failed.returncode == 1
-    assert failed.stderr.startswith(f"convert_checkpoint: {first}: needs a head with a predictor")
+    assert failed.stderr.startswith(
+        f"df2 convert-checkpoint: {first}: needs a head with a predictor"
+    )
     assert len(failed.stderr.splitlines()) == 1
 
 

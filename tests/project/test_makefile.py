@@ -11,8 +11,8 @@ COMMANDS = {
     "synth": "datasets/make_synthetic.py --preset small",
     "synth PRESET=benchmark": "datasets/make_synthetic.py --preset benchmark",
     "check DATA=some/where": "-m converters.check_dataset some/where",
-    "score OUTPUT=out": "score.py --gt datasets/deepfashion2/annotations/validation.json "
-    "--results out/landmark_results.json",
+    "score OUTPUT=out": "-m df2_landmarks.cli.score --gt "
+    "datasets/deepfashion2/annotations/validation.json --results out/landmark_results.json",
     "submit RESULTS=r.json GT=g.json ZIP=z.zip": "pack --gt g.json --results r.json --output z.zip",
     "convert DATA=some/where": "-m converters.deepfashion2_to_coco --root some/where",
     "train GPUS=8": "train_net.py --num-gpus 8 --config-file projects/df2_landmarks/configs/"
@@ -20,7 +20,7 @@ COMMANDS = {
     "train GPUS=0 CONFIG=a.yaml OUTPUT=out": "--num-gpus 0 --config-file a.yaml OUTPUT_DIR out",
     "train GPUS=0 FLAGS=--dry-run": "train_net.py --dry-run --num-gpus 0",
     "eval GPUS=0 OUTPUT=out": "train_net.py --eval-only --num-gpus 0",
-    "demo": "projects/df2_landmarks/tools/demo.py",
+    "demo": "-m df2_landmarks.cli.demo",
     "test": "-m pytest",
     "lint": "-m mypy",
     "format": "-m ruff format .",

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from df2_landmarks.synthetic import MODERATE, RICH, Recipe
-from df2_landmarks.synthetic.actor import Camera
-from df2_landmarks.synthetic.composition import compose
-from df2_landmarks.synthetic.render import label_map_of, render
-from df2_landmarks.synthetic.scene import sample_scene
+from df2_landmarks.synthetic.paint.render import label_map_of, render
+from df2_landmarks.synthetic.scene.actor import Camera
+from df2_landmarks.synthetic.scene.composition import compose
+from df2_landmarks.synthetic.scene.scene import sample_scene
 from df2_landmarks.taxonomy import LAYOUT
 
 RECIPES = [Recipe(size_px=240, difficulty=d, seed=3) for d in (MODERATE, RICH)]

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from df2_landmarks.synthetic import MODERATE, RICH, Recipe, plan_picture
-from df2_landmarks.synthetic.labels import near_px, owned_mask
-from df2_landmarks.synthetic.layers import NOBODY
-from df2_landmarks.synthetic.outfit import Garment
+from df2_landmarks.synthetic.labels.labels import near_px, owned_mask
+from df2_landmarks.synthetic.paint.layers import NOBODY
+from df2_landmarks.synthetic.scene.outfit import Garment
 from df2_landmarks.taxonomy import CATEGORIES, LAYOUT
 
 PICTURES = 120

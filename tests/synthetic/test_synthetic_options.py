@@ -11,8 +11,8 @@ from df2_landmarks.synthetic import (
     fingerprint_of,
     plan_picture,
 )
-from df2_landmarks.synthetic.noise import with_landmark_noise
-from df2_landmarks.synthetic.quirks import QUIRKS, with_quirk
+from df2_landmarks.synthetic.labels.noise import with_landmark_noise
+from df2_landmarks.synthetic.labels.quirks import QUIRKS, with_quirk
 from df2_landmarks.taxonomy import LAYOUT
 
 

@@ -15,7 +15,7 @@ from detectron2.config import CfgNode
 from fvcore.common.checkpoint import _IncompatibleKeys
 from torch import nn
 
-from df2_landmarks.engine.ema import WeightAverage
+from df2_landmarks.engine.averaging import WeightAverage
 from df2_landmarks.modeling.checkpoint_layout import (
     HEAD,
     has_category_predictors,

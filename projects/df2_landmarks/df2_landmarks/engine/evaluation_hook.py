@@ -11,9 +11,9 @@ from detectron2.config import CfgNode
 from detectron2.engine.hooks import EvalHook
 from detectron2.utils import comm
 
+from df2_landmarks.engine.landmark_evaluator import TASKS
 from df2_landmarks.engine.landmark_pictures import landmark_pictures
-from df2_landmarks.evaluation.ground_truth import VISIBLE_AND_OCCLUDED
-from df2_landmarks.evaluation.landmark_evaluator import TASKS
+from df2_landmarks.formats.ground_truth import VISIBLE_AND_OCCLUDED
 from df2_landmarks.visualization import contact_sheet
 
 if TYPE_CHECKING:

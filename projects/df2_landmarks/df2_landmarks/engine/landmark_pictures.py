@@ -12,8 +12,8 @@ from torch import nn
 
 from df2_landmarks.data import LandmarkDatasetMapper
 from df2_landmarks.data.dataset_mapper import read_image
+from df2_landmarks.formats.garment import garments_of_annotations, garments_of_instances
 from df2_landmarks.visualization import draw_garments
-from df2_landmarks.visualization.garment import garments_of_annotations, garments_of_instances
 
 Image = NDArray[np.uint8]
 

@@ -31,13 +31,13 @@ import df2_landmarks.modeling  # noqa: F401 (registers the heads)
 from df2_landmarks.data import LandmarkDatasetMapper
 from df2_landmarks.data.loading import LandmarkRecords
 from df2_landmarks.engine.accumulation import accumulated_step, check_accumulation
+from df2_landmarks.engine.averaging import AverageWeights, WeightAverage
 from df2_landmarks.engine.box_mask_evaluator import BoxMaskEvaluator
 from df2_landmarks.engine.checkpoint import LandmarkCheckpointer
 from df2_landmarks.engine.cpu_precision import has_bfloat16, train_in_bfloat16
-from df2_landmarks.engine.ema import AverageWeights, WeightAverage
 from df2_landmarks.engine.evaluation_hook import EarlyStop, EvaluationHook
+from df2_landmarks.engine.landmark_evaluator import LandmarkEvaluator
 from df2_landmarks.engine.tta_evaluation import merge_results, tta_config
-from df2_landmarks.evaluation.landmark_evaluator import LandmarkEvaluator
 from df2_landmarks.modeling.tta import LandmarkRCNNWithTTA
 
 logger = logging.getLogger(__name__)

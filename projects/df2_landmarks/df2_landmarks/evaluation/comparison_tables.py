@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from df2_landmarks.evaluation.bootstrap import CONFIDENCE, Comparison, Difference
+from df2_landmarks.evaluation.comparison import CONFIDENCE, Comparison, Difference
 from df2_landmarks.evaluation.tables import TITLES, number, table
 from df2_landmarks.taxonomy import LAYOUT
 

@@ -12,12 +12,12 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from df2_landmarks.evaluation.detections import (
+from df2_landmarks.formats.detections import (
     ClassDetections,
     Detections,
     zero_padded_areas,
 )
-from df2_landmarks.evaluation.ground_truth import ClassTruth, GroundTruth
+from df2_landmarks.formats.ground_truth import ClassTruth, GroundTruth
 
 _CENTRE = 0.5
 

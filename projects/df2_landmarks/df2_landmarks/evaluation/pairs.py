@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from df2_landmarks.evaluation.detections import ClassDetections, Detections
-from df2_landmarks.evaluation.ground_truth import ClassTruth, GroundTruth
 from df2_landmarks.evaluation.oks import box_oks, landmark_oks
+from df2_landmarks.formats.detections import ClassDetections, Detections
+from df2_landmarks.formats.ground_truth import ClassTruth, GroundTruth
 from df2_landmarks.taxonomy import LAYOUT
 
 _CHUNK = 1 << 12

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from df2_landmarks.evaluation.breakdown import Subset, breakdown
-from df2_landmarks.evaluation.ground_truth import GroundTruth
 from df2_landmarks.evaluation.score import Score
+from df2_landmarks.formats.ground_truth import GroundTruth
 from df2_landmarks.taxonomy import LAYOUT
 
 Breakdown = Mapping[str, Mapping[str, Subset]]

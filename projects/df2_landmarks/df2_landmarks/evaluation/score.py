@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from df2_landmarks.evaluation.accumulate import Curves, accumulate
-from df2_landmarks.evaluation.detections import Detections
-from df2_landmarks.evaluation.ground_truth import GroundTruth
+from df2_landmarks.evaluation.average_precision import Curves, accumulate
 from df2_landmarks.evaluation.matching import AREA_RANGES, Matching, match
 from df2_landmarks.evaluation.pairs import Pairs, pair_up
+from df2_landmarks.formats.detections import Detections
+from df2_landmarks.formats.ground_truth import GroundTruth
 
 
 @dataclass(frozen=True, eq=False)

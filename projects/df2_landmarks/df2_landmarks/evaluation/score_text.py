@@ -7,8 +7,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from df2_landmarks.evaluation.breakdown import CATEGORY, RULE
-from df2_landmarks.evaluation.detections import ClassDetections, Detections
-from df2_landmarks.evaluation.ground_truth import ClassTruth, GroundTruth
 from df2_landmarks.evaluation.published import BASELINE, PAPER, is_real_validation_set
 from df2_landmarks.evaluation.report_json import Breakdown
 from df2_landmarks.evaluation.score import Score
@@ -19,6 +17,8 @@ from df2_landmarks.evaluation.tables import (
     counts_line,
     overall_table,
 )
+from df2_landmarks.formats.detections import ClassDetections, Detections
+from df2_landmarks.formats.ground_truth import ClassTruth, GroundTruth
 from df2_landmarks.taxonomy import LAYOUT
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from df2_landmarks.modeling.category_branch import channels_by_name
+from df2_landmarks.modeling.layers import channels_by_name
 from df2_landmarks.taxonomy import LAYOUT
 
 HEAD = "roi_heads.keypoint_head."

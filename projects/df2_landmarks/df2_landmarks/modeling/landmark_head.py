@@ -17,7 +17,9 @@ from detectron2.modeling.roi_heads import ROI_KEYPOINT_HEAD_REGISTRY
 from detectron2.structures import Instances
 from torch import nn
 
-from df2_landmarks.modeling.category_branch import (
+from df2_landmarks.modeling.heatmap_codec import decode_heatmaps, encode_landmarks
+from df2_landmarks.modeling.landmark_loss import landmark_loss, soft_landmark_loss
+from df2_landmarks.modeling.layers import (
     STRIDE,
     CategoryBranch,
     channels_by_name,
@@ -26,8 +28,6 @@ from df2_landmarks.modeling.category_branch import (
     predictor,
     upsample,
 )
-from df2_landmarks.modeling.heatmap_codec import decode_heatmaps, encode_landmarks
-from df2_landmarks.modeling.landmark_loss import landmark_loss, soft_landmark_loss
 from df2_landmarks.modeling.oks_heatmaps import decode_expected_oks, encode_soft
 from df2_landmarks.modeling.rescoring import rescore
 from df2_landmarks.taxonomy import LAYOUT

@@ -13,7 +13,7 @@ from df2_landmarks.synthetic.difficulty import MODERATE, RICH, Difficulty
 from df2_landmarks.synthetic.fingerprint import fingerprint, fingerprint_of
 from df2_landmarks.synthetic.picture import Picture, Plan, draw_picture, plan_picture
 from df2_landmarks.synthetic.presets import PRESETS, Preset
-from df2_landmarks.synthetic.scene import Recipe
+from df2_landmarks.synthetic.scene.scene import Recipe
 from df2_landmarks.synthetic.writer import write_dataset
 
 __all__ = [

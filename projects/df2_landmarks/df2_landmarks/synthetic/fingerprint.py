@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from df2_landmarks.synthetic.picture import plan_picture
-from df2_landmarks.synthetic.scene import SPLITS, Recipe
+from df2_landmarks.synthetic.scene.scene import SPLITS, Recipe
 
 HEX_DIGITS = 16
 TEST = "test"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from df2_landmarks.synthetic.fingerprint import TEST, annotation_name
-from df2_landmarks.synthetic.scene import Recipe
+from df2_landmarks.synthetic.scene.scene import Recipe
 
 RECORD = "synthetic.json"
 VERSION = 1

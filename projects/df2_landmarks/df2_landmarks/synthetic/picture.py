@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from df2_landmarks.synthetic import labels as rules
-from df2_landmarks.synthetic.background import background
-from df2_landmarks.synthetic.composition import PlacedItem, compose
-from df2_landmarks.synthetic.fabric import Image
-from df2_landmarks.synthetic.layers import Layer
-from df2_landmarks.synthetic.noise import with_landmark_noise
-from df2_landmarks.synthetic.photo import jpeg_quality, photographed
-from df2_landmarks.synthetic.quirks import with_quirk
-from df2_landmarks.synthetic.render import label_map_of, render
-from df2_landmarks.synthetic.scene import Recipe, Scene, sample_scene, stream
+from df2_landmarks.synthetic.labels import labels as rules
+from df2_landmarks.synthetic.labels.noise import with_landmark_noise
+from df2_landmarks.synthetic.labels.quirks import with_quirk
+from df2_landmarks.synthetic.paint.background import background
+from df2_landmarks.synthetic.paint.fabric import Image
+from df2_landmarks.synthetic.paint.layers import Layer
+from df2_landmarks.synthetic.paint.photo import jpeg_quality, photographed
+from df2_landmarks.synthetic.paint.render import label_map_of, render
+from df2_landmarks.synthetic.scene.composition import PlacedItem, compose
+from df2_landmarks.synthetic.scene.scene import Recipe, Scene, sample_scene, stream
 
 ATTEMPTS = 20
 SHOP_DEGRADE = 0.1

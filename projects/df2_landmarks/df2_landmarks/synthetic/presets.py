@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from df2_landmarks.synthetic.difficulty import MODERATE, RICH, Difficulty
-from df2_landmarks.synthetic.scene import Recipe
+from df2_landmarks.synthetic.scene.scene import Recipe
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ from df2_landmarks.synthetic import folder
 from df2_landmarks.synthetic.difficulty import MODERATE, Difficulty
 from df2_landmarks.synthetic.fingerprint import encoded, fingerprint
 from df2_landmarks.synthetic.picture import draw_picture
-from df2_landmarks.synthetic.scene import SPLITS, Recipe
+from df2_landmarks.synthetic.scene.scene import SPLITS, Recipe
 
 MIN_SIZE_PX, MAX_SIZE_PX, MAX_PICTURES = 64, 2048, 999_999
 BALANCES = ("uniform", "real")

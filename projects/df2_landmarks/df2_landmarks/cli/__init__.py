@@ -1,0 +1,1 @@
+"""The commands behind ``df2``, one module each; nothing is imported before a command is chosen."""

@@ -1,0 +1,190 @@
+"""Do the whole job on drawn data: draw, convert, train from scratch, evaluate.
+
+    df2 demo
+    df2 demo --minutes 3 --output output/short
+
+Runs on a CPU. The data set is drawn once and used again by the next run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import logging
+import math
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from df2_landmarks.common import make_output_folder, run_command, say
+
+PROJECT = Path(__file__).resolve().parents[2]
+REPOSITORY = PROJECT.parents[1]
+CONFIG = PROJECT / "configs" / "df2_landmark_rcnn_R_18_FPN_demo.yaml"
+FOLDER = "deepfashion2_synthetic"
+SHEET = "contact_sheet.jpg"
+NUM_PICTURES = 9
+LOGGERS = ("detectron2", "df2_landmarks", "fvcore")
+if TYPE_CHECKING:
+    from detectron2.config import CfgNode
+    from torch import nn
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line. Returns the exit code."""
+    args = parse_arguments(argv)
+    return run_command(lambda: run(args), "df2 demo")
+
+
+def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="df2 demo", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    root = Path(os.environ.get("DETECTRON2_DATASETS", "datasets"))
+    parser.add_argument("--datasets", type=Path, default=root, help="folder of the data folders")
+    parser.add_argument("--output", type=Path, default=Path("output/demo"), help="of the results")
+    parser.add_argument("--minutes", type=float, default=8, help="training time at most")
+    parser.add_argument("--draw", default="", metavar="'ARGS'", help="options of make_synthetic.py")
+    parser.add_argument("--opts", nargs="*", default=[], metavar="KEY VALUE", help="of the config")
+    args = parser.parse_args(argv)
+    if not 0 < args.minutes < math.inf:
+        parser.error(f"--minutes must be more than 0, but got {args.minutes}")
+    args.datasets, args.output = args.datasets.resolve(), args.output.resolve()
+    return args
+
+
+def run(args: argparse.Namespace) -> None:
+    # The named splits are registered under this folder when df2_landmarks.data is imported.
+    os.environ["DETECTRON2_DATASETS"] = str(args.datasets)
+    started = time.perf_counter()
+    make_output_folder(args.output, "--output")
+
+    heading("1/4 Data")
+    draw_and_convert(args.datasets / FOLDER, args.draw)
+
+    from df2_landmarks.engine import timed_training  # seconds: imports torch and Detectron2
+    from df2_landmarks.engine.setup import setup_config
+
+    log_to_file(args.output / "log.txt")
+    cfg = setup_config(CONFIG, ["OUTPUT_DIR", str(args.output), *args.opts], on_cpu=True)
+    heading("2/4 Training from scratch on the CPU")
+    trained = timed_training.train_within(cfg, args.minutes)
+    heading("3/4 Evaluation on held-out pictures")
+    report = evaluate(cfg, args.datasets / FOLDER / "annotations")
+    heading("4/4 Results")
+    say(report)
+    say(
+        f"\nTrained for {trained.minutes:.1f} minutes, {trained.iterations} iterations; "
+        f"{(time.perf_counter() - started) / 60:.1f} minutes in all. Files in {args.output}:"
+    )
+    for name in sorted(path.name for path in args.output.iterdir()):
+        say(f"  {args.output / name}")
+    say(
+        "Evaluate again:\n  python projects/df2_landmarks/train_net.py --eval-only --config-file "
+        f"{os.path.relpath(CONFIG)} OUTPUT_DIR {args.output}"
+    )
+
+
+def draw_and_convert(data: Path, draw_options: str) -> None:
+    """Draw the data set where it is not there yet, and convert it."""
+    draw = ["datasets/make_synthetic.py", "--preset", "small", "--resume", "--output", str(data)]
+    run_program([*draw, *draw_options.split()])
+    run_program(["-m", "converters.deepfashion2_to_coco", "--root", str(data)])
+
+
+def run_program(arguments: list[str]) -> None:
+    """Run one of the repository's programs; its output is shown.
+
+    Raises:
+        SystemExit: it failed, and has said why.
+    """
+    say(f"$ python {' '.join(arguments)}")
+    done = subprocess.run([sys.executable, *arguments], cwd=REPOSITORY, check=False)
+    if done.returncode != 0:
+        raise SystemExit(done.returncode)
+
+
+def evaluate(cfg: CfgNode, annotations: Path) -> str:
+    """Score the trained model, draw the contact sheet, and return the table of numbers."""
+    from df2_landmarks.engine.checkpoint import evaluation_weights, load_for_evaluation
+    from df2_landmarks.engine.trainer import Trainer
+
+    model = Trainer.build_model(cfg)
+    load_for_evaluation(model, evaluation_weights(cfg, ()))
+    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints tables of its own
+        results = Trainer.test(cfg, model)
+    draw_contact_sheet(cfg, model)
+    return results_table(results, score_control(Path(cfg.OUTPUT_DIR), annotations))
+
+
+def draw_contact_sheet(cfg: CfgNode, model: nn.Module) -> None:
+    """Ground truth beside detections, for pictures spread over the validation split."""
+    import cv2
+
+    from df2_landmarks.engine.landmark_pictures import landmark_pictures
+    from df2_landmarks.visualization import contact_sheet
+
+    sheet = contact_sheet(landmark_pictures(cfg, model, NUM_PICTURES))
+    cv2.imwrite(str(Path(cfg.OUTPUT_DIR, SHEET)), sheet, [cv2.IMWRITE_JPEG_QUALITY, 80])
+
+
+def score_control(output: Path, annotations: Path) -> dict[str, dict[str, float | None]]:
+    """Landmark score of mean shapes stretched into the predicted boxes: what must be beaten."""
+    from df2_landmarks.evaluation.mean_shape import mean_shapes, place_mean_shapes
+    from df2_landmarks.evaluation.score import score
+    from df2_landmarks.formats.annotations import read_ground_truth
+    from df2_landmarks.formats.ground_truth import VISIBLE, VISIBLE_AND_OCCLUDED
+    from df2_landmarks.formats.results_reader import read_results
+
+    truth = read_ground_truth(annotations / "validation.json")
+    shapes = mean_shapes(read_ground_truth(annotations / "train.json"))
+    detections = read_results(output / "landmark_results.json", truth)
+    control = place_mean_shapes(detections, shapes)
+    return {p: score(truth, control, p).curves.summary() for p in (VISIBLE_AND_OCCLUDED, VISIBLE)}
+
+
+def results_table(results: dict[str, Any], control: dict[str, dict[str, float | None]]) -> str:
+    """AP, AP50 and AP75 of boxes, masks and landmarks, and of the control."""
+    from df2_landmarks.evaluation.tables import number, table
+    from df2_landmarks.formats.ground_truth import VISIBLE, VISIBLE_AND_OCCLUDED
+
+    columns = ("AP", "AP50", "AP75")
+    titles = {
+        "bbox": "boxes",
+        "segm": "masks",
+        "landmarks": "landmarks, visible and occluded",
+        "landmarks_visible": "landmarks, visible",
+    }
+    rows = [
+        [title, *(number(results[task][column] / 100) for column in columns)]
+        for task, title in titles.items()
+        if task in results
+    ]
+    for protocol, title in ((VISIBLE_AND_OCCLUDED, "visible and occluded"), (VISIBLE, "visible")):
+        numbers = (number(control[protocol][column]) for column in columns)
+        rows.append([f"mean shapes in the same boxes, {title}", *numbers])
+    return table(["", *columns], rows)
+
+
+def heading(text: str) -> None:
+    say(f"\n== {text}")
+
+
+def log_to_file(path: Path) -> None:
+    """Send the libraries' log into a file: the demo's own lines are what a user reads."""
+    handler = logging.FileHandler(path, mode="w")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s: %(message)s"))
+    for name in LOGGERS:
+        logger = logging.getLogger(name)
+        logger.setLevel(logging.INFO)
+        logger.addHandler(handler)
+        logger.propagate = False
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,44 @@
+"""The ground floor: what every room needs and no room owns.
+
+* ``errors``: `UserError`, the one error that is a user's mistake.
+* ``command_line``: the one way to run a command and to print.
+* ``files``: files and folders that appear whole or not at all.
+* ``input_files``: opening of plain, gzipped and zipped input, with its limits.
+* ``parallel``: the process pool.
+* ``progress``: the progress bar.
+"""
+
+from df2_landmarks.common.command_line import positive, run_command, say
+from df2_landmarks.common.errors import UserError
+from df2_landmarks.common.files import (
+    atomic_path,
+    atomic_write,
+    check_output_file,
+    make_output_folder,
+)
+from df2_landmarks.common.input_files import (
+    check_input_file,
+    member_name,
+    open_input,
+    open_only_member,
+)
+from df2_landmarks.common.parallel import default_jobs, map_chunks
+from df2_landmarks.common.progress import progress_bar
+
+__all__ = [
+    "UserError",
+    "atomic_path",
+    "atomic_write",
+    "check_input_file",
+    "check_output_file",
+    "default_jobs",
+    "make_output_folder",
+    "map_chunks",
+    "member_name",
+    "open_input",
+    "open_only_member",
+    "positive",
+    "progress_bar",
+    "run_command",
+    "say",
+]
