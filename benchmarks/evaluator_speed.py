@@ -39,9 +39,8 @@ Measured = dict[str, Any]
 
 def ours(truth: Path, results: Path) -> Measured:
     """This project."""
-    from df2_landmarks.evaluation.score import score
-    from df2_landmarks.formats.annotations import read_ground_truth
-    from df2_landmarks.formats.results_reader import read_results
+    from df2_landmarks.evaluation import score
+    from df2_landmarks.formats import read_ground_truth, read_results
 
     clock = Clock()
     ground_truth = read_ground_truth(truth)

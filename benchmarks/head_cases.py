@@ -23,8 +23,7 @@ from detectron2.utils.events import EventStorage
 from torch import nn
 
 from benchmarks.naive_head import NaiveLandmarkHead
-from df2_landmarks.modeling import LandmarkRCNNHead, decode_heatmaps
-from df2_landmarks.modeling.oks_heatmaps import decode_expected_oks
+from df2_landmarks.modeling import LandmarkRCNNHead, decode_expected_oks, decode_heatmaps
 from df2_landmarks.taxonomy import LAYOUT
 
 Pass = Callable[[], Any]
@@ -114,7 +113,7 @@ def decoding(contender: str, device: str, *, decoder: str) -> tuple[Pass, Pass]:
 def training_step(contender: str, device: str, *, config: str, amp: bool) -> tuple[Pass, Pass]:
     """Whole training step of the full model on drawn pictures, the optimizer's included."""
     import df2_landmarks.data  # noqa: F401 (registers the splits)
-    from df2_landmarks.engine.trainer import Trainer
+    from df2_landmarks.engine import Trainer
 
     cfg = model_config(contender, device, config, train=True)
     torch.manual_seed(0)
@@ -195,7 +194,7 @@ def build_head(contender: str, channels: int, conv_dims: list[int]) -> nn.Module
 
 
 def model_config(contender: str, device: str, config: str, *, train: bool = False) -> Any:
-    from df2_landmarks.engine.setup import CONFIGS, setup_config
+    from df2_landmarks.engine import CONFIGS, setup_config
 
     opts: list[Any] = ["MODEL.WEIGHTS", "", "DATALOADER.NUM_WORKERS", 0]
     if contender == "naive":

@@ -123,10 +123,13 @@ def run(name: str, seed: int, folder: Path, iterations: int, minutes: float | No
     from detectron2.utils.env import seed_all_rng
 
     import benchmarks.naive_head  # noqa: F401 (registers the head)
-    from df2_landmarks.engine.checkpoint import evaluation_weights, load_for_evaluation
-    from df2_landmarks.engine.setup import setup_config
-    from df2_landmarks.engine.timed_training import train_within
-    from df2_landmarks.engine.trainer import Trainer
+    from df2_landmarks.engine import (
+        Trainer,
+        evaluation_weights,
+        load_for_evaluation,
+        setup_config,
+        train_within,
+    )
 
     contender = CONTENDERS[name]
     output = folder / f"{name}-seed{seed}"
@@ -162,12 +165,9 @@ def run(name: str, seed: int, folder: Path, iterations: int, minutes: float | No
 
 def compare(folder: Path, name: str, base: str, seed: str) -> dict[str, Any]:
     """A contender's numbers and its difference to the base."""
-    from df2_landmarks.engine.landmark_evaluator import RESULTS_FILE
-    from df2_landmarks.evaluation.comparison import compare_scores
-    from df2_landmarks.evaluation.score import score
-    from df2_landmarks.formats.annotations import read_ground_truth
-    from df2_landmarks.formats.ground_truth import VISIBLE_AND_OCCLUDED
-    from df2_landmarks.formats.results_reader import read_results
+    from df2_landmarks.engine import RESULTS_FILE
+    from df2_landmarks.evaluation import compare_scores, score
+    from df2_landmarks.formats import VISIBLE_AND_OCCLUDED, read_ground_truth, read_results
 
     root = Path(os.environ.get("DETECTRON2_DATASETS", REPOSITORY / "datasets"))
     truth = read_ground_truth(root / "deepfashion2_synthetic" / "annotations" / "validation.json")

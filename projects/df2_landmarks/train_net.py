@@ -25,15 +25,18 @@ from detectron2.engine import launch
 from detectron2.evaluation import verify_results
 from detectron2.utils import comm
 
-from df2_landmarks.engine.checkpoint import evaluation_weights, load_for_evaluation
-from df2_landmarks.engine.dry_run import dry_run
-from df2_landmarks.engine.errors import run_cli
-from df2_landmarks.engine.ground_truth_boxes import (
+from df2_landmarks.common import run_command
+from df2_landmarks.engine import (
     GroundTruthBoxTrainer,
+    Trainer,
+    argument_parser,
+    dry_run,
+    evaluation_weights,
     ground_truth_box_config,
+    load_for_evaluation,
+    resolve_num_gpus,
+    setup_run,
 )
-from df2_landmarks.engine.setup import argument_parser, resolve_num_gpus, setup_run
-from df2_landmarks.engine.trainer import Trainer
 
 
 def run(args: argparse.Namespace) -> Any:
@@ -71,4 +74,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(run_cli(main, "train_net"))
+    sys.exit(run_command(main, "train_net"))

@@ -12,8 +12,8 @@ import pytest
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.utils.logger import setup_logger
 
+from df2_landmarks.common import run_command
 from df2_landmarks.data import register_landmark_dataset
-from df2_landmarks.engine.errors import run_cli
 from df2_landmarks.engine.setup import CONFIGS
 from df2_landmarks.taxonomy import LAYOUT
 
@@ -104,7 +104,7 @@ def train_net(root, monkeypatch, tmp_path, capsys):
 
     def run(*arguments):
         opts = [str(a) for a in (*arguments, "OUTPUT_DIR", tmp_path)]
-        code = run_cli(lambda: module.main(opts), "train_net")
+        code = run_command(lambda: module.main(opts), "train_net")
         setup_logger.cache_clear()  # its handlers write to the stdout of this test
         for name in ("detectron2", "fvcore", "df2_landmarks"):
             logging.getLogger(name).handlers.clear()

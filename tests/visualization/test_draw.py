@@ -5,9 +5,10 @@ import pytest
 import torch
 from detectron2.structures import Boxes, Instances
 
+from df2_landmarks.formats import Garment
 from df2_landmarks.formats.garment import garments_of_annotations, garments_of_instances
 from df2_landmarks.taxonomy import CATEGORIES
-from df2_landmarks.visualization import Garment, contact_sheet, draw_garments
+from df2_landmarks.visualization import contact_sheet, draw_garments
 
 SKIRT = CATEGORIES[8]
 

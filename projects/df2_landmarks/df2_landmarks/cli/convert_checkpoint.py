@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
 
     def convert() -> None:
-        from df2_landmarks.engine.checkpoint_conversion import convert_checkpoint  # imports torch
+        from df2_landmarks.engine import convert_checkpoint  # imports torch
 
         count = convert_checkpoint(args.source, args.target, to=args.to)
         say(f"{args.target}: {count} tensors")

@@ -67,8 +67,10 @@ def run(args: argparse.Namespace) -> None:
     heading("1/4 Data")
     draw_and_convert(args.datasets / FOLDER, args.draw)
 
-    from df2_landmarks.engine import timed_training  # seconds: imports torch and Detectron2
-    from df2_landmarks.engine.setup import setup_config
+    from df2_landmarks.engine import (
+        setup_config,
+        timed_training,  # seconds: imports torch and Detectron2
+    )
 
     log_to_file(args.output / "log.txt")
     cfg = setup_config(CONFIG, ["OUTPUT_DIR", str(args.output), *args.opts], on_cpu=True)
@@ -111,8 +113,7 @@ def run_program(arguments: list[str]) -> None:
 
 def evaluate(cfg: CfgNode, annotations: Path) -> str:
     """Score the trained model, draw the contact sheet, and return the table of numbers."""
-    from df2_landmarks.engine.checkpoint import evaluation_weights, load_for_evaluation
-    from df2_landmarks.engine.trainer import Trainer
+    from df2_landmarks.engine import Trainer, evaluation_weights, load_for_evaluation
 
     model = Trainer.build_model(cfg)
     load_for_evaluation(model, evaluation_weights(cfg, ()))
@@ -126,7 +127,7 @@ def draw_contact_sheet(cfg: CfgNode, model: nn.Module) -> None:
     """Ground truth beside detections, for pictures spread over the validation split."""
     import cv2
 
-    from df2_landmarks.engine.landmark_pictures import landmark_pictures
+    from df2_landmarks.engine import landmark_pictures
     from df2_landmarks.visualization import contact_sheet
 
     sheet = contact_sheet(landmark_pictures(cfg, model, NUM_PICTURES))
@@ -135,11 +136,8 @@ def draw_contact_sheet(cfg: CfgNode, model: nn.Module) -> None:
 
 def score_control(output: Path, annotations: Path) -> dict[str, dict[str, float | None]]:
     """Landmark score of mean shapes stretched into the predicted boxes: what must be beaten."""
-    from df2_landmarks.evaluation.mean_shape import mean_shapes, place_mean_shapes
-    from df2_landmarks.evaluation.score import score
-    from df2_landmarks.formats.annotations import read_ground_truth
-    from df2_landmarks.formats.ground_truth import VISIBLE, VISIBLE_AND_OCCLUDED
-    from df2_landmarks.formats.results_reader import read_results
+    from df2_landmarks.evaluation import mean_shapes, place_mean_shapes, score
+    from df2_landmarks.formats import VISIBLE, VISIBLE_AND_OCCLUDED, read_ground_truth, read_results
 
     truth = read_ground_truth(annotations / "validation.json")
     shapes = mean_shapes(read_ground_truth(annotations / "train.json"))
@@ -150,8 +148,8 @@ def score_control(output: Path, annotations: Path) -> dict[str, dict[str, float 
 
 def results_table(results: dict[str, Any], control: dict[str, dict[str, float | None]]) -> str:
     """AP, AP50 and AP75 of boxes, masks and landmarks, and of the control."""
-    from df2_landmarks.evaluation.tables import number, table
-    from df2_landmarks.formats.ground_truth import VISIBLE, VISIBLE_AND_OCCLUDED
+    from df2_landmarks.evaluation import number, table
+    from df2_landmarks.formats import VISIBLE, VISIBLE_AND_OCCLUDED
 
     columns = ("AP", "AP50", "AP75")
     titles = {

@@ -20,13 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from df2_landmarks.common import atomic_write, check_output_file, positive, run_command, say
-from df2_landmarks.evaluation.breakdown import AXES
-from df2_landmarks.evaluation.report_json import break_down, score_as_dict
-from df2_landmarks.evaluation.score import Score, score
-from df2_landmarks.evaluation.score_text import score_text
-from df2_landmarks.formats.annotations import read_ground_truth
-from df2_landmarks.formats.ground_truth import PROTOCOLS, GroundTruth
-from df2_landmarks.formats.results_reader import read_results
+from df2_landmarks.evaluation import AXES, Score, break_down, score, score_as_dict, score_text
+from df2_landmarks.formats import PROTOCOLS, GroundTruth, read_ground_truth, read_results
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -87,9 +82,8 @@ def run(args: argparse.Namespace) -> None:
 def diagnose(
     args: argparse.Namespace, ground_truth: GroundTruth, one: Score, content: dict[str, Any]
 ) -> None:
-    from df2_landmarks.evaluation.diagnosis.diagnose import diagnosis
-    from df2_landmarks.evaluation.diagnosis.tables import diagnosis_text
-    from df2_landmarks.evaluation.mean_shape import mean_shapes
+    from df2_landmarks.evaluation import mean_shapes
+    from df2_landmarks.evaluation.diagnosis import diagnosis, diagnosis_text
 
     source = ground_truth
     if args.train_gt:
@@ -103,8 +97,7 @@ def diagnose(
 def compare(
     args: argparse.Namespace, ground_truth: GroundTruth, scores: list[Score], content: dict
 ) -> None:
-    from df2_landmarks.evaluation.comparison import compare_scores
-    from df2_landmarks.evaluation.comparison_tables import comparison_text
+    from df2_landmarks.evaluation import compare_scores, comparison_text
 
     other = read_results(args.compare, ground_truth)
     for one in scores:

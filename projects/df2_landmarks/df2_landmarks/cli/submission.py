@@ -16,13 +16,16 @@ import sys
 from collections.abc import Sequence
 
 from df2_landmarks.common import check_output_file, run_command, say
-from df2_landmarks.evaluation.score import score
-from df2_landmarks.evaluation.score_text import score_text
-from df2_landmarks.formats.annotations import read_ground_truth
-from df2_landmarks.formats.ground_truth import PROTOCOLS, GroundTruth
-from df2_landmarks.formats.results_reader import read_results
-from df2_landmarks.formats.submission import MEMBERS, write_submission
-from df2_landmarks.formats.submission_check import check_submission
+from df2_landmarks.evaluation import score, score_text
+from df2_landmarks.formats import (
+    MEMBERS,
+    PROTOCOLS,
+    GroundTruth,
+    check_submission,
+    read_ground_truth,
+    read_results,
+    write_submission,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

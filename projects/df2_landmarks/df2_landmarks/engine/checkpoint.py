@@ -16,7 +16,7 @@ from fvcore.common.checkpoint import _IncompatibleKeys
 from torch import nn
 
 from df2_landmarks.engine.averaging import WeightAverage
-from df2_landmarks.modeling.checkpoint_layout import (
+from df2_landmarks.modeling import (
     HEAD,
     has_category_predictors,
     has_class_convolutions,

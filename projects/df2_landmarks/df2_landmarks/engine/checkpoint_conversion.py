@@ -8,7 +8,7 @@ import torch
 
 from df2_landmarks.engine.checkpoint import UNREADABLE, unreadable
 from df2_landmarks.engine.output_folder import make_output_folder
-from df2_landmarks.modeling.checkpoint_layout import to_category_predictors, to_single_predictor
+from df2_landmarks.modeling import to_category_predictors, to_single_predictor
 
 CONVERSIONS = {"single": to_single_predictor, "per-category": to_category_predictors}
 

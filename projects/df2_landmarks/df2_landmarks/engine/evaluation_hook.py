@@ -13,7 +13,7 @@ from detectron2.utils import comm
 
 from df2_landmarks.engine.landmark_evaluator import TASKS
 from df2_landmarks.engine.landmark_pictures import landmark_pictures
-from df2_landmarks.formats.ground_truth import VISIBLE_AND_OCCLUDED
+from df2_landmarks.formats import VISIBLE_AND_OCCLUDED
 from df2_landmarks.visualization import contact_sheet
 
 if TYPE_CHECKING:

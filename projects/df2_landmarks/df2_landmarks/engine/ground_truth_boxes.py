@@ -13,8 +13,7 @@ from detectron2.modeling import GeneralizedRCNN
 from detectron2.structures import Boxes, Instances
 from torch import nn
 
-from df2_landmarks.data import LandmarkDatasetMapper
-from df2_landmarks.data.augmentation import build_augmentation
+from df2_landmarks.data import LandmarkDatasetMapper, build_augmentation
 from df2_landmarks.engine.trainer import Trainer
 
 logger = logging.getLogger(__name__)

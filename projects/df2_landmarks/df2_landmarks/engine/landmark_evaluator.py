@@ -20,13 +20,25 @@ from detectron2.utils import comm
 from detectron2.utils.file_io import PathManager
 from numpy.typing import NDArray
 
-from df2_landmarks.evaluation.score import Score, score
-from df2_landmarks.evaluation.tables import TITLES, category_table, counts_line, overall_table
-from df2_landmarks.formats.annotations import read_ground_truth
-from df2_landmarks.formats.detections import Detections, concatenate_class
-from df2_landmarks.formats.ground_truth import VISIBLE, VISIBLE_AND_OCCLUDED, GroundTruth
-from df2_landmarks.formats.results import detections_from_predictions, write_results_file
-from df2_landmarks.formats.submission import write_submission
+from df2_landmarks.evaluation import (
+    TITLES,
+    Score,
+    category_table,
+    counts_line,
+    overall_table,
+    score,
+)
+from df2_landmarks.formats import (
+    VISIBLE,
+    VISIBLE_AND_OCCLUDED,
+    Detections,
+    GroundTruth,
+    concatenate_class,
+    detections_from_predictions,
+    read_ground_truth,
+    write_results_file,
+    write_submission,
+)
 from df2_landmarks.taxonomy import LAYOUT
 
 logger = logging.getLogger(__name__)

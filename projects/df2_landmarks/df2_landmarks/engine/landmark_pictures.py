@@ -10,9 +10,8 @@ from detectron2.evaluation import inference_context
 from numpy.typing import NDArray
 from torch import nn
 
-from df2_landmarks.data import LandmarkDatasetMapper
-from df2_landmarks.data.dataset_mapper import read_image
-from df2_landmarks.formats.garment import garments_of_annotations, garments_of_instances
+from df2_landmarks.data import LandmarkDatasetMapper, read_image
+from df2_landmarks.formats import garments_of_annotations, garments_of_instances
 from df2_landmarks.visualization import draw_garments
 
 Image = NDArray[np.uint8]

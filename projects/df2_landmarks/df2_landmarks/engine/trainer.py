@@ -28,8 +28,7 @@ from torch import nn
 from torch.utils.data import ConcatDataset
 
 import df2_landmarks.modeling  # noqa: F401 (registers the heads)
-from df2_landmarks.data import LandmarkDatasetMapper
-from df2_landmarks.data.loading import LandmarkRecords
+from df2_landmarks.data import LandmarkDatasetMapper, LandmarkRecords
 from df2_landmarks.engine.accumulation import accumulated_step, check_accumulation
 from df2_landmarks.engine.averaging import AverageWeights, WeightAverage
 from df2_landmarks.engine.box_mask_evaluator import BoxMaskEvaluator
@@ -38,7 +37,7 @@ from df2_landmarks.engine.cpu_precision import has_bfloat16, train_in_bfloat16
 from df2_landmarks.engine.evaluation_hook import EarlyStop, EvaluationHook
 from df2_landmarks.engine.landmark_evaluator import LandmarkEvaluator
 from df2_landmarks.engine.tta_evaluation import merge_results, tta_config
-from df2_landmarks.modeling.tta import LandmarkRCNNWithTTA
+from df2_landmarks.modeling import LandmarkRCNNWithTTA
 
 logger = logging.getLogger(__name__)
 

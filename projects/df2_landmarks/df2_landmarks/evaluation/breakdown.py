@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from df2_landmarks.evaluation.average_precision import Curves
 from df2_landmarks.evaluation.pairs import Pairs
 from df2_landmarks.evaluation.score import Score, score_subset
-from df2_landmarks.formats.ground_truth import ATTRIBUTES, GroundTruth
+from df2_landmarks.formats import ATTRIBUTES, GroundTruth
 from df2_landmarks.taxonomy import LAYOUT
 
 CATEGORY = "category"

@@ -12,12 +12,13 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from df2_landmarks.formats.detections import (
+from df2_landmarks.formats import (
     ClassDetections,
+    ClassTruth,
     Detections,
+    GroundTruth,
     zero_padded_areas,
 )
-from df2_landmarks.formats.ground_truth import ClassTruth, GroundTruth
 
 _CENTRE = 0.5
 

@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from df2_landmarks.evaluation.oks import box_oks, landmark_oks
-from df2_landmarks.formats.detections import ClassDetections, Detections
-from df2_landmarks.formats.ground_truth import ClassTruth, GroundTruth
+from df2_landmarks.formats import ClassDetections, ClassTruth, Detections, GroundTruth
 from df2_landmarks.taxonomy import LAYOUT
 
 _CHUNK = 1 << 12

@@ -6,7 +6,7 @@ AP as (visible, visible and occluded).
 
 from __future__ import annotations
 
-from df2_landmarks.formats.ground_truth import VISIBLE, VISIBLE_AND_OCCLUDED, GroundTruth
+from df2_landmarks.formats import VISIBLE, VISIBLE_AND_OCCLUDED, GroundTruth
 
 BASELINE: dict[str, dict[str, float]] = {
     VISIBLE: {"AP": 0.605, "AP50": 0.790, "AP75": 0.684},

@@ -7,7 +7,7 @@ from typing import Any
 
 from df2_landmarks.evaluation.breakdown import Subset, breakdown
 from df2_landmarks.evaluation.score import Score
-from df2_landmarks.formats.ground_truth import GroundTruth
+from df2_landmarks.formats import GroundTruth
 from df2_landmarks.taxonomy import LAYOUT
 
 Breakdown = Mapping[str, Mapping[str, Subset]]

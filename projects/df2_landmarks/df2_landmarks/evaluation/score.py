@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from df2_landmarks.evaluation.average_precision import Curves, accumulate
 from df2_landmarks.evaluation.matching import AREA_RANGES, Matching, match
 from df2_landmarks.evaluation.pairs import Pairs, pair_up
-from df2_landmarks.formats.detections import Detections
-from df2_landmarks.formats.ground_truth import GroundTruth
+from df2_landmarks.formats import Detections, GroundTruth
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,8 +17,7 @@ from df2_landmarks.evaluation.tables import (
     counts_line,
     overall_table,
 )
-from df2_landmarks.formats.detections import ClassDetections, Detections
-from df2_landmarks.formats.ground_truth import ClassTruth, GroundTruth
+from df2_landmarks.formats import ClassDetections, ClassTruth, Detections, GroundTruth
 from df2_landmarks.taxonomy import LAYOUT
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from df2_landmarks.evaluation.breakdown import Subset
 from df2_landmarks.evaluation.published import PAPER, paper_ap
 from df2_landmarks.evaluation.score import Score
-from df2_landmarks.formats.ground_truth import VISIBLE, VISIBLE_AND_OCCLUDED, GroundTruth
+from df2_landmarks.formats import VISIBLE, VISIBLE_AND_OCCLUDED, GroundTruth
 from df2_landmarks.taxonomy import LAYOUT
 
 TITLES = {VISIBLE: "visible", VISIBLE_AND_OCCLUDED: "visible and occluded"}

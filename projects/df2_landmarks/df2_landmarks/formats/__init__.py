@@ -1,1 +1,57 @@
-"""."""
+"""The files of the challenge, and what they hold in memory. No torch.
+
+* ``annotations``, ``results``, ``submission``: the files, each reader beside its writer.
+* ``ground_truth``, ``detections``: arrays per category, for scores.
+* ``garment``: one garment, for people.
+* ``json_stream``, ``slot_text``, ``record_errors``: large JSON files in bounded memory.
+"""
+
+from df2_landmarks.formats.annotations import read_ground_truth
+from df2_landmarks.formats.detections import (
+    MAX_DETECTIONS,
+    ClassDetections,
+    Detections,
+    concatenate_class,
+    empty_class,
+    rank_in_group,
+    zero_padded_areas,
+)
+from df2_landmarks.formats.garment import Garment, garments_of_annotations, garments_of_instances
+from df2_landmarks.formats.ground_truth import (
+    ATTRIBUTES,
+    PROTOCOLS,
+    VISIBLE,
+    VISIBLE_AND_OCCLUDED,
+    ClassTruth,
+    GroundTruth,
+)
+from df2_landmarks.formats.results import detections_from_predictions, write_results_file
+from df2_landmarks.formats.results_reader import read_results
+from df2_landmarks.formats.submission import MEMBERS, write_submission
+from df2_landmarks.formats.submission_check import check_submission
+
+__all__ = [
+    "ATTRIBUTES",
+    "MAX_DETECTIONS",
+    "MEMBERS",
+    "PROTOCOLS",
+    "VISIBLE",
+    "VISIBLE_AND_OCCLUDED",
+    "ClassDetections",
+    "ClassTruth",
+    "Detections",
+    "Garment",
+    "GroundTruth",
+    "check_submission",
+    "concatenate_class",
+    "detections_from_predictions",
+    "empty_class",
+    "garments_of_annotations",
+    "garments_of_instances",
+    "rank_in_group",
+    "read_ground_truth",
+    "read_results",
+    "write_results_file",
+    "write_submission",
+    "zero_padded_areas",
+]

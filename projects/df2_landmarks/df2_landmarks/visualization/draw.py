@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from df2_landmarks.formats.garment import Garment
+from df2_landmarks.formats import Garment
 
 Image = NDArray[np.uint8]
 Color = tuple[int, int, int]

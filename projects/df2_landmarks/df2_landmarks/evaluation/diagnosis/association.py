@@ -26,8 +26,7 @@ from df2_landmarks.evaluation.matching import UNMATCHED
 from df2_landmarks.evaluation.mean_shape import boxes_or_extents
 from df2_landmarks.evaluation.pairs import Cells, Pairs, class_cells, pair_indices
 from df2_landmarks.evaluation.score import Score
-from df2_landmarks.formats.detections import rank_in_group
-from df2_landmarks.formats.ground_truth import GroundTruth
+from df2_landmarks.formats import GroundTruth, rank_in_group
 
 LOW_OKS = 0.1
 BOX_IOU = 0.5

@@ -22,14 +22,14 @@ from df2_landmarks.evaluation.diagnosis.landmark_errors import ClassLandmarks
 from df2_landmarks.evaluation.mean_shape import stretch
 from df2_landmarks.evaluation.pairs import pair_indices
 from df2_landmarks.evaluation.score import Score
-from df2_landmarks.formats.detections import (
+from df2_landmarks.formats import (
     ClassDetections,
     Detections,
+    GroundTruth,
     concatenate_class,
     empty_class,
     rank_in_group,
 )
-from df2_landmarks.formats.ground_truth import GroundTruth
 from df2_landmarks.taxonomy import LAYOUT
 
 Shapes = Sequence[NDArray[np.float64]]

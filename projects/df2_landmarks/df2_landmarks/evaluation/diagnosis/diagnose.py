@@ -39,8 +39,7 @@ from df2_landmarks.evaluation.diagnosis.per_landmark import per_landmark_ap
 from df2_landmarks.evaluation.diagnosis.rescoring import Mended, Rescorer, ap_of
 from df2_landmarks.evaluation.matching import ALL_SIZES, match
 from df2_landmarks.evaluation.score import Score
-from df2_landmarks.formats.detections import Detections
-from df2_landmarks.formats.ground_truth import GroundTruth
+from df2_landmarks.formats import Detections, GroundTruth
 from df2_landmarks.taxonomy import LAYOUT
 
 MISSED = "missed garment"

@@ -18,7 +18,7 @@ from df2_landmarks.evaluation.diagnosis.landmark_errors import ClassLandmarks, c
 from df2_landmarks.evaluation.diagnosis.rescoring import Mended, Rescorer, ap_of
 from df2_landmarks.evaluation.mean_shape import place_mean_shapes
 from df2_landmarks.evaluation.score import Score
-from df2_landmarks.formats.detections import Detections
+from df2_landmarks.formats import Detections
 
 
 def oracle_ladder(

@@ -32,7 +32,7 @@ from df2_landmarks.evaluation.diagnosis.association import (
     image_pairs,
 )
 from df2_landmarks.evaluation.score import Score
-from df2_landmarks.formats.ground_truth import GroundTruth
+from df2_landmarks.formats import GroundTruth
 from df2_landmarks.taxonomy import LAYOUT
 
 GOOD_KS, JITTER_KS = 0.85, 0.5

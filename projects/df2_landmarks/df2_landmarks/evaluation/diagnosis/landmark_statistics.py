@@ -14,7 +14,7 @@ from df2_landmarks.evaluation.diagnosis.landmark_errors import (
     UNLABELLED,
     ClassLandmarks,
 )
-from df2_landmarks.formats.ground_truth import GroundTruth
+from df2_landmarks.formats import GroundTruth
 from df2_landmarks.taxonomy import LAYOUT
 
 PCK_FRACTION = 0.1

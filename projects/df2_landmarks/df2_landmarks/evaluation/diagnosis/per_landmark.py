@@ -17,7 +17,7 @@ from df2_landmarks.evaluation.diagnosis.landmark_errors import ClassLandmarks, l
 from df2_landmarks.evaluation.matching import ALL_SIZES, match
 from df2_landmarks.evaluation.pairs import Cells, Pairs, pair_indices
 from df2_landmarks.evaluation.score import Score
-from df2_landmarks.formats.ground_truth import GroundTruth
+from df2_landmarks.formats import GroundTruth
 from df2_landmarks.taxonomy import LAYOUT
 
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from df2_landmarks.evaluation.average_precision import Curves
 from df2_landmarks.evaluation.matching import ALL_SIZES
 from df2_landmarks.evaluation.score import Score, score
-from df2_landmarks.formats.detections import Detections
-from df2_landmarks.formats.ground_truth import GroundTruth
+from df2_landmarks.formats import Detections, GroundTruth
 
 
 @dataclass(frozen=True)
