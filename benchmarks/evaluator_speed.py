@@ -1,25 +1,27 @@
-"""The landmark score beside its peers, on the same files, each in a process of its own.
+"""Compare the landmark score with its peers on the same files, each in a process of its own.
 
-    python benchmarks/evaluator_speed.py                      # 10,000 images, all that is installed
+    python benchmarks/evaluator_speed.py                      # 10,000 images, every installed tool
     python benchmarks/evaluator_speed.py --images 32153        # the size of the validation set
     python benchmarks/evaluator_speed.py --slots filled        # foreign slots filled, not zero
     python benchmarks/evaluator_speed.py --slots filled --without-bbox   # areas from all slots
-    python benchmarks/evaluator_speed.py --tools ours,vernier --repeat 5  # in turns
+    python benchmarks/evaluator_speed.py --tools ours,hotcoco,ultrafast --repeat 7  # in turns
 
-Peers that are not installed are left out. Results have ``bbox``, since one peer asks for it;
-without it the areas come from all slots. *load* is reading the files, *score* is evaluation and
-accumulation under one protocol, *total* is both, *cpu* the processor time of both over all threads
-(steadier on a busy machine), *peak* the largest resident memory of the process.
+Tools that are not installed are left out: `pip install hotcoco==1.3.0
+ultrafast-pycocotools==0.1.14 vernier==0.5.4 faster-coco-eval==1.8.0`. Results have ``bbox``,
+because vernier needs it; without it the areas come from all slots. The tools run in turns; the
+table has the median of each column. *load* is reading the files, *score* is evaluation and
+accumulation under one protocol, *total* is both, *cpu* is the processor time of both over all
+threads, *peak* is the largest resident memory of the process.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import importlib.util
 import io
 import json
 import resource
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -73,6 +75,21 @@ def detectron2(truth: Path, results: Path) -> Measured:
     return _coco_style(COCO, COCOeval_opt, truth, results)
 
 
+def hotcoco(truth: Path, results: Path) -> Measured:
+    """hotcoco with the 294 sigmas."""
+    from hotcoco import COCO, COCOeval
+
+    return _coco_style(COCO, COCOeval, truth, results)
+
+
+def ultrafast(truth: Path, results: Path) -> Measured:
+    """ultrafast-pycocotools with the 294 sigmas."""
+    from ultrafast_pycocotools.coco import COCO
+    from ultrafast_pycocotools.cocoeval import COCOeval
+
+    return _coco_style(COCO, COCOeval, truth, results)
+
+
 def vernier(truth: Path, results: Path) -> Measured:
     """vernier in strict mode; it reads the files while it evaluates."""
     from vernier.instance import Evaluator, Keypoints
@@ -87,8 +104,11 @@ def vernier(truth: Path, results: Path) -> Measured:
 
 
 TOOLS: dict[str, Callable[[Path, Path], Measured]] = {
-    tool.__name__: tool for tool in (ours, pycocotools, faster_coco_eval, detectron2, vernier)
+    tool.__name__: tool
+    for tool in (ours, hotcoco, ultrafast, vernier, faster_coco_eval, detectron2, pycocotools)
 }
+COLUMNS = {"load": "8.2f", "score": "9.3f", "total": "9.2f", "cpu": "8.2f", "peak_mb": "9.0f"}
+"""Measured value -> its format in the table."""
 
 
 def _coco_style(coco: Any, evaluator: Any, truth: Path, results: Path) -> Measured:
@@ -98,7 +118,7 @@ def _coco_style(coco: Any, evaluator: Any, truth: Path, results: Path) -> Measur
         detections = ground_truth.loadRes(str(results))
         clock.loaded()
         run = evaluator(ground_truth, detections, "keypoints")
-        run.params.kpt_oks_sigmas = LAYOUT.slot_sigmas
+        run.params.kpt_oks_sigmas = LAYOUT.slot_sigmas.copy()
         run.evaluate()
         run.accumulate()
         run.summarize()
@@ -138,7 +158,7 @@ def peak_mb() -> float:
 def write_case(
     folder: Path, num_images: int, slots: str, *, with_bbox: bool = True, seed: int = 0
 ) -> tuple[Path, Path]:
-    """Writes ground truth as the official script does, and results with about 3 per item."""
+    """Write ground truth as the official script does, and results with about 3 per item."""
     rng = np.random.default_rng(seed)
     items_per_image = rng.choice([1, 2, 3], num_images, p=[0.5, 0.4, 0.1])
     truth, results = folder / "truth.json", folder / "results.json"
@@ -206,7 +226,7 @@ def _detection(rng: np.random.Generator, own: np.ndarray, item: Measured, slots:
 
 
 def measure(tool: str, truth: Path, results: Path) -> Measured | None:
-    """Runs one tool in a process of its own; None where it is not installed."""
+    """Run one tool in a process of its own; None where it is not installed."""
     command = [sys.executable, __file__, "--run", tool, str(truth), str(results)]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     if ended.returncode:
@@ -224,7 +244,7 @@ def main() -> None:
     parser.add_argument("--slots", choices=("zero", "compact", "filled"), default="zero")
     parser.add_argument("--without-bbox", action="store_true", help="no bbox in the results")
     parser.add_argument("--tools", default=",".join(TOOLS))
-    parser.add_argument("--repeat", type=int, default=1, help="the fastest run counts")
+    parser.add_argument("--repeat", type=int, default=1, help="runs of each tool")
     parser.add_argument("--run", nargs=3, metavar=("TOOL", "GT", "RESULTS"), help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.run:
@@ -239,25 +259,25 @@ def main() -> None:
 
 
 def report(tools: list[str], paths: tuple[Path, Path], repeat: int) -> None:
-    """Prints one line per tool; its difference is the largest of the ten numbers to the first."""
+    """Print one line per tool; its difference is the largest of the ten numbers to the first."""
     print(f"{'':18}  load s  score s  total s   cpu s  peak MB        AP  difference")
-    reference: Measured | None = None
-    for tool in ("vernier", "faster_coco_eval"):
-        if tool in tools and not importlib.util.find_spec(tool):
-            print(f"{tool}: left out (not installed)", file=sys.stderr)
-            tools = [other for other in tools if other != tool]
-    rounds = [[measure(tool, *paths) for tool in tools] for _ in range(repeat)]
-    for tool, measured in zip(tools, zip(*rounds, strict=True), strict=True):
-        runs = [run for run in measured if run]
-        if not runs:
-            continue
-        best = min(runs, key=lambda run: float(run["total"]))
-        reference = reference or best
-        difference = np.abs(np.subtract(best["stats"], reference["stats"])).max()
-        print(
-            f"{tool:18}{best['load']:8.2f}{best['score']:9.3f}{best['total']:9.2f}"
-            f"{best['cpu']:8.2f}{best['peak_mb']:9.0f}  {best['stats'][0]:8.5f}  {difference:.1e}"
+    runs: dict[str, list[Measured]] = {tool: [] for tool in tools}
+    for _ in range(repeat):
+        for tool in list(runs):
+            measured = measure(tool, *paths)
+            if measured is None:
+                del runs[tool]
+            else:
+                runs[tool].append(measured)
+    reference = next(iter(runs.values()))[0]["stats"]
+    for tool, measurements in runs.items():
+        medians = (
+            format(statistics.median(run[column] for run in measurements), form)
+            for column, form in COLUMNS.items()
         )
+        stats = measurements[0]["stats"]
+        difference = np.abs(np.subtract(stats, reference)).max()
+        print(f"{tool:18}{''.join(medians)}  {stats[0]:8.5f}  {difference:.1e}")
 
 
 if __name__ == "__main__":

@@ -1,143 +1,193 @@
-"""The rules of the code base: layers, sizes of files, and what the README says of the tree."""
+"""The rules of the house: doors, floors, a dozen files per folder, and where numbers are written."""
+
+from __future__ import annotations
 
 import ast
-import re
 import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
 
 import pytest
 
+from tests.support import ROOT
+
 PACKAGE = "projects/df2_landmarks/df2_landmarks"
-
-# layer -> the layers that it may import, besides itself. Everything may import taxonomy.
-ALLOWED = {
-    "taxonomy": set(),
-    "synthetic": set(),
-    "data": set(),
-    "modeling": set(),
-    "evaluation": set(),
-    "visualization": set(),
-    "config": set(),
-    "engine": {"data", "modeling", "evaluation", "visualization", "config"},
-    "converters": set(),
+FLOORS = {
+    "common": 1,
+    "taxonomy": 1,
+    "config": 2,
+    "formats": 2,
+    "modeling": 2,
+    "synthetic": 2,
+    "data": 3,
+    "evaluation": 3,
+    "visualization": 4,
+    "engine": 5,
+    "cli": 7,
 }
-WITHOUT_TORCH = ("taxonomy", "synthetic", "converters")
+"""Room -> floor. A room imports from lower floors only; floor 6 waits for predict and export."""
+CONVERTERS_IMPORT = {"common", "taxonomy", "formats"}
+MAX_FILES = 12
 HEAVY = ("torch", "torchvision", "detectron2", "fvcore")
-EVALUATOR = "landmark_evaluator.py"
+WITHOUT_TORCH = (
+    "df2_landmarks",
+    "df2_landmarks.common",
+    "df2_landmarks.taxonomy",
+    "df2_landmarks.formats",
+    "df2_landmarks.evaluation",
+    "df2_landmarks.evaluation.diagnosis",
+    "df2_landmarks.synthetic",
+    "df2_landmarks.cli.main",
+    "df2_landmarks.cli.score",
+    "df2_landmarks.cli.submission",
+    "converters.deepfashion2_to_coco",
+    "converters.check_dataset",
+    "converters.make_subset",
+)
 
 
-def tracked(root, pattern):
-    """Files of the repository that are committed or will be."""
+def tracked(pattern: str) -> list[Path]:
+    """Files of the repository that are committed or will be, relative to its root."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", pattern],
-        cwd=root,
+        cwd=ROOT,
         capture_output=True,
         text=True,
         check=True,
     ).stdout.split()
-    return [root / name for name in listed if (root / name).is_file()]
+    return [Path(name) for name in listed if (ROOT / name).is_file()]
 
 
-def imports(path):
-    """Names of the modules that a file imports, anywhere in it but for type checking."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
-        if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING":
-            node.body = []
-    for node in ast.walk(tree):
+def module_name(path: Path) -> str:
+    """``projects/df2_landmarks/df2_landmarks/data/cache.py`` -> ``df2_landmarks.data.cache``."""
+    parts = path.with_suffix("").parts
+    if parts[:2] == ("projects", "df2_landmarks"):
+        parts = parts[2:]
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+SOURCES = {
+    module_name(path): path
+    for path in tracked("*.py")
+    if path.parts[0] in ("projects", "converters", "benchmarks", "datasets")
+}
+PACKAGES = {name for name, path in SOURCES.items() if path.name == "__init__.py"}
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Modules that a file imports, anywhere in it; ``from a import b`` is a.b if that is one."""
+    for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
+        elif isinstance(node, ast.ImportFrom):
+            assert node.module and not node.level, f"{path}: relative import"
+            for alias in node.names:
+                submodule = f"{node.module}.{alias.name}"
+                yield submodule if submodule in SOURCES else node.module
 
 
-def files_of(root, layer):
-    if layer == "converters":
-        return sorted((root / "converters").rglob("*.py"))
-    if layer == "config":
-        return [root / PACKAGE / "config.py"]
-    return sorted((root / PACKAGE / layer).rglob("*.py"))
-
-
-@pytest.mark.parametrize("layer", ALLOWED)
-def test_layers_import_only_what_lies_below(root, layer):
-    files = files_of(root, layer)
-    assert files
-    allowed = ALLOWED[layer] | {layer, "taxonomy"}
-    for path in files:
+def test_everyone_enters_a_package_through_its_door() -> None:
+    assert len(SOURCES) > 100
+    for name, path in SOURCES.items():
         for module in imports(path):
-            parts = module.split(".")
-            if parts[0] == "df2_landmarks":
-                assert len(parts) > 1, f"{path}: import the module, not the package"
-                assert parts[1] in allowed, f"{path} imports {module}"
-            if parts[0] == "converters":
-                assert layer == "converters", f"{path} imports {module}"
-
-
-@pytest.mark.parametrize("layer", WITHOUT_TORCH)
-def test_layers_without_torch(root, layer):
-    for path in files_of(root, layer):
-        for module in imports(path):
-            assert module.split(".")[0] not in HEAVY, f"{path} imports {module}"
-
-
-def test_of_the_evaluation_only_the_evaluator_imports_detectron2(root):
-    for path in files_of(root, "evaluation"):
-        heavy = [module for module in imports(path) if module.split(".")[0] in HEAVY]
-        assert bool(heavy) == (path.name == EVALUATOR), f"{path} imports {heavy}"
-
-
-def test_every_folder_of_the_package_is_a_known_layer(root):
-    folders = {p.name for p in (root / PACKAGE).iterdir() if p.is_dir() and p.name[0] != "_"}
-    assert folders == set(ALLOWED) - {"converters", "config"}
-
-
-def test_importing_the_package_imports_nothing_else(root):
-    assert list(imports(root / PACKAGE / "__init__.py")) == []
-
-
-def test_no_file_is_over_300_lines(root):
-    files = tracked(root, "*.py")
-    assert len(files) > 50
-    for path in files:
-        assert len(path.read_text(encoding="utf-8").splitlines()) <= 300, path
-
-
-def test_the_numbers_of_the_taxonomy_are_written_nowhere_else(root):
-    for path in tracked(root, "*.py"):
-        relative = path.relative_to(root)
-        if relative.parts[0] == "tests" or "taxonomy" in relative.parts:
-            continue
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Constant) and node.value in (294, 882):
-                pytest.fail(f"{relative}:{node.lineno} writes {node.value}")
-
-
-def test_the_readme_lists_every_folder_of_the_tree_and_no_other(root):
-    text = (root / "README.md").read_text(encoding="utf-8")
-    tree = re.search(r"## The tree\n+```\n(.*?)```", text, re.DOTALL).group(1)
-    listed = {line.split()[0].rstrip("/") for line in tree.splitlines() if line.strip()}
-    missing = {name for name in listed if not (root / name).exists()}
-    assert not missing
-    folders = {
-        str(path.parent.relative_to(root))
-        for path in tracked(root, "*")
-        if path.suffix in (".py", ".yaml") and path.parent != root
-    }
-    folders = {f for f in folders if not f.startswith("tests/")}
-    assert folders <= listed
-
-
-def test_links_of_the_readmes_lead_somewhere(root):
-    for path in tracked(root, "*.md"):
-        for target in re.findall(r"\]\(([^)]+)\)", path.read_text(encoding="utf-8")):
-            if "://" in target:
+            if module not in SOURCES or module in PACKAGES:
                 continue
-            file, _, anchor = target.partition("#")
-            assert (path.parent / file).exists(), f"{path}: {target}"
-            assert not anchor or anchor in anchors(path.parent / file), f"{path}: {target}"
+            package = module.rpartition(".")[0]
+            inside = name == package or name.startswith(f"{package}.")
+            assert not package or inside, f"{path} imports {module}: import {package} instead"
 
 
-def anchors(page):
-    """What a link can name after the #: the headings, as GitHub writes them."""
-    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in headings}
+def room(module: str) -> str:
+    """The room of a module of the package, "" for the package itself."""
+    return (module.split(".") + [""])[1]
+
+
+def test_a_room_imports_from_lower_floors_only() -> None:
+    rooms = {room(name) for name in SOURCES if name.startswith("df2_landmarks.")}
+    assert rooms == set(FLOORS)
+    for name, path in SOURCES.items():
+        for module in imports(path):
+            if not module.startswith("df2_landmarks."):
+                continue
+            if name.startswith("converters"):
+                assert room(module) in CONVERTERS_IMPORT, f"{path} imports {module}"
+            elif name.startswith("df2_landmarks.") and room(module) != room(name):
+                lower = FLOORS[room(module)] < FLOORS[room(name)]
+                assert lower, f"{path} imports {module}, which is not on a lower floor"
+
+
+def test_the_package_imports_no_converter() -> None:
+    for name, path in SOURCES.items():
+        if name.startswith("df2_landmarks"):
+            assert not [m for m in imports(path) if m.startswith("converters")], path
+
+
+def test_no_folder_imports_in_a_circle() -> None:
+    """In each folder the files and the folders in it can be put in an order."""
+    graphs: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for name, path in SOURCES.items():
+        for module in imports(path):
+            if module not in SOURCES or name in PACKAGES:
+                continue
+            here, there = name.split("."), module.split(".")
+            depth = 0
+            while depth < min(len(here), len(there)) and here[depth] == there[depth]:
+                depth += 1
+            if depth < min(len(here), len(there)):
+                graphs[".".join(here[:depth])][here[depth]].add(there[depth])
+    assert len(graphs) > 8
+    for folder, graph in graphs.items():
+        try:
+            TopologicalSorter(graph).prepare()
+        except CycleError as error:
+            pytest.fail(f"{folder or 'the repository'}: {' -> '.join(error.args[1])}")
+
+
+def test_no_folder_holds_more_than_a_dozen_files() -> None:
+    counts: dict[Path, int] = defaultdict(int)
+    for path in SOURCES.values():
+        counts[path.parent] += path.name != "__init__.py"
+    assert not {str(folder): n for folder, n in counts.items() if n > MAX_FILES}
+
+
+@pytest.mark.parametrize("package", sorted(PACKAGES))
+def test_a_door_says_what_is_in_the_room(package: str) -> None:
+    path = SOURCES[package]
+    docstring = ast.get_docstring(ast.parse((ROOT / path).read_text(encoding="utf-8")))
+    assert docstring and len(docstring) > 20, path
+
+
+@pytest.mark.parametrize("module", WITHOUT_TORCH)
+def test_what_works_without_torch_starts_without_it(module: str) -> None:
+    """Alone in a process: another test may have imported torch."""
+    program = f"import sys, {module}; print(*{{name.partition('.')[0] for name in sys.modules}})"
+    path = f"{ROOT}:{ROOT / 'projects/df2_landmarks'}"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PYTHONPATH": path, "PATH": ""},
+    )
+    loaded = set(done.stdout.split())
+    assert not loaded & set(HEAVY)
+    if module in ("df2_landmarks", "df2_landmarks.cli.main"):
+        assert not loaded & {"numpy", "cv2", "msgspec"}
+
+
+def test_the_package_leaves_the_import_path_alone() -> None:
+    for name, path in SOURCES.items():
+        if name.startswith("df2_landmarks"):
+            assert "sys.path" not in (ROOT / path).read_text(encoding="utf-8"), path
+
+
+def test_the_numbers_of_the_taxonomy_are_written_nowhere_else() -> None:
+    for name, path in SOURCES.items():
+        if name.startswith("df2_landmarks.taxonomy"):
+            continue
+        for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant):
+                assert node.value not in (294, 882), f"{path}:{node.lineno}"
