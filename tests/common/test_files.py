@@ -1,0 +1,83 @@
+"""Files and folders appear whole or not at all, whatever happens while they are written."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from df2_landmarks.common import UserError, atomic_path, atomic_write, check_output_file
+
+
+def test_a_file_appears_when_it_is_complete(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "scores.json"
+    with atomic_write(path) as file:
+        file.write(b"{}")
+        assert not path.exists()
+    assert path.read_bytes() == b"{}"
+    assert os.listdir(path.parent) == ["scores.json"]
+
+
+def test_after_an_error_the_old_file_stays_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "scores.json"
+    path.write_text("old")
+    with pytest.raises(ZeroDivisionError), atomic_write(path) as file:
+        file.write(b"half")
+        raise ZeroDivisionError
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["scores.json"]
+
+
+def test_a_folder_appears_when_it_is_complete(tmp_path: Path) -> None:
+    path = tmp_path / "cache"
+    with atomic_path(path) as temporary:
+        temporary.mkdir()
+        (temporary / "records").write_bytes(b"1")
+        assert not path.exists()
+    assert os.listdir(tmp_path) == ["cache"]
+    assert (path / "records").read_bytes() == b"1"
+
+
+def test_a_half_made_folder_is_removed(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), atomic_path(tmp_path / "cache") as temporary:
+        temporary.mkdir()
+        (temporary / "records").write_bytes(b"1")
+        raise ZeroDivisionError
+    assert not os.listdir(tmp_path)
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next_run(tmp_path: Path) -> None:
+    path = tmp_path / "scores.json"
+    dead = tmp_path / f".scores.json.{2**22 + 1}.partial"  # no process has so high a number
+    running = tmp_path / f".scores.json.{os.getppid()}.partial"
+    other = tmp_path / f".other.json.{2**22 + 1}.partial"
+    for leftover in (dead, running, other):
+        leftover.write_text("half")
+    with atomic_write(path) as file:
+        file.write(b"{}")
+    assert set(os.listdir(tmp_path)) == {"scores.json", running.name, other.name}
+
+
+def test_a_place_that_cannot_be_written_is_a_user_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(UserError, match=r"file/scores\.json: cannot be written: ") as caught,
+        atomic_write(tmp_path / "file" / "scores.json"),
+    ):
+        pass
+    assert caught.value.exit_code == 2
+
+
+def test_an_unreadable_input_is_not_taken_for_the_output(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="input"), atomic_write(tmp_path / "out") as file:
+        file.write((tmp_path / "input").read_bytes())
+    assert not os.listdir(tmp_path)
+
+
+def test_an_output_is_checked_before_the_work(tmp_path: Path) -> None:
+    check_output_file("--json", tmp_path / "scores.json")
+    with pytest.raises(UserError, match=rf"^--json {tmp_path}: must be a file, but is a folder$"):
+        check_output_file("--json", tmp_path)
+    with pytest.raises(UserError, match="its folder does not exist"):
+        check_output_file("--json", tmp_path / "missing" / "scores.json")
