@@ -17,6 +17,8 @@ from df2_landmarks.formats import (
     ClassTruth,
     Detections,
     GroundTruth,
+    to_continuous,
+    to_pixel_indices,
     zero_padded_areas,
 )
 
@@ -43,13 +45,13 @@ def place_mean_shapes(detections: Detections, shapes: Sequence[NDArray[np.float6
         _placed(found, stretch(shape, boxes_or_extents(found)))
         for found, shape in zip(detections.classes, shapes, strict=True)
     )
-    return Detections(f"mean shapes in the boxes of {detections.name}", classes)
+    name = f"mean shapes in the boxes of {detections.name}"
+    return Detections(name, detections.image_ids, classes)
 
 
 def stretch(shape: NDArray[np.float64], boxes_xywh: NDArray[np.float64]) -> NDArray[np.float64]:
     """(N, K, 2) pixel indices of a (K, 2) unit shape in (N, 4) boxes."""
-    # Boxes are continuous, landmarks in files are pixel indices: half a pixel lies between.
-    return boxes_xywh[:, None, :2] + shape * boxes_xywh[:, None, 2:] - 0.5
+    return to_pixel_indices(boxes_xywh[:, None, :2] + shape * boxes_xywh[:, None, 2:])
 
 
 def boxes_or_extents(found: ClassDetections) -> NDArray[np.float64]:
@@ -57,7 +59,7 @@ def boxes_or_extents(found: ClassDetections) -> NDArray[np.float64]:
     if not len(found):
         return found.boxes_xywh
     low, high = found.landmarks_xy.min(axis=1), found.landmarks_xy.max(axis=1)
-    extents = np.hstack([low + 0.5, high - low])
+    extents = np.hstack([to_continuous(low), high - low])
     return np.where(np.isnan(found.boxes_xywh), extents, found.boxes_xywh)
 
 
@@ -69,8 +71,7 @@ def _mean_shape(truth: ClassTruth) -> NDArray[np.float64]:
     sizes = truth.boxes_xywh[:, None, 2:]
     usable = (truth.visibility > 0) & (sizes > 0).all(axis=2)
     with np.errstate(divide="ignore", invalid="ignore"):
-        # Pixel indices to continuous coordinates, as in ``stretch``.
-        unit_xy = (truth.landmarks_xy + 0.5 - truth.boxes_xywh[:, None, :2]) / sizes
+        unit_xy = (to_continuous(truth.landmarks_xy) - truth.boxes_xywh[:, None, :2]) / sizes
     total = np.where(usable[:, :, None], unit_xy, 0).sum(axis=0)
     count = usable.sum(axis=0)[:, None]
     return np.where(count > 0, total / np.maximum(count, 1), _CENTRE)

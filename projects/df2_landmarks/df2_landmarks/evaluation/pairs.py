@@ -34,6 +34,7 @@ class Pairs:
     """All that the score needs to know, for one protocol.
 
     Attributes:
+        image_ids: (I,) of the ground truth.
         ranked: per class, the detections that count, in the order of the flat arrays.
         class_starts: (C + 1,) where each class begins among the flat detections.
         item_starts: (C + 1,) where each class begins among the flat items.
@@ -46,6 +47,7 @@ class Pairs:
         scores, areas, images: (N,) of the detections.
     """
 
+    image_ids: NDArray[np.int64]
     ranked: tuple[ClassDetections, ...]
     class_starts: NDArray[np.int64]
     item_starts: NDArray[np.int64]
@@ -61,7 +63,12 @@ class Pairs:
 
 
 def pair_up(ground_truth: GroundTruth, detections: Detections, protocol: str) -> Pairs:
-    """Ranks the detections, keeps 20 per image and category, and measures them on the items."""
+    """Rank the detections, keep 20 per image and category, and measure them on the items.
+
+    Raises:
+        UserError: a detection is of an image that the ground truth does not have.
+    """
+    detections = detections.of_images(ground_truth.image_ids)
     ranked = tuple(found.ranked() for found in detections.classes)
     cells, oks = [], []
     class_starts = np.cumsum([0, *(len(found) for found in ranked)])
@@ -76,6 +83,7 @@ def pair_up(ground_truth: GroundTruth, detections: Detections, protocol: str) ->
         num_pairs += len(values)
     truths = ground_truth.classes
     return Pairs(
+        image_ids=ground_truth.image_ids,
         ranked=ranked,
         class_starts=class_starts,
         item_starts=item_starts,

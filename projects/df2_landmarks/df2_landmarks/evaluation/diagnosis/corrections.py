@@ -29,6 +29,8 @@ from df2_landmarks.formats import (
     concatenate_class,
     empty_class,
     rank_in_group,
+    to_continuous,
+    to_pixel_indices,
 )
 from df2_landmarks.taxonomy import LAYOUT
 
@@ -40,6 +42,7 @@ def without(score: Score, removed: NDArray[np.bool_]) -> Detections:
     starts = score.pairs.class_starts
     return Detections(
         "mended",
+        score.pairs.image_ids,
         tuple(
             found.take(~removed[starts[c] : starts[c + 1]])
             for c, found in enumerate(score.pairs.ranked)
@@ -70,7 +73,7 @@ def with_true_landmarks(
             chosen[:, :, None], truth.landmarks_xy[some.item], xy[some.detection]
         )
         classes.append(replace(found, landmarks_xy=xy))
-    return Detections("mended", tuple(classes))
+    return Detections("mended", score.pairs.image_ids, tuple(classes))
 
 
 def with_true_category(
@@ -100,7 +103,7 @@ def with_true_category(
             boxes = association.boxes_xywh[rows]
             parts.append(_in_category(moved, int(source), c, boxes, shapes[c]))
         classes.append(concatenate_class(c, parts))
-    return Detections("mended", tuple(classes))
+    return Detections("mended", score.pairs.image_ids, tuple(classes))
 
 
 def _in_category(
@@ -138,10 +141,11 @@ def with_true_boxes(
         old = association.boxes_xywh[pairs.class_starts[c] + some.detection][:, None]
         new = association.item_boxes_xywh[pairs.item_starts[c] + some.item][:, None]
         xy = found.landmarks_xy.copy()
-        unit = (xy[some.detection] + 0.5 - old[..., :2]) / np.maximum(old[..., 2:], 1e-6)
-        xy[some.detection] = new[..., :2] + unit * new[..., 2:] - 0.5
+        offset_xy = to_continuous(xy[some.detection]) - old[..., :2]
+        unit = offset_xy / np.maximum(old[..., 2:], 1e-6)
+        xy[some.detection] = to_pixel_indices(new[..., :2] + unit * new[..., 2:])
         classes.append(replace(found, landmarks_xy=xy))
-    return Detections("true boxes", tuple(classes))
+    return Detections("true boxes", pairs.image_ids, tuple(classes))
 
 
 def with_ideal_scores(score: Score, association: Association) -> Detections:
@@ -156,6 +160,7 @@ def with_ideal_scores(score: Score, association: Association) -> Detections:
     starts = pairs.class_starts
     return Detections(
         "ideal scores",
+        pairs.image_ids,
         tuple(
             replace(found, scores=best[starts[c] : starts[c + 1]])
             for c, found in enumerate(pairs.ranked)

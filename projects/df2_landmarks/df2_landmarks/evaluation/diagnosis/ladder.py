@@ -29,7 +29,7 @@ def oracle_ladder(
     shapes: Shapes,
 ) -> dict[str, Mended]:
     """AP by name of the step; each oracle stands alone, the last step has all of them."""
-    ranked = Detections("ranked", base.pairs.ranked)
+    ranked = Detections("ranked", base.pairs.image_ids, base.pairs.ranked)
     everything = [np.ones_like(some.kind, dtype=bool) for some in landmarks]
     true_landmarks = with_true_landmarks(run.ground_truth, base, landmarks, everything)
     categories = with_true_category(run.ground_truth, base, association, shapes)
