@@ -13,7 +13,7 @@ from df2_landmarks.evaluation.score import score
 from df2_landmarks.formats.annotations import read_ground_truth
 from df2_landmarks.formats.detections import Detections
 from df2_landmarks.formats.ground_truth import VISIBLE_AND_OCCLUDED, GroundTruth
-from df2_landmarks.formats.results_reader import read_results
+from df2_landmarks.formats.results import read_results
 from tests.evaluation.cases import (
     make_ground_truth,
     make_results,
@@ -34,7 +34,7 @@ def case(tmp_path: Path) -> tuple[GroundTruth, Detections]:
 
 def worse(detections: Detections, shift_px: float) -> Detections:
     classes = (replace(f, landmarks_xy=f.landmarks_xy + shift_px) for f in detections.classes)
-    return Detections("worse", tuple(classes))
+    return Detections("worse", detections.image_ids, tuple(classes))
 
 
 def test_a_clear_difference_is_clear_and_equal_results_differ_by_zero(

@@ -12,7 +12,7 @@ from df2_landmarks.evaluation.breakdown import VALUES, breakdown
 from df2_landmarks.evaluation.score import score
 from df2_landmarks.formats.annotations import read_ground_truth
 from df2_landmarks.formats.ground_truth import SOURCES, VISIBLE_AND_OCCLUDED
-from df2_landmarks.formats.results_reader import read_results
+from df2_landmarks.formats.results import read_results
 from df2_landmarks.taxonomy import LAYOUT
 from tests.evaluation.cases import make_ground_truth, make_results, pycocotools_score, write_json
 

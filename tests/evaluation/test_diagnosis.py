@@ -18,12 +18,18 @@ from df2_landmarks.formats.annotations import read_ground_truth
 from df2_landmarks.formats.detections import (
     Detections,
     concatenate_class,
-    truth_as_detections,
 )
 from df2_landmarks.formats.ground_truth import VISIBLE_AND_OCCLUDED, GroundTruth
-from df2_landmarks.formats.results_reader import read_results
+from df2_landmarks.formats.results import read_results
 from df2_landmarks.taxonomy import LAYOUT
-from tests.evaluation.cases import Json, annotation, make_ground_truth, make_results, write_json
+from tests.evaluation.cases import (
+    Json,
+    annotation,
+    make_ground_truth,
+    make_results,
+    truth_as_detections,
+    write_json,
+)
 from tests.evaluation.slow_diagnosis import SlowReference
 
 SHIRT, TROUSERS = 0, 7
@@ -91,7 +97,7 @@ def test_a_planted_missed_garment(truth: GroundTruth) -> None:
     shirts = perfect(truth).classes[SHIRT].take(np.arange(1, 4))
     classes = list(perfect(truth).classes)
     classes[SHIRT] = shirts
-    found = diagnose(truth, Detections("one missed", tuple(classes)))
+    found = diagnose(truth, Detections("one missed", truth.image_ids, tuple(classes)))
     assert counts(found) == {MISSED: 1}
     assert found.garments[MISSED].ap == pytest.approx(1, abs=1e-12)
     assert found.base.per_category[SHIRT] == pytest.approx(76 / 101)
@@ -135,7 +141,7 @@ def test_a_planted_wrong_category(truth: GroundTruth) -> None:
             wrong.landmarks_xy[0, names.index(name)] = shirts.landmarks_xy[0, k]
     classes = list(detections.classes)
     classes[SHIRT], classes[1] = shirts.take(np.arange(1, 4)), wrong
-    found = diagnose(truth, Detections("one wrong", tuple(classes)))
+    found = diagnose(truth, Detections("one wrong", truth.image_ids, tuple(classes)))
     assert counts(found) == {"wrong category": 1}
     assert found.base.per_category[SHIRT] == pytest.approx(76 / 101)
     assert found.garments["wrong category"].per_category[SHIRT] == pytest.approx(1, abs=1e-12)

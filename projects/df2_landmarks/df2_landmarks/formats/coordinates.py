@@ -7,29 +7,27 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
-
-import numpy as np
-
-Array = TypeVar("Array", bound=np.ndarray)
+from numpy.typing import NDArray
 
 _HALF_PIXEL = 0.5
 
 
-def to_continuous(pixel_xy: Array) -> Array:
+def to_continuous(pixel_xy: NDArray) -> NDArray:
     """Return landmarks in continuous coordinates, from pixel indices; the input stays as it is.
 
     Example:
+        >>> import numpy as np
         >>> to_continuous(np.array([[0.0, 3.0]])).tolist()
         [[0.5, 3.5]]
     """
     return pixel_xy + _HALF_PIXEL
 
 
-def to_pixel_indices(continuous_xy: Array) -> Array:
+def to_pixel_indices(continuous_xy: NDArray) -> NDArray:
     """Return landmarks in pixel indices, from continuous coordinates; the input stays as it is.
 
     Example:
+        >>> import numpy as np
         >>> to_pixel_indices(np.array([[0.5, 3.5]])).tolist()
         [[0.0, 3.0]]
     """

@@ -54,7 +54,7 @@ class ClassTruth:
         return self.visibility == 2 if protocol == VISIBLE else self.visibility > 0
 
     def ignored(self, protocol: str) -> NDArray[np.bool_]:
-        """Return (N,), True for items that do not count: crowds, and those with nothing labelled."""
+        """Return (N,), True for items that do not count: crowds, and nothing labelled."""
         if protocol == VISIBLE:
             return self.crowd | ~self.labelled(VISIBLE).any(axis=1)
         return self.crowd | (self.num_labelled == 0)

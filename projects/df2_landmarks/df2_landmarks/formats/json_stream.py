@@ -21,6 +21,7 @@ ListDecoder: TypeAlias = "msgspec.json.Decoder[list[T]]"
 Integer: TypeAlias = Annotated[int, msgspec.Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
 """What an array of 64-bit integers can hold; ids may be hashes of that size."""
 
+_INVALID = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _KEY = re.compile(rb'("(?:[^"\\]|\\.)*")\s*:', re.DOTALL)
 _MAX_KEY_BYTES = 4096
 _MARK = re.compile(rb'\\.|[][{},"]', re.DOTALL)
@@ -140,11 +141,12 @@ class _Window:
             if self.data[:1] != b'"' or len(self.data) > _MAX_KEY_BYTES:
                 self.fail("a key")
             self.need_more()
-        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+        try:
             key = msgspec.json.decode(match[1], type=str)
-            self.advance(match.end())
-            return key
-        self.fail("a key")
+        except _INVALID:
+            self.fail("a key")
+        self.advance(match.end())
+        return key
 
     def skip_value(self, expected: str) -> None:
         """Consume a value, however long it is."""
@@ -191,7 +193,7 @@ class _Window:
             self.read_more()
         # Mostly the last brace ends a record. If it does not, this is not a valid list.
         if end := self.data.rfind(b"}") + 1:
-            with contextlib.suppress(msgspec.DecodeError, RecursionError):
+            with contextlib.suppress(*_INVALID):
                 if records := decoder.decode(b"[" + self.data[:end] + b"]"):
                     return records, end
         while not (ends := _record_ends(self.data)):
@@ -226,7 +228,7 @@ def _decode(decoder: ListDecoder[T], block: bytes, name: str, first: int) -> lis
         match = re.match(r"\[(\d+)\]\.?([^`]*)", place)
         row, field = (int(match[1]), match[2]) if match else (0, "")
         fail_record(name, first + row, f"{field}: {text}" if field else text)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except _INVALID as error:
         byte = re.search(r"\(byte (\d+)\)", str(error))
         if byte is None:
             message = f"record {first} or a later one: not valid JSON ({error})"

@@ -103,7 +103,7 @@ def diagnosis(ground_truth: GroundTruth, base: Score, shapes: Shapes) -> Diagnos
     """
     association = associate(ground_truth, base)
     landmarks = classify_landmarks(ground_truth, base, association)
-    ranked = Detections("ranked", base.pairs.ranked)
+    ranked = Detections("ranked", base.pairs.image_ids, base.pairs.ranked)
     counts = {
         name: int(np.count_nonzero(association.kind == kind))
         for kind, name in enumerate(DETECTION_KINDS)

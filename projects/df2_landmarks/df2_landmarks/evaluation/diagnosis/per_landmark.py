@@ -68,6 +68,7 @@ def only_class(pairs: Pairs, c: int) -> Pairs:
     first = int(cells.first_pair[some][0]) if some.any() else 0
     after = np.arange(LAYOUT.num_categories + 1) > c
     return Pairs(
+        image_ids=pairs.image_ids,
         ranked=pairs.ranked,
         class_starts=np.where(after, found.stop - found.start, 0),
         item_starts=np.where(after, items.stop - items.start, 0),
