@@ -1,4 +1,4 @@
-"""The control that a network must beat: each category's mean shape, stretched into a box.
+"""The baseline that a network must beat: each category's mean shape, stretched into a box.
 
 K = landmarks of a category. A shape is in unit box coordinates: (0, 0) is the upper left corner of
 the box, (1, 1) the lower right one.
@@ -26,20 +26,20 @@ _CENTRE = 0.5
 
 
 def mean_shapes(ground_truth: GroundTruth) -> tuple[NDArray[np.float64], ...]:
-    """Mean place of each landmark in its item's box; to be learned from the training split.
+    """Compute the mean position of each landmark in its item's box, best on the training split.
 
     Returns:
-        Per class (K, 2) in unit box coordinates; the box's centre for a landmark that is labelled
-        nowhere.
+        Per class (K, 2) in unit box coordinates; the centre of the box for a landmark without any
+        label.
     """
     return tuple(_mean_shape(truth) for truth in ground_truth.classes)
 
 
 def place_mean_shapes(detections: Detections, shapes: Sequence[NDArray[np.float64]]) -> Detections:
-    """The detections with their landmarks replaced by the mean shape in the predicted box.
+    """Replace the landmarks of detections by the mean shape in the predicted box.
 
-    Category, score and box stay. A detection without a box (results of others) gets the extent of
-    its landmarks as its box.
+    Category, score and box stay. For a detection without a box (results of other programs), the
+    extent of its landmarks is used.
     """
     classes = tuple(
         _placed(found, stretch(shape, boxes_or_extents(found)))
@@ -50,12 +50,18 @@ def place_mean_shapes(detections: Detections, shapes: Sequence[NDArray[np.float6
 
 
 def stretch(shape: NDArray[np.float64], boxes_xywh: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(N, K, 2) pixel indices of a (K, 2) unit shape in (N, 4) boxes."""
+    """Return the (N, K, 2) pixel indices of a (K, 2) unit shape in (N, 4) boxes.
+
+    Example:
+        >>> stretch(np.array([[0.0, 0.0], [0.5, 1.0]]), np.array([[10.0, 20.0, 100.0, 50.0]]))
+        array([[[ 9.5, 19.5],
+                [59.5, 69.5]]])
+    """
     return to_pixel_indices(boxes_xywh[:, None, :2] + shape * boxes_xywh[:, None, 2:])
 
 
 def boxes_or_extents(found: ClassDetections) -> NDArray[np.float64]:
-    """(N, 4) predicted boxes; the extent of the landmarks where there is none."""
+    """Return the (N, 4) predicted boxes, the extent of the landmarks where there is no box."""
     if not len(found):
         return found.boxes_xywh
     low, high = found.landmarks_xy.min(axis=1), found.landmarks_xy.max(axis=1)
