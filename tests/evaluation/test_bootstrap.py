@@ -14,12 +14,7 @@ from df2_landmarks.formats.annotations import read_ground_truth
 from df2_landmarks.formats.detections import Detections
 from df2_landmarks.formats.ground_truth import VISIBLE_AND_OCCLUDED, GroundTruth
 from df2_landmarks.formats.results import read_results
-from tests.evaluation.cases import (
-    make_ground_truth,
-    make_results,
-    pycocotools_score,
-    write_json,
-)
+from tests.evaluation.cases import make_ground_truth, make_results, pycocotools_score, write_json
 
 RNG = np.random.default_rng(0)
 TRUTH = make_ground_truth(RNG, num_images=60, crowd=0, unlabelled=0, occluded_only=0)

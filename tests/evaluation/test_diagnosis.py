@@ -20,10 +20,7 @@ from df2_landmarks.evaluation.diagnosis.tables import diagnosis_text
 from df2_landmarks.evaluation.mean_shape import mean_shapes
 from df2_landmarks.evaluation.score import score
 from df2_landmarks.formats.annotations import read_ground_truth
-from df2_landmarks.formats.detections import (
-    Detections,
-    concatenate_class,
-)
+from df2_landmarks.formats.detections import Detections, concatenate_class
 from df2_landmarks.formats.ground_truth import VISIBLE_AND_OCCLUDED, GroundTruth
 from df2_landmarks.formats.results import read_results
 from df2_landmarks.taxonomy import LAYOUT

@@ -13,8 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from df2_landmarks.evaluation.average_precision import accumulate
+from df2_landmarks.evaluation.matching import match
 from df2_landmarks.evaluation.pairs import Pairs
-from df2_landmarks.evaluation.score import Score, score_subset
+from df2_landmarks.evaluation.score import Score
 from df2_landmarks.formats import ATTRIBUTES, GroundTruth
 from df2_landmarks.taxonomy import LAYOUT
 
@@ -88,5 +90,5 @@ def _subset(num_images: int, pairs: Pairs, inside: NDArray[np.bool_]) -> Subset:
     counted = inside & ~pairs.item_ignored
     images = np.zeros(num_images, dtype=bool)
     images[pairs.item_images[counted]] = True
-    curves = score_subset(pairs, ~inside, images)
+    curves = accumulate(pairs, match(pairs, ~inside), images)
     return Subset(int(counted.sum()), int(images.sum()), curves.summary())

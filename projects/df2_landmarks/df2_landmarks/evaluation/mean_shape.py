@@ -41,12 +41,12 @@ def place_mean_shapes(detections: Detections, shapes: Sequence[NDArray[np.float6
     Category, score and box stay. For a detection without a box (results of other programs), the
     extent of its landmarks is used.
     """
-    classes = tuple(
-        _placed(found, stretch(shape, boxes_or_extents(found)))
-        for found, shape in zip(detections.classes, shapes, strict=True)
-    )
+    classes = []
+    for part, shape in zip(detections.classes, shapes, strict=True):
+        xy = stretch(shape, boxes_or_extents(part))
+        classes.append(replace(part, landmarks_xy=xy, areas=zero_padded_areas(xy)))
     name = f"mean shapes in the boxes of {detections.name}"
-    return Detections(name, detections.image_ids, classes)
+    return Detections(name, detections.image_ids, tuple(classes))
 
 
 def stretch(shape: NDArray[np.float64], boxes_xywh: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -60,17 +60,13 @@ def stretch(shape: NDArray[np.float64], boxes_xywh: NDArray[np.float64]) -> NDAr
     return to_pixel_indices(boxes_xywh[:, None, :2] + shape * boxes_xywh[:, None, 2:])
 
 
-def boxes_or_extents(found: ClassDetections) -> NDArray[np.float64]:
+def boxes_or_extents(detections: ClassDetections) -> NDArray[np.float64]:
     """Return the (N, 4) predicted boxes, the extent of the landmarks where there is no box."""
-    if not len(found):
-        return found.boxes_xywh
-    low, high = found.landmarks_xy.min(axis=1), found.landmarks_xy.max(axis=1)
+    if not len(detections):
+        return detections.boxes_xywh
+    low, high = detections.landmarks_xy.min(axis=1), detections.landmarks_xy.max(axis=1)
     extents = np.hstack([to_continuous(low), high - low])
-    return np.where(np.isnan(found.boxes_xywh), extents, found.boxes_xywh)
-
-
-def _placed(found: ClassDetections, landmarks_xy: NDArray[np.float64]) -> ClassDetections:
-    return replace(found, landmarks_xy=landmarks_xy, areas=zero_padded_areas(landmarks_xy))
+    return np.where(np.isnan(detections.boxes_xywh), extents, detections.boxes_xywh)
 
 
 def _mean_shape(truth: ClassTruth) -> NDArray[np.float64]:

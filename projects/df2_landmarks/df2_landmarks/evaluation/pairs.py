@@ -7,6 +7,7 @@ together, detection by detection. N = detections, G = items, P = pairs, all over
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +19,7 @@ from df2_landmarks.taxonomy import LAYOUT
 _CHUNK = 1 << 12
 
 
-@dataclass(frozen=True, eq=False)
-class Cells:
+class Cells(NamedTuple):
     """Cells as ranges: each field is (number of cells,)."""
 
     first_detection: NDArray[np.int64]
@@ -76,19 +76,17 @@ def pair_up(ground_truth: GroundTruth, detections: Detections, protocol: str) ->
         UserError: a detection is of an image that the ground truth does not have.
     """
     detections = detections.of_images(ground_truth.image_ids)
-    ranked = tuple(found.ranked() for found in detections.classes)
-    cells, oks = [], []
-    class_starts = np.cumsum([0, *(len(found) for found in ranked)])
-    item_starts = np.cumsum([0, *(len(truth) for truth in ground_truth.classes)])
-    num_pairs = 0
-    for class_index, (truth, found) in enumerate(zip(ground_truth.classes, ranked, strict=True)):
-        some = class_cells(truth.image_index, found.image_index)
-        values = class_oks(class_index, truth, found, some, protocol)
-        shifts = (class_starts[class_index], 0, item_starts[class_index], 0, num_pairs)
-        cells.append(np.stack(_columns(some), axis=1) + np.asarray(shifts))
-        oks.append(values)
-        num_pairs += len(values)
+    ranked = tuple(part.ranked() for part in detections.classes)
     truths = ground_truth.classes
+    class_starts = np.cumsum([0, *map(len, ranked)])
+    item_starts = np.cumsum([0, *map(len, truths)])
+    cells, oks, num_pairs = [], [], 0
+    for c, (truth, class_detections) in enumerate(zip(truths, ranked, strict=True)):
+        in_class = class_cells(truth.image_index, class_detections.image_index)
+        oks.append(class_oks(c, truth, class_detections, in_class, protocol))
+        shifts = (class_starts[c], 0, item_starts[c], 0, num_pairs)
+        cells.append(np.stack(in_class, axis=1) + np.asarray(shifts))
+        num_pairs += len(oks[-1])
     return Pairs(
         image_ids=ground_truth.image_ids,
         ranked=ranked,
@@ -100,9 +98,9 @@ def pair_up(ground_truth: GroundTruth, detections: Detections, protocol: str) ->
         item_crowd=np.concatenate([truth.crowd for truth in truths]),
         item_areas=np.concatenate([truth.areas for truth in truths]),
         item_images=np.concatenate([truth.image_index for truth in truths]),
-        scores=np.concatenate([found.scores for found in ranked]),
-        areas=np.concatenate([found.areas for found in ranked]),
-        images=np.concatenate([found.image_index for found in ranked]),
+        scores=np.concatenate([part.scores for part in ranked]),
+        areas=np.concatenate([part.areas for part in ranked]),
+        images=np.concatenate([part.image_index for part in ranked]),
     )
 
 
@@ -179,13 +177,3 @@ def _all_slots(
 
 def _chunks(rows: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:
     return [rows[start : start + size] for start in range(0, len(rows), size)]
-
-
-def _columns(cells: Cells) -> tuple[NDArray[np.int64], ...]:
-    return (
-        cells.first_detection,
-        cells.num_detections,
-        cells.first_item,
-        cells.num_items,
-        cells.first_pair,
-    )

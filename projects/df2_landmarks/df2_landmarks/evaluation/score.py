@@ -1,12 +1,9 @@
-"""The official landmark score of detections under a protocol, or on a subset of the items."""
+"""The official landmark score of detections under a protocol."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
 
 from df2_landmarks.evaluation.average_precision import Curves, accumulate
 from df2_landmarks.evaluation.matching import AREA_RANGES, Matching, match
@@ -55,16 +52,3 @@ def score(
     pairs = pair_up(ground_truth, detections, protocol)
     matching = match(pairs, areas=areas)
     return Score(protocol, pairs, matching, accumulate(pairs, matching))
-
-
-def score_subset(
-    pairs: Pairs, outside: NDArray[np.bool_], images: NDArray[np.bool_] | None = None
-) -> Curves:
-    """Score the detections on a subset of the items.
-
-    Args:
-        pairs: detections, items and their similarities.
-        outside: (G,) items to ignore.
-        images: (I,) mask of the images that count, all by default.
-    """
-    return accumulate(pairs, match(pairs, outside), images)

@@ -33,14 +33,8 @@ LOW_OKS = 0.1
 BOX_IOU = 0.5
 
 CORRECT, POOR, WRONG_CATEGORY, DUPLICATE, BACKGROUND, IGNORED = range(6)
-DETECTION_TYPES = (
-    "correct",
-    "poor landmarks",
-    "wrong category",
-    "duplicate",
-    "background",
-    "ignored",
-)
+ERROR_TYPES = ("poor landmarks", "wrong category", "duplicate", "background")
+DETECTION_TYPES = ("correct", *ERROR_TYPES, "ignored")
 MISSED = "missed item"
 
 
@@ -74,7 +68,7 @@ class ClassifiedDetections:
 def classify_detections(ground_truth: GroundTruth, score: Score) -> ClassifiedDetections:
     """Find the error type of every detection, and the missed items."""
     pairs = score.pairs
-    boxes = np.concatenate([boxes_or_extents(detections) for detections in pairs.ranked])
+    boxes = np.concatenate([boxes_or_extents(part) for part in pairs.ranked])
     item_boxes = np.concatenate([truth.boxes_xywh for truth in ground_truth.classes])
     item = score.matching.item[0, 0].astype(np.int64)
     error_type = np.full(len(item), BACKGROUND, dtype=np.int8)
@@ -83,25 +77,11 @@ def classify_detections(ground_truth: GroundTruth, score: Score) -> ClassifiedDe
     counted = ~score.matching.item_ignored[0]
     taken = ~counted
     taken[item[error_type == CORRECT]] = True
-    _same_category(pairs, error_type, item, taken, counted, (boxes, item_boxes))
-    _other_category(pairs, error_type, item, counted, (boxes, item_boxes))
-    taken[item[error_type == WRONG_CATEGORY]] = True
-    return ClassifiedDetections(error_type, item, ~taken, boxes)
 
-
-def _same_category(
-    pairs: Pairs,
-    error_type: NDArray[np.int8],
-    item: NDArray[np.int64],
-    taken: NDArray[np.bool_],
-    counted: NDArray[np.bool_],
-    boxes: tuple[NDArray[np.float64], NDArray[np.float64]],
-) -> None:
-    """Fill in *poor landmarks* and *duplicate*; mark the items that are taken."""
+    # Poor landmarks and duplicates: the detections left choose by score, then by OKS.
     detections, items = pair_indices(pairs.cells)
-    lies_on = (error_type[detections] == BACKGROUND) & counted[items]
-    iou = box_iou(boxes[0][detections[lies_on]], boxes[1][items[lies_on]])
-    lies_on[lies_on] = (pairs.oks[lies_on] >= LOW_OKS) | (iou >= BOX_IOU)
+    lies_on = (pairs.oks >= LOW_OKS) | (box_iou(boxes[detections], item_boxes[items]) >= BOX_IOU)
+    lies_on &= (error_type[detections] == BACKGROUND) & counted[items]
     detections, items, oks = detections[lies_on], items[lies_on], pairs.oks[lies_on]
     order = np.lexsort((items, -oks, detections, -pairs.scores[detections]))
     for d, g in zip(detections[order].tolist(), items[order].tolist(), strict=True):
@@ -112,24 +92,18 @@ def _same_category(
             item[d] = g  # its most similar item, in case all its items are taken
     error_type[(error_type == BACKGROUND) & (item != UNMATCHED)] = DUPLICATE
 
-
-def _other_category(
-    pairs: Pairs,
-    error_type: NDArray[np.int8],
-    item: NDArray[np.int64],
-    counted: NDArray[np.bool_],
-    boxes: tuple[NDArray[np.float64], NDArray[np.float64]],
-) -> None:
-    """Fill in *wrong category*."""
+    # Wrong category: of the detections left, those on an item of another category.
     detections, items = image_pairs(pairs)
-    candidates = (error_type[detections] == BACKGROUND) & counted[items]
-    candidates &= class_of(pairs.class_starts, detections) != class_of(pairs.item_starts, items)
-    detections, items = detections[candidates], items[candidates]
-    iou = box_iou(boxes[0][detections], boxes[1][items])
+    others = class_of(pairs.class_starts, detections) != class_of(pairs.item_starts, items)
+    others &= (error_type[detections] == BACKGROUND) & counted[items]
+    detections, items = detections[others], items[others]
+    iou = box_iou(boxes[detections], item_boxes[items])
     order = np.lexsort((items, -iou, detections))
     order = order[(iou[order] >= BOX_IOU) & (rank_in_group(detections[order]) == 0)]
     error_type[detections[order]] = WRONG_CATEGORY
     item[detections[order]] = items[order]
+    taken[items[order]] = True
+    return ClassifiedDetections(error_type, item, ~taken, boxes)
 
 
 def image_pairs(pairs: Pairs) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

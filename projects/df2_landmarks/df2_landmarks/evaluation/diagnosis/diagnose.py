@@ -15,7 +15,6 @@ from df2_landmarks.evaluation.diagnosis.detection_errors import (
     BOX_IOU,
     DETECTION_TYPES,
     DUPLICATE,
-    LOW_OKS,
     MISSED,
     POOR,
     WRONG_CATEGORY,
@@ -36,13 +35,13 @@ from df2_landmarks.taxonomy import LAYOUT
 
 TRUE_BOX = "true box and category"
 DETECTION_CORRECTIONS = {
-    "poor landmarks": f"on a free item (OKS >= {LOW_OKS} or box IoU >= {BOX_IOU}), but OKS < 0.5: "
-    "landmarks are moved to their true positions",
+    "poor landmarks": "on an item without another detection, OKS < 0.5: landmarks get their true "
+    "positions",
     "wrong category": f"on an item of another category (box IoU >= {BOX_IOU}): gets its category; "
-    "landmarks the two do not share are taken from the mean shape",
+    "new landmarks from the mean shape",
     "duplicate": "on an item that another detection is assigned to: removed",
     "background": "not on an item: removed",
-    MISSED: "no detection is assigned to it: ignored",
+    MISSED: "an item without a detection: ignored",
 }
 LANDMARK_CORRECTIONS = {
     "jitter": f"near the true position ({JITTER_KS} <= similarity < {GOOD_KS})",
@@ -213,7 +212,7 @@ def _ladder(
         ),
         "true landmarks": (
             corrections.with_true_landmarks(),
-            "landmarks of a detection on an item are moved to their true positions",
+            "landmarks of a detection on an item get their true positions",
         ),
         "ideal scores": (
             corrections.with_ideal_scores(),

@@ -128,18 +128,10 @@ def _swap_ks(
     scale: NDArray[np.float64],
     neighbours: tuple[NDArray[np.int64], NDArray[np.int64]],
 ) -> NDArray[np.float64]:
-    """Return the best similarity to a landmark of the same name, or its partner's, on other items.
+    """Return the (n, K) best similarity to a namesake on another item, 0 without one.
 
-    Args:
-        ground_truth: the items.
-        score: the score of the detections.
-        c: class of the detections.
-        detection: (n,) rows among the ranked detections of the class, ascending.
-        scale: (n, K) pixels of one unit of ``2 * sigma * sqrt(area)``.
-        neighbours: flat indices of detections and of the other items in their images.
-
-    Returns:
-        (n, K), 0 where no such landmark exists.
+    ``neighbours`` are flat indices of detections and of the other items in their images; ``scale``
+    has the pixels of a unit of ``2 * sigma * sqrt(area)``.
     """
     pairs = score.pairs
     predicted_xy = pairs.ranked[c].landmarks_xy[detection]
