@@ -65,3 +65,18 @@ def test_drawing_an_image_twice_is_a_copy_of_it(case: tuple[GroundTruth, Detecti
     precision = pycocotools_score(truth, results).eval["precision"][:, :, :, 0, 0]
     expected = [p.mean() if p.max() >= 0 else np.nan for p in np.moveaxis(precision, 2, 0)]
     np.testing.assert_allclose(WeightedAP(result).per_category(weights), expected, atol=1e-6)
+
+
+def test_the_interval_is_the_same_each_time_and_absent_categories_have_none(
+    case: tuple[GroundTruth, Detections],
+) -> None:
+    ground_truth, detections = case
+    first = score(ground_truth, detections, VISIBLE_AND_OCCLUDED)
+    second = score(ground_truth, worse(detections, 3), VISIBLE_AND_OCCLUDED)
+    comparisons = [compare_scores(first, second, num_images=60, resamples=20) for _ in range(2)]
+    assert comparisons[0] == comparisons[1]
+    content = comparisons[0].as_dict()
+    assert content["per_category"]["trousers"] is None
+    skirt = content["per_category"]["skirt"]
+    assert set(skirt) == {"first", "second", "difference", "low", "high"}
+    assert skirt["difference"] == skirt["first"] - skirt["second"]

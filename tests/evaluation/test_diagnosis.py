@@ -20,7 +20,7 @@ from df2_landmarks.evaluation.diagnosis.tables import diagnosis_text
 from df2_landmarks.evaluation.mean_shape import mean_shapes
 from df2_landmarks.evaluation.score import score
 from df2_landmarks.formats.annotations import read_ground_truth
-from df2_landmarks.formats.detections import Detections, concatenate_class
+from df2_landmarks.formats.detections import ClassDetections, Detections, concatenate_class
 from df2_landmarks.formats.ground_truth import VISIBLE_AND_OCCLUDED, GroundTruth
 from df2_landmarks.formats.results import read_results
 from df2_landmarks.taxonomy import LAYOUT
@@ -130,25 +130,57 @@ def test_a_planted_duplicate(truth: GroundTruth) -> None:
     assert diagnosis.detection_errors["duplicate"].ap == pytest.approx(1, abs=1e-3)
 
 
-def test_a_planted_wrong_category(truth: GroundTruth) -> None:
-    # A long sleeve top (class 1) in the place of the first shirt.
-    detections = perfect(truth)
-    shirts = detections.classes[SHIRT]
-    wrong = replace(
-        shirts.take(np.array([0])), landmarks_xy=np.full((1, LAYOUT.counts[1], 2), 200.0)
-    )
-    # The landmarks that both have by name are where the shirt has them.
+def as_long_sleeved_shirt(shirts: ClassDetections) -> ClassDetections:
+    """Return detections of shirts as long sleeved shirts, class 1, in the same boxes.
+
+    The landmarks that both categories have by name are where the shirts have them.
+    """
+    xy = np.full((len(shirts), LAYOUT.counts[1], 2), 200.0)
     names = LAYOUT.categories[1].landmark_names
     for k, name in enumerate(LAYOUT.categories[SHIRT].landmark_names):
         if name in names:
-            wrong.landmarks_xy[0, names.index(name)] = shirts.landmarks_xy[0, k]
-    classes = list(detections.classes)
-    classes[SHIRT], classes[1] = shirts.take(np.arange(1, 4)), wrong
-    diagnosis = diagnosed(truth, replace(detections, classes=tuple(classes)))
+            xy[:, names.index(name)] = shirts.landmarks_xy[:, k]
+    return replace(shirts, landmarks_xy=xy)
+
+
+def with_classes(detections: Detections, classes: dict[int, ClassDetections]) -> Detections:
+    changed = (classes.get(c, part) for c, part in enumerate(detections.classes))
+    return replace(detections, classes=tuple(changed))
+
+
+def test_a_planted_wrong_category(truth: GroundTruth) -> None:
+    shirts = perfect(truth).classes[SHIRT]
+    wrong = as_long_sleeved_shirt(shirts.take(np.array([0])))
+    classes = {SHIRT: shirts.take(np.arange(1, 4)), 1: wrong}
+    diagnosis = diagnosed(truth, with_classes(perfect(truth), classes))
     assert counts(diagnosis) == {"wrong category": 1}
     assert diagnosis.base.per_category[SHIRT] == pytest.approx(76 / 101)
     corrected = diagnosis.detection_errors["wrong category"]
     assert corrected.per_category[SHIRT] == pytest.approx(1, abs=1e-12)
+    assert diagnosis.ladder["true category"].ap == pytest.approx(1, abs=1e-12)
+
+
+def test_the_best_detection_of_a_wrong_category_is_corrected_and_the_others_are_removed(
+    truth: GroundTruth,
+) -> None:
+    shirts = perfect(truth).classes[SHIRT]
+    wrong = as_long_sleeved_shirt(shirts.take(np.array([0, 0, 0])))
+    wrong = replace(wrong, scores=np.array([2.0, 4.0, 3.0]), record=np.arange(100, 103))
+    wrong.landmarks_xy[[0, 2]] += 150  # these would be false positives
+    classes = {SHIRT: shirts.take(np.arange(1, 4)), 1: wrong}
+    diagnosis = diagnosed(truth, with_classes(perfect(truth), classes))
+    assert counts(diagnosis) == {"wrong category": 3}
+    assert diagnosis.ladder["true category"].ap == pytest.approx(1, abs=1e-12)
+
+
+def test_a_wrong_category_on_an_item_with_a_correct_detection_is_removed(
+    truth: GroundTruth,
+) -> None:
+    shirts = perfect(truth).classes[SHIRT]
+    wrong = as_long_sleeved_shirt(shirts.take(np.array([0])))
+    wrong = replace(wrong, scores=np.array([2.0]), landmarks_xy=wrong.landmarks_xy + 150)
+    diagnosis = diagnosed(truth, with_classes(perfect(truth), {1: wrong}))
+    assert counts(diagnosis) == {"wrong category": 1}
     assert diagnosis.ladder["true category"].ap == pytest.approx(1, abs=1e-12)
 
 
