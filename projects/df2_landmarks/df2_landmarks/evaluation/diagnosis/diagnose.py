@@ -208,7 +208,7 @@ def _ladder(
         "true category": (true_category, DETECTION_CORRECTIONS["wrong category"]),
         TRUE_BOX: (
             true_box_detections,
-            "the network predicted the landmarks in the annotated boxes and categories",
+            "predicted in the annotated boxes and categories, so that every item is detected",
         ),
         "true landmarks": (
             corrections.with_true_landmarks(),
