@@ -22,7 +22,7 @@ from df2_landmarks.engine.landmark_evaluator import LandmarkEvaluator  # noqa: E
 from df2_landmarks.evaluation.score import score  # noqa: E402
 from df2_landmarks.formats.annotations import read_ground_truth  # noqa: E402
 from df2_landmarks.formats.ground_truth import VISIBLE_AND_OCCLUDED  # noqa: E402
-from df2_landmarks.formats.results_reader import read_results  # noqa: E402
+from df2_landmarks.formats.results import read_results  # noqa: E402
 from df2_landmarks.taxonomy import LAYOUT  # noqa: E402
 from tests.evaluation.cases import (  # noqa: E402
     Json,
@@ -158,7 +158,7 @@ def test_an_image_of_another_data_set_is_named(truth: Json) -> None:
     inputs = [{"image_id": one["image_id"] + 1000} for one in inputs]
     evaluator = LandmarkEvaluator(NAME)
     evaluator.process(inputs, outputs)
-    with pytest.raises(ValueError, match=r"predicted image 10\d\d is not in truth.json"):
+    with pytest.raises(ValueError, match=r"image_id: 10\d\d is not an image of the ground truth"):
         evaluator.evaluate()
 
 

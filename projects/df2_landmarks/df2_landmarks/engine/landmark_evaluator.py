@@ -151,7 +151,7 @@ class LandmarkEvaluator(DatasetEvaluator):
         if dropped:
             logger.warning(f"Left out {dropped} detections that are not finite.")
         ground_truth = self._read_ground_truth()
-        detections = _detections(self._dataset_name, found, ground_truth)
+        detections = _detections(self._dataset_name, found).of_images(ground_truth.image_ids)
         self._write(detections, ground_truth)
         if not ground_truth.has_annotations:
             logger.info(f"{self._dataset_name} has no annotations: nothing is scored.")
@@ -170,10 +170,9 @@ class LandmarkEvaluator(DatasetEvaluator):
             return
         folder = Path(self._output_dir)
         split = "val" if ground_truth.has_annotations else "test"
-        image_ids = ground_truth.image_ids
-        write_results_file(folder / RESULTS_FILE, detections, image_ids, with_boxes=True)
+        write_results_file(folder / RESULTS_FILE, detections, with_boxes=True)
         archive = folder / f"{split}_keypoints.zip"
-        write_submission(archive, detections, image_ids, split=split)
+        write_submission(archive, detections, split=split)
         logger.info(f"Wrote {folder / RESULTS_FILE} and the challenge zip {archive}")
 
     def _log(self, ground_truth: GroundTruth, scores: list[Score], num_detections: int) -> None:
@@ -185,15 +184,10 @@ class LandmarkEvaluator(DatasetEvaluator):
         )
 
 
-def _detections(name: str, found: Sequence[_Found], ground_truth: GroundTruth) -> Detections:
-    """Joins the predictions of all images; order of images as they came, then of predictions."""
+def _detections(name: str, found: Sequence[_Found]) -> Detections:
+    """Join the predictions of all images; order of images as they came, then of predictions."""
     images = {image_id: i for i, image_id in enumerate(dict.fromkeys(f.image_id for f in found))}
-    unknown = sorted(images.keys() - set(ground_truth.image_ids.tolist()))
-    if unknown:
-        raise ValueError(
-            f"{name}: predicted image {unknown[0]} is not in {ground_truth.name}; "
-            "is the json_file of another data set registered?"
-        )
+    image_ids = np.asarray(sorted(images), dtype=np.int64)
     stride = max((int(f.place.max()) + 1 for f in found), default=1)
     classes = []
     for class_index in range(LAYOUT.num_categories):
@@ -205,7 +199,7 @@ def _detections(name: str, found: Sequence[_Found], ground_truth: GroundTruth) -
         image_order = np.repeat([images[f.image_id] for f in some], counts)
         classes.append(
             detections_from_predictions(
-                image_ids=ground_truth.image_ids,
+                image_ids=image_ids,
                 records=image_order * stride + np.concatenate([f.place for f in some]),
                 class_index=class_index,
                 prediction_image_ids=np.repeat([f.image_id for f in some], counts),
@@ -214,7 +208,7 @@ def _detections(name: str, found: Sequence[_Found], ground_truth: GroundTruth) -
                 boxes_xyxy=np.concatenate([f.boxes_xyxy for f in some]),
             )
         )
-    return Detections(name, tuple(classes))
+    return Detections(name, image_ids, tuple(classes))
 
 
 def _percent(one: Score) -> dict[str, float]:

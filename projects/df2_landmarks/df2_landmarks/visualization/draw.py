@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from df2_landmarks.formats import Garment
+from df2_landmarks.formats import Garment, to_pixel_indices
 
 Image = NDArray[np.uint8]
 Color = tuple[int, int, int]
@@ -81,5 +81,5 @@ def _draw_label(canvas: Image, garment: Garment, color: Color, unit: float) -> N
 
 def _fixed(points_xy: NDArray) -> NDArray[np.int32]:
     """Continuous image coordinates -> OpenCV's fixed point numbers, which count from pixel 0."""
-    pixels = np.asarray(points_xy, dtype=np.float64) - 0.5  # the first pixel's centre is at 0.5
+    pixels = to_pixel_indices(np.asarray(points_xy, dtype=np.float64))
     return np.round(pixels * 2**SUBPIXEL_BITS).astype(np.int32)

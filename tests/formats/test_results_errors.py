@@ -12,7 +12,7 @@ import pytest
 
 from df2_landmarks.common import UserError as DataError
 from df2_landmarks.formats.annotations import read_ground_truth
-from df2_landmarks.formats.results_reader import read_results
+from df2_landmarks.formats.results import read_results
 from tests.evaluation.cases import make_ground_truth, make_results, write_json
 
 RNG = np.random.default_rng(0)
@@ -61,11 +61,11 @@ def put(field: str, value: Any, index: int | None = None) -> list[Any]:
         (put("image_id", 999), "record 3: image_id: 999 is not an image of the ground truth"),
         (put("image_id", "7"), "record 3: image_id: Expected `int`, got `str`"),
         ([{"image_id": 1}], "record 0: Object missing required field `category_id`"),
-        ({"annotations": []}, "must be a JSON list of records, but starts with '{"),
+        ({"annotations": []}, "expected a JSON list of records, got '{"),
         ([1, 2], "expected a record like {...}, got '1, 2]'"),
-        ("", "must be a JSON list of records, but starts with the end of the file"),
+        ("", "expected a JSON list of records, got the end of the file"),
         (json.dumps(RESULTS)[:-5], "the file ends in the middle of a record"),
-        (json.dumps(RESULTS) + "x", "must end after the list of records: 'x' follows"),
+        (json.dumps(RESULTS) + "x", "expected the end of the file, got 'x'"),
         (json.dumps(RESULTS).replace("}, {", "} {", 1), "not valid JSON|expected ',' or"),
     ],
 )

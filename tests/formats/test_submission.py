@@ -17,7 +17,7 @@ import pytest
 
 from df2_landmarks.cli import submission
 from df2_landmarks.common import UserError as DataError
-from df2_landmarks.formats.submission_check import check_submission
+from df2_landmarks.formats.submission import check_submission
 from tests.evaluation.cases import (
     make_ground_truth,
     make_results,
@@ -96,7 +96,7 @@ def test_pack_leaves_nothing_half_written(
     output = tmp_path / "t.zip"
     assert tool.main(["pack", "--results", results, "--gt", truth, "--output", str(output)]) == 1
     assert capsys.readouterr().err == (
-        "submission: results.json, record 5: category_id: must be 1..13, but got 14\n"
+        "df2 submission: results.json, record 5: category_id: must be 1..13, but got 14\n"
     )
     assert sorted(p.name for p in tmp_path.iterdir()) == ["results.json", "truth.json"]
 
@@ -119,8 +119,8 @@ TEXT = json.dumps(changed(keypoints=["1"] * 882)).encode()
         ([], "must hold exactly one file, but holds 0"),
         ([(f"../{VAL}", RESULTS)], r"must hold val_keypoints.json or .*, but holds '\.\./val"),
         ([(f"folder/{VAL}", RESULTS)], "without a folder, but holds 'folder/val_keypoints.json'"),
-        ([(VAL, {"a": 1})], "must be a JSON list of records"),
-        ([(VAL, b"\x00\xff" * 100)], "must be a JSON list of records"),
+        ([(VAL, {"a": 1})], "expected a JSON list of records"),
+        ([(VAL, b"\x00\xff" * 100)], "expected a JSON list of records"),
         ([(VAL, b"[" * 100_000)], r"expected a record like \{...\}, got '\[\[\["),
         ([(VAL, b'[{"a":' * 100_000)], "ends in the middle of a record"),
         ([(VAL, NAN)], "record 5: numbers must be finite, but got NaN"),
