@@ -7,7 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from df2_landmarks.common import UserError, atomic_path, atomic_write, check_output_file
+from df2_landmarks.common import (
+    UserError,
+    atomic_path,
+    atomic_write,
+    check_output_file,
+    remove_leftovers,
+)
 
 
 def test_a_file_appears_when_it_is_complete(tmp_path: Path) -> None:
@@ -57,6 +63,18 @@ def test_what_a_killed_process_left_is_removed_by_the_next_run(tmp_path: Path) -
     with atomic_write(path) as file:
         file.write(b"{}")
     assert set(os.listdir(tmp_path)) == {"scores.json", running.name, other.name}
+
+
+def test_leftovers_of_a_folder_with_many_files_are_removed_at_once(tmp_path: Path) -> None:
+    dead = [tmp_path / f".{name}.999999999.partial" for name in ("1.jpg", "2.jpg")]
+    running = tmp_path / f".3.jpg.{os.getpid()}.partial"
+    for leftover in (*dead, running):
+        leftover.write_text("half")
+    with atomic_write(tmp_path / "1.jpg", keep_leftovers=True) as file:
+        file.write(b"whole")
+    assert all(leftover.exists() for leftover in dead)
+    remove_leftovers(tmp_path)
+    assert sorted(tmp_path.iterdir()) == sorted([running, tmp_path / "1.jpg"])
 
 
 def test_a_place_that_cannot_be_written_is_a_user_error(tmp_path: Path) -> None:

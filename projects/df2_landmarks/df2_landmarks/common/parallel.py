@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
 
 from df2_landmarks.common.errors import UserError
@@ -51,7 +53,8 @@ def map_chunks(
     try:
         waiting: deque[Future[Result]] = deque()
         for chunk in chunks:
-            waiting.append(pool.submit(function, chunk))
+            with _interrupts_delayed():  # the pool starts a process when it gets work
+                waiting.append(pool.submit(function, chunk))
             if len(waiting) >= CHUNKS_PER_JOB * jobs:
                 yield waiting.popleft().result()
         while waiting:
@@ -72,10 +75,23 @@ def default_jobs() -> int:
     return min(MAX_DEFAULT_JOBS, os.cpu_count() or 1)
 
 
+@contextmanager
+def _interrupts_delayed() -> Iterator[None]:
+    """Deliver an interrupt after the block only.
+
+    An interrupt while a process is started would leave it half started, to end with a traceback.
+    The new process inherits the block, so an interrupt cannot end it before `_start_worker`.
+    """
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
 def _start_worker() -> None:
     """Leave interrupts to the parent, and end when the parent is gone."""
     import multiprocessing
-    import signal
     import threading
 
     # A worker that is interrupted while it takes work may keep the queue's lock for ever.
