@@ -23,7 +23,7 @@ from detectron2.utils.events import EventStorage
 from torch import nn
 
 from benchmarks.naive_head import NaiveLandmarkHead
-from df2_landmarks.modeling import LandmarkRCNNHead, decode_expected_oks, decode_heatmaps
+from df2_landmarks.modeling import LandmarkRCNNHead, decode_expected_oks
 from df2_landmarks.taxonomy import LAYOUT
 
 Pass = Callable[[], Any]
@@ -80,14 +80,12 @@ def inference(contender: str, device: str) -> tuple[Pass, Pass]:
     return make(1), make(NUM_DETECTIONS)
 
 
-def decoding(contender: str, device: str, *, decoder: str) -> tuple[Pass, Pass]:
-    """Decoding alone, of the own channels of each detection, category by category."""
+def decoding(contender: str, device: str) -> tuple[Pass, Pass]:
+    """Decoding alone, by expected OKS against stock's peak, category by category."""
 
     def decode(maps: torch.Tensor, boxes_xyxy: torch.Tensor, class_index: int) -> torch.Tensor:
         if contender != "ours":
             return heatmaps_to_keypoints(maps, boxes_xyxy)
-        if decoder == "peak":
-            return decode_heatmaps(maps, boxes_xyxy)
         return decode_expected_oks(maps, boxes_xyxy, sigmas[class_index])
 
     sigmas = [

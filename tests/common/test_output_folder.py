@@ -5,9 +5,9 @@ import os
 
 import pytest
 import torch
-
 from df2_landmarks.engine.checkpoint_conversion import convert_checkpoint
 from df2_landmarks.engine.output_folder import make_output_folder
+
 from df2_landmarks.engine.setup import DEFAULT_CONFIG, setup_run
 
 

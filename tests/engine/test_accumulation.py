@@ -6,9 +6,9 @@ import pytest
 import torch
 from detectron2.engine import SimpleTrainer
 from detectron2.utils.events import EventStorage
+from df2_landmarks.engine.accumulation import accumulated_step, check_accumulation
 from torch import nn
 
-from df2_landmarks.engine.accumulation import accumulated_step, check_accumulation
 from df2_landmarks.engine.setup import setup_config
 
 

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
+from df2_landmarks.engine.cpu_precision import train_in_bfloat16
 from torch import nn
 
 from df2_landmarks.engine import trainer as trainer_module
-from df2_landmarks.engine.cpu_precision import train_in_bfloat16
 from df2_landmarks.engine.setup import setup_config
 from df2_landmarks.engine.trainer import Trainer
 

@@ -4,7 +4,6 @@ import io
 import time
 
 from detectron2.utils.events import EventStorage
-
 from df2_landmarks.engine.progress import ProgressLine
 
 

@@ -2,11 +2,11 @@
 
 import pytest
 from detectron2.data import DatasetCatalog, MetadataCatalog
+from df2_landmarks.engine.tta_evaluation import merge_results, tta_config
 
 from df2_landmarks.data import register_landmark_dataset
 from df2_landmarks.engine.setup import CONFIGS, setup_config
 from df2_landmarks.engine.trainer import Trainer
-from df2_landmarks.engine.tta_evaluation import merge_results, tta_config
 
 NAME = "drawn_augmented"
 TASKS = ["bbox", "segm", "landmarks", "landmarks_visible"]

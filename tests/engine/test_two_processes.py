@@ -9,10 +9,10 @@ import torch
 import torch.distributed as dist
 from detectron2.engine import SimpleTrainer
 from detectron2.utils.events import EventStorage
+from df2_landmarks.engine.accumulation import accumulated_step
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from df2_landmarks.engine.accumulation import accumulated_step
 from df2_landmarks.engine.averaging import WeightAverage
 from df2_landmarks.engine.checkpoint import LandmarkCheckpointer
 from df2_landmarks.engine.evaluation_hook import EarlyStop, EvaluationHook

@@ -17,8 +17,8 @@ pytest.importorskip("detectron2")
 from detectron2.data import MetadataCatalog  # noqa: E402
 from detectron2.evaluation import DatasetEvaluators, verify_results  # noqa: E402
 from detectron2.structures import Boxes, Instances  # noqa: E402
-
 from df2_landmarks.engine.landmark_evaluator import LandmarkEvaluator  # noqa: E402
+
 from df2_landmarks.evaluation.score import score  # noqa: E402
 from df2_landmarks.formats.annotations import read_ground_truth  # noqa: E402
 from df2_landmarks.formats.ground_truth import VISIBLE_AND_OCCLUDED  # noqa: E402

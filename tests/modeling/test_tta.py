@@ -10,7 +10,7 @@ from torch import nn
 
 from df2_landmarks.engine.setup import CONFIGS, setup_config
 from df2_landmarks.engine.trainer import Trainer
-from df2_landmarks.modeling import decode_heatmaps
+from df2_landmarks.modeling import decode_peak
 from df2_landmarks.modeling.tta import LandmarkRCNNWithTTA, mirror_heatmaps
 from df2_landmarks.taxonomy import LAYOUT
 
@@ -185,7 +185,7 @@ def test_mirrored_heatmaps_exchange_left_and_right_of_the_own_category(class_ind
     for j, partner in enumerate(LAYOUT.flip_indices[class_index, :count].tolist()):
         # in the mirrored image the partner is what looks like j
         seen[0, partner, row[j], side - 1 - column[j]] = 9
-    found = decode_heatmaps(mirror_heatmaps(seen, class_index), box)[0]
+    found = decode_peak(mirror_heatmaps(seen, class_index), box)[0]
     torch.testing.assert_close(found[:, 0], 20.5 + column)
     torch.testing.assert_close(found[:, 1], 30.5 + row)
 

@@ -1,25 +1,33 @@
-"""The Detectron2 evaluator of landmarks: official OKS AP under both protocols.
+"""The Detectron2 evaluators: box and mask AP, and the official landmark AP under both protocols.
 
 N = detections of an image, M = 39 = the most landmarks of a category.
 """
 
 from __future__ import annotations
 
+import contextlib
+import io
+import json
 import logging
 import math
+import tempfile
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
+import msgspec
 import numpy as np
 from detectron2.data import MetadataCatalog
-from detectron2.evaluation import DatasetEvaluator
+from detectron2.evaluation import COCOEvaluator, DatasetEvaluator
+from detectron2.structures import Instances
 from detectron2.utils import comm
 from detectron2.utils.file_io import PathManager
 from numpy.typing import NDArray
+from pycocotools.coco import COCO
 
+from df2_landmarks.common import UserError, open_input
 from df2_landmarks.evaluation import (
     TITLES,
     Score,
@@ -48,9 +56,102 @@ TASKS = {VISIBLE_AND_OCCLUDED: "landmarks", VISIBLE: "landmarks_visible"}
 
 RESULTS_FILE = "landmark_results.json"
 
+EMPTY_COCO: dict[str, list[Any]] = {"images": [], "annotations": [], "categories": []}
+
+
+# TODO(merge): replaced by df2_landmarks.formats.read_boxes_and_masks -- begin
+class _BoxesAndMasks(TypedDict, total=False):
+    images: list[_ImageDict]
+    annotations: list[_AnnotationDict]
+    categories: list[dict[str, Any]]
+
+
+class _ImageDict(TypedDict):
+    id: int
+    height: int
+    width: int
+
+
+class _AnnotationDict(TypedDict, total=False):
+    id: int
+    image_id: int
+    category_id: int
+    bbox: list[float]
+    area: float
+    iscrowd: int
+    segmentation: Any
+
+
+def read_boxes_and_masks(path: str | Path) -> dict[str, Any]:
+    """Read a COCO JSON without its landmarks, for pycocotools' ``COCO``."""
+    with open_input(path) as (stream, _):
+        return dict(msgspec.json.decode(stream.read(), type=_BoxesAndMasks))
+
+
+# TODO(merge): -- end
+
+
+class BoxMaskEvaluator(COCOEvaluator):
+    """Detectron2's `COCOEvaluator` for boxes and masks of a landmark data set.
+
+    It differs from the stock evaluator:
+
+    * Only the main process reads the ground truth, when all predictions are there, and without the
+      landmarks, whose slots are most of the file.
+    * Predictions are copied without landmarks: the stock evaluator shifts landmarks on the CPU by
+      half a pixel in place, and would write all of them as COCO keypoints.
+    * A garment without a usable polygon has its box as its ground-truth mask, since pycocotools
+      cannot draw an empty one.
+    """
+
+    def __init__(self, dataset_name: str, *, tasks: tuple[str, ...], output_dir: str) -> None:
+        """
+        Args:
+            dataset_name: a registered data set; its metadata has ``json_file``.
+            tasks: "bbox", "segm" or both.
+            output_dir: folder of the files with predictions.
+        """
+        # The stock constructor reads the ground truth. It gets an empty one, under a name of its
+        # own, so that all its other settings are those of the Detectron2 version.
+        with tempfile.TemporaryDirectory() as folder:
+            empty = Path(folder, "empty.json")
+            empty.write_text(json.dumps(EMPTY_COCO))
+            name = f"{dataset_name} without ground truth"
+            MetadataCatalog.get(name).json_file = str(empty)
+            try:
+                super().__init__(name, tasks=tasks, output_dir=output_dir, use_fast_impl=False)
+            finally:
+                MetadataCatalog.remove(name)
+        self._metadata = MetadataCatalog.get(dataset_name)
+
+    def process(self, inputs: list[dict[str, Any]], outputs: list[dict[str, Any]]) -> None:
+        """Keep the boxes and masks of a batch."""
+        super().process(
+            inputs, [{"instances": _without_landmarks(o["instances"])} for o in outputs]
+        )
+
+    def _eval_predictions(self, *args: Any, **kwargs: Any) -> None:
+        """Score the gathered predictions; called in the main process only."""
+        truth = read_boxes_and_masks(PathManager.get_local_path(self._metadata.json_file))
+        for annotation in truth.get("annotations", []):
+            polygons = [p for p in annotation.get("segmentation", []) if len(p) >= 6]
+            x, y, w, h = annotation["bbox"]
+            annotation["segmentation"] = polygons or [[x, y, x + w, y, x + w, y + h, x, y + h]]
+        self._coco_api = COCO()
+        self._coco_api.dataset = truth
+        with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
+            self._coco_api.createIndex()
+        self._do_evaluation = bool(truth.get("annotations"))
+        super()._eval_predictions(*args, **kwargs)
+
+
+def _without_landmarks(instances: Instances) -> Instances:
+    fields = {k: v for k, v in instances.get_fields().items() if k != "pred_keypoints"}
+    return Instances(instances.image_size, **fields)
+
 
 @dataclass(frozen=True, eq=False)
-class _Found:
+class _Predictions:
     """Predictions of one class on one image, in continuous coordinates."""
 
     class_index: int
@@ -62,56 +163,52 @@ class _Found:
 
 
 class LandmarkEvaluator(DatasetEvaluator):
-    """Scores predicted landmarks as the DeepFashion2 challenge does.
-
-    Args:
-        dataset_name: a registered data set; its metadata has ``json_file``, the COCO JSON with all
-            landmarks (the *visible* protocol is derived from it).
-        output_dir: where the results JSON and the challenge zip go; nothing is written if None.
-        distributed: gather the predictions of all processes; else each scores its own.
-    """
+    """An evaluator that scores predicted landmarks as the DeepFashion2 challenge does."""
 
     def __init__(
         self, dataset_name: str, *, output_dir: str | None = None, distributed: bool = True
     ) -> None:
+        """
+        Args:
+            dataset_name: a registered data set; its metadata has ``json_file``, the COCO JSON with
+                all landmarks (the *visible* protocol is derived from it).
+            output_dir: folder of the results JSON and the challenge zip; None: write nothing.
+            distributed: gather the predictions of all processes; else each scores its own.
+        """
         self._dataset_name = dataset_name
         self._json_file = MetadataCatalog.get(dataset_name).json_file
         self._output_dir = output_dir
         self._distributed = distributed
         self._ground_truth: GroundTruth | None = None
-        self._found: list[_Found] = []
+        self._predictions: list[_Predictions] = []
         self._num_dropped = 0
 
     def reset(self) -> None:
-        """Forgets all predictions."""
-        self._found = []
+        """Forget all predictions."""
+        self._predictions = []
         self._num_dropped = 0
 
     def process(
         self, inputs: Sequence[Mapping[str, Any]], outputs: Sequence[Mapping[str, Any]]
     ) -> None:
-        """Keeps what a batch predicted.
+        """Keep the predictions of a batch.
 
         Args:
             inputs: dicts with ``image_id``.
             outputs: dicts with ``instances``: ``pred_boxes``, ``scores``, ``pred_classes`` and
                 ``pred_keypoints`` (N, M, 3), category-local, continuous. They stay as they are.
         """
-        for one_input, output in zip(inputs, outputs, strict=True):
+        for image_input, output in zip(inputs, outputs, strict=True):
             instances = output["instances"]
             if len(instances):
-                self._keep(int(one_input["image_id"]), instances)
+                self._keep(int(image_input["image_id"]), instances)
 
     def _keep(self, image_id: int, instances: Any) -> None:
         scores = instances.scores.detach().cpu().numpy()
         classes = instances.pred_classes.detach().cpu().numpy()
         boxes_xyxy = instances.pred_boxes.tensor.detach().float().cpu().numpy()
         landmarks = instances.pred_keypoints.detach().float().cpu().numpy()
-        if landmarks.shape[1:] != (LAYOUT.max_landmarks, 3):
-            raise ValueError(
-                f"pred_keypoints must have shape (N, {LAYOUT.max_landmarks}, 3), category-local, "
-                f"but got {landmarks.shape}"
-            )
+        assert landmarks.shape[1:] == (LAYOUT.max_landmarks, 3), landmarks.shape
         finite = (
             np.isfinite(landmarks[:, :, :2]).all(axis=(1, 2))
             & np.isfinite(boxes_xyxy).all(axis=1)
@@ -121,8 +218,8 @@ class LandmarkEvaluator(DatasetEvaluator):
         for class_index in np.unique(classes[finite]).tolist():
             rows = np.flatnonzero((classes == class_index) & finite)
             # Indexing with an array copies: the predictions are neither changed nor kept alive.
-            self._found.append(
-                _Found(
+            self._predictions.append(
+                _Predictions(
                     class_index,
                     image_id,
                     rows,
@@ -133,32 +230,35 @@ class LandmarkEvaluator(DatasetEvaluator):
             )
 
     def evaluate(self) -> OrderedDict[str, dict[str, float]]:
-        """Scores everything on the main process.
+        """Score all predictions in the main process.
 
         Returns:
             ``{"landmarks": {...}, "landmarks_visible": {...}}`` in percent, as Detectron2's own
             evaluators: ``AP``, ``AP50``... and ``AP-<category>``, NaN where there is no ground
-            truth. Empty on other processes and for a split without annotations.
+            truth. Empty in other processes and for a split without annotations.
+
+        Raises:
+            UserError: the ground truth cannot be read, or a predicted image is not in it.
         """
-        found, dropped = self._found, self._num_dropped
+        predictions, num_dropped = self._predictions, self._num_dropped
         if self._distributed:
             comm.synchronize()
-            gathered = comm.gather((found, dropped), dst=0)
+            gathered = comm.gather((predictions, num_dropped), dst=0)
             if not comm.is_main_process():
                 return OrderedDict()
-            found = [one for part, _ in gathered for one in part]
-            dropped = sum(count for _, count in gathered)
-        if dropped:
-            logger.warning(f"Left out {dropped} detections that are not finite.")
+            predictions = [prediction for part, _ in gathered for prediction in part]
+            num_dropped = sum(count for _, count in gathered)
+        if num_dropped:
+            logger.warning(f"Left out {num_dropped} detections that are not finite.")
         ground_truth = self._read_ground_truth()
-        detections = _detections(self._dataset_name, found, ground_truth)
+        detections = _detections(self._dataset_name, predictions, ground_truth)
         self._write(detections, ground_truth)
         if not ground_truth.has_annotations:
             logger.info(f"{self._dataset_name} has no annotations: nothing is scored.")
             return OrderedDict()
         scores = [score(ground_truth, detections, protocol) for protocol in TASKS]
         self._log(ground_truth, scores, len(detections))
-        return OrderedDict((TASKS[one.protocol], _percent(one)) for one in scores)
+        return OrderedDict((TASKS[result.protocol], _percent(result)) for result in scores)
 
     def _read_ground_truth(self) -> GroundTruth:
         if self._ground_truth is None:
@@ -177,7 +277,7 @@ class LandmarkEvaluator(DatasetEvaluator):
         logger.info(f"Wrote {folder / RESULTS_FILE} and the challenge zip {archive}")
 
     def _log(self, ground_truth: GroundTruth, scores: list[Score], num_detections: int) -> None:
-        summaries = {TITLES[one.protocol]: one.curves.summary() for one in scores}
+        summaries = {TITLES[result.protocol]: result.curves.summary() for result in scores}
         logger.info(
             f"Landmarks on {self._dataset_name}: "
             f"{counts_line(ground_truth, scores, num_detections)}\n"
@@ -185,12 +285,12 @@ class LandmarkEvaluator(DatasetEvaluator):
         )
 
 
-def _detections(name: str, found: Sequence[_Found], ground_truth: GroundTruth) -> Detections:
+def _detections(name: str, found: Sequence[_Predictions], ground_truth: GroundTruth) -> Detections:
     """Joins the predictions of all images; order of images as they came, then of predictions."""
     images = {image_id: i for i, image_id in enumerate(dict.fromkeys(f.image_id for f in found))}
     unknown = sorted(images.keys() - set(ground_truth.image_ids.tolist()))
     if unknown:
-        raise ValueError(
+        raise UserError(
             f"{name}: predicted image {unknown[0]} is not in {ground_truth.name}; "
             "is the json_file of another data set registered?"
         )
@@ -217,8 +317,8 @@ def _detections(name: str, found: Sequence[_Found], ground_truth: GroundTruth) -
     return Detections(name, tuple(classes))
 
 
-def _percent(one: Score) -> dict[str, float]:
+def _percent(result: Score) -> dict[str, float]:
     names = [f"AP-{category.official_name}" for category in LAYOUT.categories]
-    per_category = zip(names, one.curves.per_category(), strict=True)
-    values = {**one.curves.summary(), **dict(per_category)}
+    per_category = zip(names, result.curves.per_category(), strict=True)
+    values = {**result.curves.summary(), **dict(per_category)}
     return {name: math.nan if v is None else 100 * v for name, v in values.items()}
