@@ -108,7 +108,7 @@ def _remove_leftovers(path: Path) -> None:
 
 
 def _remove(path: Path) -> None:
-    with suppress(FileNotFoundError):  # another run may have removed it
+    with suppress(FileNotFoundError, NotADirectoryError):  # removed by another run, or never made
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         else:

@@ -213,14 +213,21 @@ class Trainer(DefaultTrainer):
         super().load_state_dict(state_dict)
         if "_trainer" not in state_dict:
             return
-        try:
-            self._trainer.load_state_dict(state_dict["_trainer"])
-        except ValueError as error:  # of the optimizer
+        saved, current = (
+            trainer["optimizer"]["param_groups"]
+            for trainer in (state_dict["_trainer"], self._trainer.state_dict())
+        )
+        # AdamW has "betas", SGD "momentum"; torch would mix them up without a word.
+        own_keys = {"betas", "momentum"}
+        if [own_keys & group.keys() for group in saved] != [
+            own_keys & group.keys() for group in current
+        ]:
             raise UserError(
-                f"--resume: the last checkpoint in OUTPUT_DIR {self.cfg.OUTPUT_DIR} was trained "
-                f"with another optimizer or model ({error}). Resume with its config, or start "
-                "another training from it: MODEL.WEIGHTS"
-            ) from error
+                f"--resume: the last checkpoint in OUTPUT_DIR {self.cfg.OUTPUT_DIR} is of another "
+                "optimizer or model. Resume with its config, or start another training from it: "
+                "MODEL.WEIGHTS, and another OUTPUT_DIR"
+            )
+        self._trainer.load_state_dict(state_dict["_trainer"])
 
 
 def tta_config(cfg: CfgNode) -> CfgNode:
