@@ -143,6 +143,7 @@ class BoxMaskEvaluator(COCOEvaluator):
             self._coco_api.createIndex()
         self._do_evaluation = bool(truth.get("annotations"))
         super()._eval_predictions(*args, **kwargs)
+        self._coco_api = COCO()  # frees the memory for the evaluators that follow
 
 
 def _without_landmarks(instances: Instances) -> Instances:

@@ -160,15 +160,16 @@ class Trainer(DefaultTrainer):
         model = self.model.module if comm.get_world_size() > 1 else self.model
         decay = self.cfg.SOLVER.EMA_DECAY
         average = WeightAverage(model, decay) if decay else None
+        trainer = weakref.proxy(self)  # so that hooks do not keep models alive
         # Replaced before the stock hooks are built, whose hook for saving takes this checkpointer.
         self.checkpointer = LandmarkCheckpointer(
-            model, self.cfg.OUTPUT_DIR, average=average, trainer=weakref.proxy(self)
+            model, self.cfg.OUTPUT_DIR, average=average, trainer=trainer
         )
         hooks = super().build_hooks()
         place = next(i for i, hook in enumerate(hooks) if isinstance(hook, EvalHook))
         hooks[place] = EvaluationHook(
             self.cfg,
-            evaluate=self._evaluate,
+            evaluate=lambda: trainer._evaluate(),
             checkpointer=self.checkpointer,
             with_pictures=has_tensorboard(),
         )
