@@ -211,24 +211,29 @@ class Trainer(DefaultTrainer):
         return {**super().state_dict(), "_trainer": self._trainer.state_dict()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        if "_trainer" in state_dict:
+            self._check_optimizer(state_dict["_trainer"]["optimizer"])
         super().load_state_dict(state_dict)
-        if "_trainer" not in state_dict:
-            return
-        saved, current = (
-            trainer["optimizer"]["param_groups"]
-            for trainer in (state_dict["_trainer"], self._trainer.state_dict())
+        if "_trainer" in state_dict:
+            self._trainer.load_state_dict(state_dict["_trainer"])
+
+    def _check_optimizer(self, saved: dict[str, Any]) -> None:
+        """Check that a saved optimizer is of the same kind; torch would load another one silently.
+
+        Raises:
+            UserError: it is not.
+        """
+        # AdamW's groups have "betas", SGD's have "momentum".
+        saved_kinds, kinds = (
+            ["betas" in group for group in groups]
+            for groups in (saved["param_groups"], self.optimizer.param_groups)
         )
-        # AdamW has "betas", SGD "momentum"; torch would mix them up without a word.
-        own_keys = {"betas", "momentum"}
-        if [own_keys & group.keys() for group in saved] != [
-            own_keys & group.keys() for group in current
-        ]:
+        if saved_kinds != kinds:
             raise UserError(
                 f"--resume: the last checkpoint in OUTPUT_DIR {self.cfg.OUTPUT_DIR} is of another "
                 "optimizer or model. Resume with its config, or start another training from it: "
                 "MODEL.WEIGHTS, and another OUTPUT_DIR"
             )
-        self._trainer.load_state_dict(state_dict["_trainer"])
 
 
 def tta_config(cfg: CfgNode) -> CfgNode:
