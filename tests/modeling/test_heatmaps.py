@@ -1,16 +1,90 @@
-"""Targets as wide as the metric, and landmarks where the metric expects most."""
+"""Encoding and decoding of heatmaps: round trips, the metric's expectation, and the losses."""
 
 import math
 
 import pytest
 import torch
+import torch.nn.functional as F
+from detectron2.structures import heatmaps_to_keypoints
 
+from df2_landmarks.modeling import decode_expected_oks, decode_peak, encode_cells
+from df2_landmarks.modeling.heatmaps import encode_soft, oks_std_cells
 from df2_landmarks.modeling.landmark_loss import landmark_loss, soft_landmark_loss
-from df2_landmarks.modeling.oks_heatmaps import decode_expected_oks, encode_soft, oks_std_cells
 
 SIDE = 28
 BOX = torch.tensor([[10.0, 20.0, 110.0, 270.0]])
 SIGMAS = torch.tensor([0.02, 0.06])
+
+
+def peaked_heatmaps(num_regions, num_landmarks):
+    """Maps with one smooth bump each and low noise, like a trained head's."""
+    generator = torch.Generator().manual_seed(0)
+    centres = torch.rand(num_regions, num_landmarks, 2, 1, 1, generator=generator) * SIDE
+    grid = torch.stack(torch.meshgrid(torch.arange(SIDE), torch.arange(SIDE), indexing="xy"))
+    distance = ((grid - centres) ** 2).sum(dim=2)
+    noise = torch.rand(num_regions, num_landmarks, SIDE, SIDE, generator=generator)
+    return 10 * torch.exp(-distance / 18) + 0.1 * noise
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_peak_is_the_one_of_detectron2_with_its_score(dtype):
+    logits = peaked_heatmaps(3, 7).to(dtype)
+    boxes = torch.tensor([[5.0, 9.0, 140.0, 180.5], [0.0, 0.0, 0.4, 3.0], [7.0, 7.0, 35.0, 35.0]])
+    expected = heatmaps_to_keypoints(logits.float(), boxes)
+    decoded = decode_peak(logits, boxes)
+    assert decoded.dtype == torch.float32
+    assert torch.equal(decoded, expected[..., [0, 1, 3]])
+
+
+def test_the_confidence_of_a_peak_is_its_share_of_the_softmax():
+    logits = torch.zeros(1, 2, 4, 4)
+    logits[0, 1, 1, 2] = 20.0
+    flat, sharp = decode_peak(logits, torch.tensor([[0.0, 0.0, 4.0, 4.0]]))[0].tolist()
+    assert flat[2] == pytest.approx(1 / 16)
+    assert sharp == pytest.approx([2.5, 1.5, 1.0], abs=1e-5)
+
+
+def test_encoding_then_decoding_returns_within_half_a_cell():
+    generator = torch.Generator().manual_seed(3)
+    boxes = torch.tensor([[10.0, 20.0, 122.0, 244.0], [40.0, 0.0, 600.0, 280.0]])
+    unit = torch.rand(2, 9, 2, generator=generator)
+    xy = boxes[:, None, :2] + unit * (boxes[:, None, 2:] - boxes[:, None, :2])
+    landmarks = torch.cat((xy, torch.full((2, 9, 1), 2.0)), dim=2)
+    cells, valid = encode_cells(landmarks, boxes, SIDE)
+    assert valid.all()
+    logits = 20 * F.one_hot(cells, SIDE * SIDE).float().view(2, 9, SIDE, SIDE)
+    half_cell = (boxes[:, 2:] - boxes[:, :2])[:, None] / SIDE / 2
+    # The resized map, in which the peak is searched, adds up to a pixel.
+    for decoded, slack in (
+        (decode_peak(logits, boxes), 1.0),
+        (decode_expected_oks(logits, boxes, torch.full((9,), 0.02)), 0.1),
+    ):
+        assert ((decoded[..., :2] - xy).abs() <= half_cell + slack).all()
+
+
+def test_a_soft_target_decodes_to_its_landmark():
+    xy = torch.tensor([[61.3, 143.7], [30.0, 70.0]])
+    weights = encode_soft(xy, BOX.repeat(2, 1), SIGMAS, SIDE, width=0.5)
+    target = weights[:, 1, :, None] * weights[:, 0, None, :]
+    decoded = decode_expected_oks(target.clamp(min=1e-30).log()[None], BOX, SIGMAS)[0]
+    eighth_of_a_cell = torch.tensor([100.0, 250.0]) / SIDE / 8
+    assert ((decoded[:, :2] - xy).abs() <= eighth_of_a_cell).all()
+
+
+def test_encoding_marks_what_cannot_be_learnt():
+    landmarks = torch.tensor([[[5.0, 5.0, 2], [5.0, 5.0, 0], [50.0, 5.0, 2], [10.0, 10.0, 1]]])
+    cells, valid = encode_cells(landmarks, torch.tensor([[0.0, 0.0, 10.0, 10.0]]), 4)
+    assert valid.tolist() == [[True, False, False, True]]
+    assert cells[0, 0] == 2 * 4 + 2
+    assert cells[0, 3] == 15  # on the far border: the last cell
+
+
+def test_no_region_has_the_shape_of_its_landmarks():
+    cells, valid = encode_cells(torch.zeros(0, 5, 3), torch.zeros(0, 4), SIDE)
+    assert cells.shape == valid.shape == (0, 5)
+    logits, no_boxes = torch.zeros(0, 2, 8, 8), torch.zeros(0, 4)
+    assert decode_peak(logits, no_boxes).shape == (0, 2, 3)
+    assert decode_expected_oks(logits, no_boxes, SIGMAS).shape == (0, 2, 3)
 
 
 def expected_oks(logits, box, sigma, x, y):
@@ -84,21 +158,13 @@ def test_places_stay_in_boxes_of_any_size(box):
     assert ((decoded[:, 1] >= top) & (decoded[:, 1] <= max(bottom, top + 1))).all()
 
 
-def test_nothing_to_decode():
-    assert decode_expected_oks(torch.zeros(0, 2, 8, 8), torch.zeros(0, 4), SIGMAS).shape == (
-        0,
-        2,
-        3,
-    )
-
-
 def test_many_regions_are_decoded_as_each_alone(monkeypatch):
     logits = torch.randn(7, 2, SIDE, SIDE, generator=torch.Generator().manual_seed(2))
     boxes = BOX + torch.arange(7.0)[:, None] * torch.tensor([0.0, 0.0, 9.0, 4.0])
     alone = torch.cat(
         [decode_expected_oks(logits[i : i + 1], boxes[i : i + 1], SIGMAS) for i in range(7)]
     )
-    monkeypatch.setattr("df2_landmarks.modeling.oks_heatmaps.MAX_VALUES", 4 * SIDE * SIDE * 3)
+    monkeypatch.setattr("df2_landmarks.modeling.heatmaps.MAX_VALUES", 4 * SIDE * SIDE * 3)
     torch.testing.assert_close(decode_expected_oks(logits, boxes, SIGMAS), alone)
 
 
@@ -147,9 +213,9 @@ def test_mixed_precision_leaves_the_losses_as_they_are():
     for loss, labels in ((soft_landmark_loss, weights), (landmark_loss, torch.tensor([7, 300]))):
         expected = loss(logits, labels)
         with torch.autocast("cpu", torch.bfloat16):
-            found = loss(logits, labels)
-        assert found.item() == expected.item()
-        gradients = (torch.autograd.grad(x, logits)[0] for x in (found, expected))
+            mixed = loss(logits, labels)
+        assert mixed.item() == expected.item()
+        gradients = (torch.autograd.grad(x, logits)[0] for x in (mixed, expected))
         torch.testing.assert_close(*gradients, rtol=0, atol=0)
 
 
