@@ -120,9 +120,9 @@ def check_modules() -> str:
             "an environment that has everything; in one of your own: pip install -c "
             "constraints.txt -e '.[detectron2,test]' && python tools/install_detectron2.py"
         )
-    import importlib.metadata  # new in Python 3.8
+    from importlib.metadata import version  # new in Python 3.8
 
-    versions = (f"{name} {importlib.metadata.version(name)}" for name in MODULES[:3])
+    versions = (f"{name} {version(name)}" for name in MODULES[:3])
     return f"Ready: Python {sys.version.split()[0]}, {', '.join(versions)}"
 
 
