@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
@@ -51,7 +53,8 @@ def map_chunks(
     try:
         waiting: deque[Future[Result]] = deque()
         for chunk in chunks:
-            waiting.append(pool.submit(function, chunk))
+            with _interrupt_blocked():  # a process that is started here inherits this
+                waiting.append(pool.submit(function, chunk))
             if len(waiting) >= CHUNKS_PER_JOB * jobs:
                 yield waiting.popleft().result()
         while waiting:
@@ -72,14 +75,25 @@ def default_jobs() -> int:
     return min(MAX_DEFAULT_JOBS, os.cpu_count() or 1)
 
 
+@contextlib.contextmanager
+def _interrupt_blocked() -> Iterator[None]:
+    """Hold Ctrl-C back in this thread.
+
+    A worker must leave it to the parent: it would print a traceback, or keep the lock of the queue
+    for ever if it were taking work.
+    """
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
 def _start_worker() -> None:
-    """Leave interrupts to the parent, and end when the parent is gone."""
+    """End when the parent is gone."""
     import multiprocessing
-    import signal
     import threading
 
-    # A worker that is interrupted while it takes work may keep the queue's lock for ever.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     assert parent is not None
 
