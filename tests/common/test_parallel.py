@@ -73,7 +73,7 @@ def test_the_parent_can_be_interrupted_again_afterwards() -> None:
 
 
 def test_a_killed_worker_is_a_user_error() -> None:
-    with pytest.raises(UserError, match="ended from outside .* try fewer processes") as caught:
+    with pytest.raises(UserError, match=r"ended from outside .* try fewer processes") as caught:
         list(map_chunks(die, ITEMS, jobs=2, chunk_size=10))
     assert caught.value.exit_code == 2
 
