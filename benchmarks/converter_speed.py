@@ -1,4 +1,4 @@
-"""Time and memory of the converter beside a plain loop, in one run.
+"""Measure time and memory of the converter and of a plain loop in one run.
 
     python benchmarks/converter_speed.py                             # 10,000 images, medians of 5
     python benchmarks/converter_speed.py --images 191961 --repeats 1 # a train set of full size
@@ -57,7 +57,7 @@ Commands = dict[str, dict[str, list[str]]]
 
 
 def contenders(args: argparse.Namespace, raw: Path, work: Path) -> Commands:
-    """Name -> command for all images ("full") and, where there is one, for a part ("part")."""
+    """Return name -> command for all images ("full") and, in some, for a part of them ("part")."""
     annos, images, output = str(raw / "annos"), str(raw / "image"), str(work / "out.json")
     part = str(args.images // SMALL_SHARE)
     commands: Commands = {}
@@ -87,7 +87,7 @@ def contenders(args: argparse.Namespace, raw: Path, work: Path) -> Commands:
 
 
 def measure(commands: Commands, num_images: int, repeats: int) -> list[dict]:
-    """Medians of each contender, which take turns."""
+    """Return the medians of each contender, which take turns."""
     runs: dict[str, list[tuple[float, float, float]]] = {name: [] for name in commands}
     for _ in range(repeats):
         for name, command in commands.items():
@@ -113,7 +113,7 @@ def measure(commands: Commands, num_images: int, repeats: int) -> list[dict]:
 
 
 def run(command: list[str]) -> tuple[float, float, float]:
-    """(seconds, processor seconds, peak resident MB) of a command."""
+    """Return seconds, processor seconds and peak resident MB of a command."""
     start = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, cwd=ROOT, env=environment())
     _, status, usage = os.wait4(process.pid, 0)
@@ -125,7 +125,7 @@ def run(command: list[str]) -> tuple[float, float, float]:
 
 
 def environment() -> dict[str, str]:
-    """The environment of this process, with the project's package in the path."""
+    """Return the environment of this process, with the project's package in the path."""
     package = str(ROOT / "projects" / "df2_landmarks")
     return {**os.environ, "PYTHONPATH": package, "OMP_NUM_THREADS": "1"}
 

@@ -1,8 +1,8 @@
-"""The yardstick of ``converter_speed.py``: a plain conversion loop without any validation.
+"""Convert in a plain loop without any validation: the baseline of ``converter_speed.py``.
 
 Standard-library json, Pillow for the size of the image, output written as it is made, and the zeros
 of the other categories' slots rendered once. It writes what the converter writes, with the
-landmarks' own numbers as they stand in the file.
+landmarks' own numbers as in the raw file.
 
     python benchmarks/plain_converter.py ANNOS IMAGES OUTPUT
 """
@@ -59,7 +59,7 @@ def main(annos: str, images: str, output: str) -> None:
 
 
 def annotation(content: dict, item: dict, image_id: int, annotation_id: int) -> str:
-    """JSON of one annotation."""
+    """Return JSON of one annotation."""
     x1, y1, x2, y2 = item["bounding_box"]
     own = item["landmarks"]
     record = {

@@ -45,7 +45,7 @@ def main(output: Path, num_images: int) -> None:
 
 
 def annotation(generator: random.Random, width: int, height: int) -> dict[str, Any]:
-    """The content of one annotation file."""
+    """Return the content of one annotation file."""
     content: dict[str, Any] = {
         "source": generator.choice(("shop", "user")),
         "pair_id": generator.randint(1, 14555),
@@ -57,7 +57,7 @@ def annotation(generator: random.Random, width: int, height: int) -> dict[str, A
 
 
 def item(generator: random.Random, width: int, height: int) -> dict[str, Any]:
-    """One garment."""
+    """Return one garment."""
     category = generator.choice(LAYOUT.categories)
     x1, y1 = generator.randint(0, width // 3), generator.randint(0, height // 3)
     x2, y2 = generator.randint(width // 2, width), generator.randint(height // 2, height)

@@ -6,14 +6,17 @@ Commands, run from the repository root:
     python -m converters.check_dataset datasets/deepfashion2
     python -m converters.make_subset datasets/deepfashion2 datasets/df2_subset --images 1000
 
-They need numpy and msgspec (and Pillow for images that are neither JPEG nor PNG or may be turned,
-tqdm for a progress bar); neither torch nor Detectron2, and nothing has to be installed from this
-repository.
+* ``raw``: find, read and check the raw files.
+* ``coco``: write COCO JSON.
+* ``check``: examine a data folder before a training.
+
+They need numpy, msgspec and Pillow (and tqdm for a progress bar), but neither torch nor Detectron2,
+and nothing has to be installed from this repository.
 """
 
 import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-if find_spec("df2_landmarks") is None:  # not installed: take the taxonomy from the source tree
+if find_spec("df2_landmarks") is None:  # not installed: take it from the source tree
     sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "projects" / "df2_landmarks"))

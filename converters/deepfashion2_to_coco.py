@@ -1,9 +1,9 @@
 """Convert raw DeepFashion2 annotations to COCO JSON.
 
-    # every split that is there, to datasets/deepfashion2/annotations/*.json
+    # every split in the folder, to datasets/deepfashion2/annotations/*.json
     python -m converters.deepfashion2_to_coco --root datasets/deepfashion2
 
-    # one split
+    # one split only
     python -m converters.deepfashion2_to_coco \\
         --annos datasets/deepfashion2/validation/annos \\
         --images datasets/deepfashion2/validation/image --output validation.json
@@ -24,98 +24,76 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from converters.atomic_file import atomic_write
-from converters.coco.chunks import Split
-from converters.coco.convert_split import convert_split
-from converters.coco.summary import Summary
-from converters.command_line import positive, progress_bar, run_command, show
-from converters.parallel import default_jobs
-from converters.raw.problems import UsageError
+from converters.coco import VISIBILITIES, Split, convert_split
+from converters.raw import list_splits
+from df2_landmarks.common import (
+    atomic_write,
+    default_jobs,
+    positive,
+    progress_bar,
+    run_command,
+    say,
+)
 
 
 class Task(NamedTuple):
-    """One file to write."""
+    """One split to convert. ``outputs``: visibility -> the file to write."""
 
-    name: str
     split: Split
-    output: Path
+    outputs: dict[str, Path]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command. Returns the exit code."""
     args = _parse(arguments)
-    return run_command(lambda: _convert(args), _ADVICE if args.on_error == "abort" else "")
+    return run_command(
+        lambda: _convert(args),
+        "deepfashion2_to_coco",
+        advice="correct it, or leave such out with --on-error skip" * (args.on_error == "abort"),
+        interrupted="interrupted; only complete files were written",
+    )
 
 
-_ADVICE = "correct it, or leave such out with --on-error skip"
-
-
-def _convert(args: argparse.Namespace) -> int:
-    report = {}
-    for task in _tasks(args):
-        summary = _run(task, args)
-        report[task.name] = _entry(task, summary)
+def _convert(args: argparse.Namespace) -> None:
+    report: dict[str, Any] = {}
+    for split, outputs in _tasks(args):
+        with progress_bar(next(iter(outputs.values())).stem, "images") as on_progress:
+            summary = convert_split(
+                split, outputs, limit=args.limit, jobs=args.jobs, on_progress=on_progress
+            )
+        for visibility, output in outputs.items():
+            say(f"{output}: " + "\n  ".join(summary.lines(visibility)))
+            report[output.stem] = {
+                "output": str(output),
+                "images_folder": str(split.images),
+                "annotations_folder": split.annotations and str(split.annotations),
+                "visibility": visibility,
+                **summary.as_dict(visibility),
+            }
     if args.report:
-        _write_report(args.report, report)
-    return 0
+        with atomic_write(args.report) as file:
+            file.write(json.dumps(report, indent=2).encode() + b"\n")
 
 
 def _tasks(args: argparse.Namespace) -> Iterator[Task]:
     skip = args.on_error == "skip"
     if args.root is None:
-        visible = args.visibility == "visible"
-        split = Split(args.images, args.annos, visible_only=visible, skip=skip)
-        yield Task(args.output.stem, split, args.output)
+        yield Task(Split(args.images, args.annos, skip), {args.visibility: args.output})
         return
-    found = [name for name in ("train", "validation", "test") if (args.root / name).is_dir()]
-    if not found:
-        raise UsageError(
-            f"{args.root}: expected a folder train, validation or test in it, there is none; "
-            "see datasets/README.md"
-        )
-    for name in found:
-        folder = args.root / name
+    for name in list_splits(args.root):
+        images, annos = args.root / name / "image", args.root / name / "annos"
         # The test annotations of the real data set were never released.
-        with_annotations = name != "test" or (folder / "annos").is_dir()
-        annotations = folder / "annos" if with_annotations else None
-        views = {name: False, f"{name}_visible": True} if name == "validation" else {name: False}
-        for view, visible in views.items():
-            split = Split(folder / "image", annotations, visible_only=visible, skip=skip)
-            yield Task(view, split, args.root / "annotations" / f"{view}.json")
-
-
-def _run(task: Task, args: argparse.Namespace) -> Summary:
-    with progress_bar(task.name) as on_progress:
-        summary = convert_split(
-            task.split, task.output, limit=args.limit, jobs=args.jobs, on_progress=on_progress
-        )
-    show(f"{task.output}: " + "\n  ".join(summary.lines()))
-    return summary
-
-
-def _entry(task: Task, summary: Summary) -> dict[str, Any]:
-    return {
-        "output": str(task.output),
-        "images_folder": str(task.split.images),
-        "annotations_folder": None
-        if task.split.annotations is None
-        else str(task.split.annotations),
-        "visibility": "visible" if task.split.visible_only else "all",
-        **summary.as_dict(),
-    }
-
-
-def _write_report(path: Path, report: dict[str, Any]) -> None:
-    try:
-        with atomic_write(path) as file:
-            file.write(json.dumps(report, indent=2).encode() + b"\n")
-    except OSError as error:
-        raise UsageError(f"{path}: the report cannot be written: {error.strerror}") from None
+        with_annotations = name != "test" or os.path.isdir(annos)
+        outputs = {"all": args.root / "annotations" / f"{name}.json"}
+        if name == "validation":
+            outputs["visible"] = args.root / "annotations" / f"{name}_visible.json"
+        yield Task(Split(images, annos if with_annotations else None, skip), outputs)
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -130,7 +108,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--output", type=Path, help="the COCO JSON file to write")
     add(
         "--visibility",
-        choices=("all", "visible"),
+        choices=VISIBILITIES,
         default="all",
         help="visible: occluded landmarks become unlabelled, as in the challenge's protocol "
         "'visible' (default: all)",

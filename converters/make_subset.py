@@ -23,72 +23,70 @@ import os
 import random
 import shutil
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from converters.coco.chunks import read_annotation
-from converters.command_line import positive, run_command, show
-from converters.raw.folder import ANNOTATION_SUFFIX, IMAGE_SUFFIX, list_numbered
-from converters.raw.problems import DataError, Problem, UsageError
+from converters.raw import (
+    ANNOTATION_SUFFIX,
+    IMAGE_SUFFIX,
+    SPLITS,
+    Problem,
+    RawFileError,
+    list_numbered,
+    read_annotation,
+)
+from df2_landmarks.common import UserError, atomic_path, positive, run_command, say
 from df2_landmarks.taxonomy import LAYOUT
-
-SPLITS = ("train", "validation", "test")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command. Returns the exit code."""
     args = _parse(arguments)
-    return run_command(lambda: _make(args), "correct it, or see python -m converters.check_dataset")
+    return run_command(
+        lambda: _make(args),
+        "make_subset",
+        advice="correct it, or see python -m converters.check_dataset",
+        interrupted="interrupted; nothing was written",
+    )
 
 
-def _make(args: argparse.Namespace) -> int:
-    output = args.output.resolve()
-    if output.exists() and not (output.is_dir() and not any(output.iterdir())):
-        raise UsageError(f"{args.output}: expected a folder that is empty or not there yet")
-    found = [name for name in args.splits if (args.root / name / "image").is_dir()]
-    if not found:
-        raise UsageError(
-            f"{args.root}: expected one of {', '.join(f'{n}/image' for n in args.splits)} in it, "
-            "there is none"
+def _make(args: argparse.Namespace) -> None:
+    output = Path(os.path.realpath(args.output))
+    if os.path.lexists(output) and not _is_empty_folder(output):
+        raise UserError(
+            f"{args.output}: expected a folder that is empty or does not exist", exit_code=2
         )
-    chosen = {}
-    for name in found:
-        folder = args.root / name
-        with_annotations = (folder / "annos").is_dir()
-        if args.per_category and not with_annotations:
-            continue
-        chosen[name] = choose(folder, args.images, args.per_category, args.seed)
+    names = [name for name in args.splits if os.path.isdir(args.root / name / "image")]
+    if not names:
+        folders = ", ".join(f"{name}/image" for name in args.splits)
+        raise UserError(f"{args.root}: expected one of {folders} in it, there is none", exit_code=2)
+    chosen = {
+        name: choose(args.root / name, args.images, args.per_category, args.seed)
+        for name in names
+        if args.images or os.path.isdir(args.root / name / "annos")
+    }
     if not chosen:
-        raise UsageError(
+        raise UserError(
             f"{args.root}: --per-category needs annotations, and there are none in "
-            f"{', '.join(found)}; give --images"
+            f"{', '.join(names)}; give --images",
+            exit_code=2,
         )
-    for name, stems in chosen.items():
-        _check_images(args.root / name / "image", stems)
     choice = {"images": args.images, "per_category": args.per_category, "seed": args.seed}
     content = {"choice": choice, "splits": {name: list(map(int, s)) for name, s in chosen.items()}}
-    output.parent.mkdir(parents=True, exist_ok=True)
-    # Made under another name first: nothing half-written is left if it fails.
-    with tempfile.TemporaryDirectory(dir=output.parent, prefix=".subset_") as temporary:
-        new = Path(temporary, "new")
-        new.mkdir()
+    with atomic_path(output) as temporary:
         for name, stems in chosen.items():
-            _take(args.root / name, new / name, stems, args.copy)
-        (new / "subset.json").write_text(json.dumps(content) + "\n")
-        os.replace(new, output)
+            _take(args.root / name, temporary / name, stems, args.copy)
+        (temporary / "subset.json").write_text(json.dumps(content) + "\n")
     for name, stems in chosen.items():
-        show(f"{args.output / name}: {len(stems):,} images")
-    return 0
+        say(f"{args.output / name}: {len(stems):,} images")
 
 
-def _check_images(images: Path, stems: list[str]) -> None:
-    for stem in stems:
-        file = str(images / (stem + IMAGE_SUFFIX))
-        if not os.path.isfile(file):
-            message = "missing image of an annotation file that is there"
-            raise DataError(Problem("missing_image", file, None, message))
+def _is_empty_folder(path: Path) -> bool:
+    try:
+        return not os.listdir(path)
+    except OSError:
+        return False
 
 
 def choose(folder: Path, num_images: int | None, per_category: int | None, seed: int) -> list[str]:
@@ -104,38 +102,44 @@ def choose(folder: Path, num_images: int | None, per_category: int | None, seed:
         File names without suffix, in order.
 
     Raises:
-        UsageError: a folder is missing or empty.
-        DataError: an annotation file cannot be read, or an image is missing.
+        UserError: a folder is missing or empty.
+        RawFileError: an annotation file cannot be read, or an image is missing.
     """
     images, annos = folder / "image", folder / "annos"
-    if annos.is_dir():
+    if os.path.isdir(annos):
         stems, problems = list_numbered(annos, ANNOTATION_SUFFIX)
     else:
         stems, problems = list_numbered(images, IMAGE_SUFFIX)
     if problems:
-        raise DataError(problems[0])
+        raise RawFileError(problems[0])
     random.Random(seed).shuffle(stems)
     if num_images is not None:
-        return sorted(stems[:num_images], key=int)
-    assert per_category is not None
-    counts = {stem: _categories(annos / (stem + ANNOTATION_SUFFIX)) for stem in stems}
-    return sorted(_choose_per_category(counts, per_category), key=int)
+        chosen = stems[:num_images]
+    else:
+        assert per_category is not None
+        counts = {stem: _categories(annos / (stem + ANNOTATION_SUFFIX)) for stem in stems}
+        chosen = _choose_per_category(counts, per_category)
+    for stem in chosen:
+        image = images / (stem + IMAGE_SUFFIX)
+        if not os.path.isfile(image):
+            raise RawFileError(Problem("missing_image", str(image), None, "missing image"))
+    return sorted(chosen, key=int)
 
 
 def _choose_per_category(counts: dict[str, Counter[int]], per_category: int) -> list[str]:
     """Fill up one category after another, the rarest first: its images also hold common ones."""
-    total: Counter[int] = Counter()
+    num_items: Counter[int] = Counter()
     for count in counts.values():
-        total.update(count)
-    have: Counter[int] = Counter()
+        num_items.update(count)
+    num_chosen: Counter[int] = Counter()
     chosen: dict[str, None] = {}
-    for category in sorted(LAYOUT.categories, key=lambda c: (total[c.id], c.id)):
+    for category in sorted(LAYOUT.categories, key=lambda c: (num_items[c.id], c.id)):
         for stem, count in counts.items():
-            if have[category.id] >= per_category:
+            if num_chosen[category.id] >= per_category:
                 break
             if count[category.id] and stem not in chosen:
                 chosen[stem] = None
-                have.update(count)
+                num_chosen.update(count)
     return list(chosen)
 
 
@@ -146,15 +150,15 @@ def _categories(file: Path) -> Counter[int]:
 
 def _take(source: Path, target: Path, stems: list[str], copy: bool) -> None:
     for name, suffix in (("image", IMAGE_SUFFIX), ("annos", ANNOTATION_SUFFIX)):
-        if not (source / name).is_dir():
+        if not os.path.isdir(source / name):
             continue
         (target / name).mkdir(parents=True)
         for stem in stems:
-            file = stem + suffix
+            file = source / name / (stem + suffix)
             try:
-                _link_or_copy(source / name / file, target / name / file, copy)
+                _link_or_copy(file, target / name / file.name, copy)
             except OSError as error:
-                raise UsageError(f"{source / name / file}: {error.strerror}") from None
+                raise UserError(f"{file}: {error.strerror}", exit_code=2) from None
 
 
 def _link_or_copy(source: Path, target: Path, copy: bool) -> None:

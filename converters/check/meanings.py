@@ -1,4 +1,4 @@
-"""What each finding about a data folder means: how bad it is, and what to do about it."""
+"""How bad each finding about a data folder is, and what to do about it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ class Meaning(NamedTuple):
 LEVELS = ("error", "warning", "note")
 
 _MEANINGS = {
-    "missing_folder": Meaning("error", "the folder is not there or has no such files"),
+    "missing_folder": Meaning(
+        "error", "the folder does not exist, cannot be read, or has no such files"
+    ),
     "missing_image": Meaning("error", "an annotation file without its image; unzip again"),
     "missing_annotation": Meaning("error", "an image without annotation file; unzip again"),
     "zero_byte_image": Meaning("error", "the image file is empty; unzip again"),
@@ -52,5 +54,5 @@ _REJECTED = Meaning("error", "the converter rejects it (--on-error skip leaves i
 
 
 def meaning_of(rule: str) -> Meaning:
-    """Meaning of a finding. Rules that are not listed are reasons why an item is rejected."""
+    """Return the meaning of a finding. Any rule without one is a reason to reject an item."""
     return _MEANINGS.get(rule, _REJECTED)

@@ -1,4 +1,4 @@
-"""How well garments fit their own mirror image under a table of flip pairs.
+"""Measure how well garments fit their own mirror image under a table of flip pairs.
 
 A frontal garment is nearly symmetric, so mirrored and renumbered by the right pairs it lies on
 itself. For each garment the mirrored landmarks are moved, turned and scaled onto the original by
@@ -20,8 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from converters.raw.annotation import RawItem
-from converters.raw.rules import VALUES_PER_LANDMARK
+from converters.raw import VALUES_PER_LANDMARK, RawItem
 from df2_landmarks.taxonomy import LAYOUT
 
 MIN_POINTS = 4  # landmarks that an alignment is made from; it has 4 unknowns
@@ -72,14 +71,15 @@ class MirrorFit:
     )
     disputes: NDArray[np.float64] = field(default_factory=lambda: np.zeros((len(DISPUTES), 4)))
 
-    def add(self, other: MirrorFit) -> None:
+    def __iadd__(self, other: MirrorFit) -> MirrorFit:
         """Add the sums of another part."""
         self.residual_sum += other.residual_sum
         self.count += other.count
         self.disputes += other.disputes
+        return self
 
     def pairs(self) -> list[dict[str, object]]:
-        """Mean residual of each flip pair that was seen."""
+        """Return the mean residual of each flip pair that occurred."""
         rows: list[dict[str, object]] = []
         for class_index, category in enumerate(LAYOUT.categories):
             for a, b in category.flip_pairs:
@@ -99,7 +99,7 @@ class MirrorFit:
         return rows
 
     def verdicts(self) -> list[dict[str, object]]:
-        """Which of two tables fits better, for each dispute."""
+        """Return for each dispute which of the two tables fits better."""
         return [
             _verdict(dispute, *map(float, sums))
             for dispute, sums in zip(DISPUTES, self.disputes, strict=True)
@@ -109,7 +109,7 @@ class MirrorFit:
 def _verdict(
     dispute: Dispute, ours: float, other: float, squares: float, count: float
 ) -> dict[str, object]:
-    """Mean residuals, and the table that is better: None if that could be chance."""
+    """Return mean residuals, and the better table: None if the difference could be chance."""
     better = None
     if count >= MIN_GARMENTS:
         mean = (ours - other) / count
@@ -148,17 +148,17 @@ def fit_garments(items_of_class: Mapping[int, Sequence[RawItem]]) -> MirrorFit:
         fit.count[class_index, :num] += used.sum(axis=0)
         for number, dispute in enumerate(DISPUTES):
             if dispute.category_id == class_index + 1:
-                fit.disputes[number] += _settle(points, labelled, dispute)
+                fit.disputes[number] += _dispute_sums(points, labelled, dispute)
     return fit
 
 
 def _points(items: Sequence[RawItem]) -> tuple[NDArray[np.complex128], NDArray[np.bool_]]:
-    """(N, K) points in units of the square root of the box area, and which are labelled."""
+    """Return (N, K) points in units of the square root of the box area, and which are labelled."""
     values = np.array([item.landmarks for item in items], dtype=np.float64)
     values = values.reshape(len(items), -1, VALUES_PER_LANDMARK)
     boxes = np.array([item.bounding_box for item in items], dtype=np.float64)
     area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-    size = np.sqrt(np.maximum(area, 1.0))  # a box of no pixel must not overflow the sums
+    size = np.sqrt(np.maximum(area, 1.0))  # a tiny box must not make the sums overflow
     points = np.empty(values.shape[:2], dtype=np.complex128)
     points.real, points.imag = values[..., 0], values[..., 1]
     points /= size[:, None]
@@ -178,7 +178,7 @@ def _residuals(
     permutation: NDArray[np.int64],
     align_by: NDArray[np.bool_] | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Distance of each landmark from its mirrored partner.
+    """Return the distance of each landmark from its mirrored partner.
 
     Args:
         points: (N, K).
@@ -204,10 +204,10 @@ def _residuals(
     return np.where(used, residual, 0.0), used
 
 
-def _settle(
+def _dispute_sums(
     points: NDArray[np.complex128], labelled: NDArray[np.bool_], dispute: Dispute
 ) -> NDArray[np.float64]:
-    """(4,) row of ``MirrorFit.disputes``, with both tables in one alignment.
+    """Return a (4,) row of ``MirrorFit.disputes``, with both tables in one alignment.
 
     The alignment is made from the undisputed landmarks, so that it favours neither.
     """

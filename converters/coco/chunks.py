@@ -1,20 +1,26 @@
-"""Convert a run of consecutive images to JSON text: the part of the work that runs in parallel."""
+"""Convert some consecutive images to JSON text: the part of the work that runs in parallel."""
 
 from __future__ import annotations
 
-import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from converters.coco.records import annotation_template, image_json
+from converters.coco.records import annotation_json, image_json
 from converters.coco.summary import Summary
-from converters.raw.annotation import RawAnnotation, RawItem, parse_annotation
-from converters.raw.folder import ANNOTATION_SUFFIX, IMAGE_SUFFIX
-from converters.raw.image_size import ImageSize, read_image_size
-from converters.raw.problems import DataError, Problem
-from converters.raw.rules import VALUES_PER_LANDMARK, CheckedItem, RejectedError, check_item
-
-READ_SIZE = 1 << 16  # bytes; annotation files have 1 to 20 kB
+from converters.raw import (
+    ANNOTATION_SUFFIX,
+    IMAGE_SUFFIX,
+    VALUES_PER_LANDMARK,
+    ImageSize,
+    Problem,
+    RawAnnotation,
+    RawFileError,
+    RejectedError,
+    check_item,
+    read_annotation,
+    read_image_size,
+)
 
 
 @dataclass(frozen=True)
@@ -24,13 +30,11 @@ class Split:
     Attributes:
         images: folder of the images.
         annotations: folder of the annotation files; None: list the images only.
-        visible_only: count only visible landmarks as labelled.
         skip: leave out what cannot be converted, instead of raising.
     """
 
     images: Path
     annotations: Path | None = None
-    visible_only: bool = False
     skip: bool = False
 
 
@@ -39,93 +43,77 @@ class Chunk:
     """The text of some consecutive images.
 
     Attributes:
-        images: their records, without the commas between them.
-        annotations: records with ``%d`` for the id, each with a comma before it.
+        images: their records.
+        annotations: visibility -> records of the items, without their ids.
         summary: what was read and written.
     """
 
+    annotations: dict[str, list[bytes]]
     images: list[bytes] = field(default_factory=list)
-    annotations: bytes = b""
     summary: Summary = field(default_factory=Summary)
 
 
-def convert_chunk(split: Split, stems: list[str]) -> Chunk:
+def convert_chunk(split: Split, visibilities: Sequence[str], stems: Sequence[str]) -> Chunk:
     """Convert the images with these names (without suffix).
 
     Raises:
-        DataError: something cannot be converted, and ``split.skip`` is not set.
+        RawFileError: something cannot be converted, and ``split.skip`` is not set.
     """
-    chunk = Chunk()
-    templates: list[bytes] = []
-    images_root = f"{split.images}/"
-    annotations_root = f"{split.annotations}/"
+    chunk = Chunk({visibility: [] for visibility in visibilities})
     for stem in stems:
         chunk.summary.files += 1
-        name = stem + IMAGE_SUFFIX
         annotation = None
         try:
             if split.annotations is not None:
-                annotation = read_annotation(annotations_root + stem + ANNOTATION_SUFFIX)
-            size = _read_size(images_root + name, with_annotation=annotation is not None)
-        except DataError as error:
+                annotation = read_annotation(f"{split.annotations}/{stem}{ANNOTATION_SUFFIX}")
+            size = read_image_size(f"{split.images}/{stem}{IMAGE_SUFFIX}")
+        except RawFileError as error:
             if not split.skip:
                 raise
             _skip_file(chunk.summary, error.problem, annotation)
             continue
         chunk.summary.images += 1
-        chunk.images.append(image_json(int(stem), name, size.width, size.height))
+        chunk.images.append(image_json(int(stem), stem + IMAGE_SUFFIX, size.width, size.height))
         if size.rotated:
             chunk.summary.notes["exif_rotated_image"] += 1
         if annotation is not None:
-            file = annotations_root + stem + ANNOTATION_SUFFIX
-            _convert_items(split, annotation, int(stem), size, file, chunk.summary, templates)
-    chunk.annotations = b"".join(templates)
+            problems = _convert_items(annotation, int(stem), size, chunk)
+            if problems and not split.skip:
+                raise RawFileError(problems[0])
+            chunk.summary.skipped_items += problems
     return chunk
 
 
 def _convert_items(
-    split: Split,
-    annotation: RawAnnotation,
-    image_id: int,
-    size: ImageSize,
-    file: str,
-    summary: Summary,
-    templates: list[bytes],
-) -> None:
-    """Append the items of one image to ``templates`` and count them in ``summary``."""
+    annotation: RawAnnotation, image_id: int, size: ImageSize, chunk: Chunk
+) -> list[Problem]:
+    """Add the items of one image to the chunk. Returns the problems of those that cannot be."""
+    summary = chunk.summary
     summary.items += len(annotation.items) + len(annotation.problems)
     problems = list(annotation.problems)
     for key, item in annotation.items:
         try:
             checked = check_item(item, size.width, size.height)
         except RejectedError as error:
-            problems.append(Problem(error.reason, file, key, str(error)))
+            problems.append(Problem(error.reason, annotation.file, key, str(error)))
             continue
-        templates.append(b",\n")
-        templates.append(
-            annotation_template(image_id, annotation, item, checked, split.visible_only)
-        )
+        records = annotation_json(image_id, annotation, item, checked, tuple(chunk.annotations))
+        for texts, record in zip(chunk.annotations.values(), records, strict=True):
+            texts.append(record)
         summary.annotations += 1
         summary.categories[item.category_id] += 1
-        _count_landmarks(summary.visibility, item, checked, split.visible_only)
-        if checked.notes:
-            summary.notes.update(checked.notes)
-        summary.repairs += [Problem(rule, file, key, text) for rule, text in checked.repairs]
+        num_landmarks = len(item.landmarks) // VALUES_PER_LANDMARK
+        summary.landmarks[0] += num_landmarks - checked.num_occluded - checked.num_visible
+        summary.landmarks[1] += checked.num_occluded
+        summary.landmarks[2] += checked.num_visible
+        for rule in checked.notes:
+            summary.notes[rule] += 1
+        summary.repairs += [
+            Problem(rule, annotation.file, key, text) for rule, text in checked.repairs
+        ]
     if not annotation.items and not annotation.problems:
         summary.notes["image_without_items"] += 1
-    if problems and not split.skip:
-        raise DataError(problems[0])
-    summary.skipped_items += problems
-
-
-def _count_landmarks(
-    visibility: list[int], item: RawItem, checked: CheckedItem, visible_only: bool
-) -> None:
-    num_occluded = 0 if visible_only else checked.num_occluded
-    num_landmarks = len(item.landmarks) // VALUES_PER_LANDMARK
-    visibility[0] += num_landmarks - num_occluded - checked.num_visible
-    visibility[1] += num_occluded
-    visibility[2] += checked.num_visible
+    return problems
 
 
 def _skip_file(summary: Summary, problem: Problem, annotation: RawAnnotation | None) -> None:
@@ -135,46 +123,3 @@ def _skip_file(summary: Summary, problem: Problem, annotation: RawAnnotation | N
         keys = [key for key, _ in annotation.items] + [str(p.item) for p in annotation.problems]
         summary.items += len(keys)
         summary.skipped_items += [problem._replace(item=key) for key in keys]
-
-
-def _read_bytes(file: str) -> bytes:
-    """The content of a small file, with fewer system calls than ``open`` makes."""
-    descriptor = os.open(file, os.O_RDONLY)
-    try:
-        data = os.read(descriptor, READ_SIZE)
-        if len(data) == READ_SIZE:
-            parts = [data]
-            while part := os.read(descriptor, READ_SIZE):
-                parts.append(part)
-            data = b"".join(parts)
-        return data
-    finally:
-        os.close(descriptor)
-
-
-def read_annotation(file: str) -> RawAnnotation:
-    """Read and parse an annotation file.
-
-    Raises:
-        DataError: it cannot be read, or nothing in it can be used.
-    """
-    try:
-        data = _read_bytes(file)
-    except OSError as error:
-        message = f"cannot be read: {error.strerror}"
-        raise DataError(Problem("unreadable_annotation", file, None, message)) from None
-    return parse_annotation(data, file)
-
-
-def _read_size(file: str, with_annotation: bool) -> ImageSize:
-    try:
-        return read_image_size(file)
-    except FileNotFoundError:
-        message = "missing image" + (" of an annotation file that is there" * with_annotation)
-        raise DataError(Problem("missing_image", file, None, message)) from None
-    except OSError as error:
-        message = f"unreadable image: {error.strerror}"
-        raise DataError(Problem("unreadable_image", file, None, message)) from None
-    except ValueError as error:
-        message = f"unreadable image: {error}"
-        raise DataError(Problem("unreadable_image", file, None, message)) from None

@@ -1,134 +1,132 @@
-"""Convert one split, in order, with any number of processes, to a COCO JSON file.
+"""Convert one split, in order, with any number of processes, to COCO JSON files.
 
-The file is written as it is made: the memory needed does not grow with the number of items. In
-the official order ``images`` stands before ``annotations``, so its place is reserved first and
-filled while the annotations are appended behind it; what stays free is spaces, which JSON allows.
+The files are written in one pass and while the raw files are read: the memory needed does not grow
+with the number of items. The image records, which are small, wait in an unnamed temporary file.
 """
 
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from converters.atomic_file import atomic_write
-from converters.coco.chunks import Chunk, Split, convert_chunk
-from converters.coco.records import categories_json, image_json
+from converters.coco.chunks import Split, convert_chunk
+from converters.coco.records import categories_json
 from converters.coco.summary import Summary
-from converters.parallel import map_chunks
-from converters.raw.folder import (
+from converters.raw import (
     ANNOTATION_SUFFIX,
     IMAGE_SUFFIX,
+    RawFileError,
     count_files,
     list_numbered,
 )
-from converters.raw.image_size import MAX_SIDE
-from converters.raw.problems import DataError, UsageError
+from df2_landmarks.common import UserError, atomic_write, map_chunks
+
+CHUNK_SIZE = 100
+"""Images; about 0.3 MB of COCO text."""
 
 
 def convert_split(
     split: Split,
-    output: Path,
+    outputs: Mapping[str, Path],
     *,
     limit: int | None = None,
     jobs: int = 1,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Summary:
-    """Convert one split to a COCO JSON file.
+    """Convert one split to COCO JSON files.
 
     Args:
         split: what to convert.
-        output: the file to write. It appears when it is complete.
+        outputs: visibility (see ``VISIBILITIES``) -> the file to write; all in one folder. Files
+            appear when all are complete.
         limit: stop after this many images.
-        jobs: number of processes. The bytes of the output do not depend on it.
+        jobs: number of processes. The bytes of the files do not depend on it.
         on_progress: called with the number of images done and of all images.
 
     Returns:
         What was read and written.
 
     Raises:
-        UsageError: a folder is missing or empty, or ``output`` cannot be written.
-        DataError: something cannot be converted, and ``split.skip`` is not set.
+        UserError: a folder is missing or empty, or an output cannot be written.
+        RawFileError: something cannot be converted, and ``split.skip`` is not set.
     """
-    summary = Summary()
+    num_images = count_files(split.images, IMAGE_SUFFIX)
+    if not num_images:
+        raise UserError(
+            f"{split.images}: expected images like 000001.jpg, there are none", exit_code=2
+        )
     if split.annotations is None:
         stems, problems = list_numbered(split.images, IMAGE_SUFFIX, limit)
     else:
         stems, problems = list_numbered(split.annotations, ANNOTATION_SUFFIX, limit)
-        num_images = count_files(split.images, IMAGE_SUFFIX) if split.images.is_dir() else 0
-        if not num_images:
-            raise UsageError(f"{split.images}: expected images like 000001.jpg, there are none")
     if problems and not split.skip:
-        raise DataError(problems[0])
-    summary.files += len(problems)
-    summary.skipped_files += problems
-    try:
-        with atomic_write(output) as file:
-            writer = _CocoWriter(file, stems, split.visible_only)
-            for chunk in map_chunks(partial(convert_chunk, split), stems, jobs):
-                writer.add(chunk)
-                summary.add(chunk.summary)
-                on_progress(summary.files - len(problems), len(stems))
-            writer.close()
-    except OSError as error:
-        raise UsageError(f"{output}: cannot be written: {error.strerror}") from None
+        raise RawFileError(problems[0])
+    summary = Summary(files=len(problems), skipped_files=problems)
+    num_unnumbered = len(problems)
+    with ExitStack() as stack:
+        writers = {
+            visibility: _CocoWriter(stack.enter_context(atomic_write(output)), visibility)
+            for visibility, output in outputs.items()
+        }
+        folder = next(iter(outputs.values())).parent
+        images = _RecordList(stack.enter_context(tempfile.TemporaryFile(dir=folder)))
+        convert = partial(convert_chunk, split, tuple(outputs))
+        for chunk in map_chunks(convert, stems, jobs=jobs, chunk_size=CHUNK_SIZE):
+            images.add(chunk.images)
+            for visibility, writer in writers.items():
+                writer.add(chunk.annotations[visibility])
+            summary.add(chunk.summary)
+            on_progress(summary.files - num_unnumbered, len(stems))
+        for writer in writers.values():
+            writer.close(images.file)
     if split.annotations is not None and limit is None:
         missing = sum(problem.reason == "missing_image" for problem in summary.skipped_files)
-        with_annotation = summary.files - len(problems) - missing
+        with_annotation = summary.files - num_unnumbered - missing
         summary.images_without_annotation = max(0, num_images - with_annotation)
     summary.check()
     return summary
 
 
-class _CocoWriter:
-    """Writes chunks into the reserved place of ``images`` and to the end of ``annotations``."""
+class _RecordList:
+    """The records of a JSON list, written to a file."""
 
-    def __init__(self, file: BinaryIO, stems: list[str], visible_only: bool) -> None:
-        visibility = "visible" if visible_only else "visible and occluded"
-        info = {"description": "DeepFashion2 in COCO format", "landmarks": visibility}
-        file.write(b'{"info":%b,"licenses":[],"images":[' % json.dumps(info).encode())
+    def __init__(self, file: BinaryIO) -> None:
         self.file = file
-        self.position = file.tell()
-        self.end = self.position + _reserved_size(stems)
-        file.seek(self.end)
-        file.write(b'],\n"annotations":[')
-        self.num_images = 0
+        self.separator = b"\n"
+
+    def add(self, records: Sequence[bytes]) -> None:
+        if records:
+            self.file.write(self.separator + b",\n".join(records))
+            self.separator = b",\n"
+
+
+class _CocoWriter:
+    """Writes a COCO JSON file."""
+
+    def __init__(self, file: BinaryIO, visibility: str) -> None:
+        landmarks = {"all": "visible and occluded", "visible": "visible"}[visibility]
+        info = {"description": "DeepFashion2 in COCO format", "landmarks": landmarks}
+        file.write(b'{"info":%b,"licenses":[],\n"categories":' % json.dumps(info).encode())
+        file.write(categories_json() + b',\n"annotations":[')
+        self.file = file
+        self.annotations = _RecordList(file)
         self.num_annotations = 0
 
-    def add(self, chunk: Chunk) -> None:
-        """Write the next chunk."""
-        if chunk.images:
-            text = b",\n".join(chunk.images)
-            self._put(b",\n" + text if self.num_images else b"\n" + text)
-            self.num_images += len(chunk.images)
-        num_new = chunk.summary.annotations
-        if num_new:
-            ids = range(self.num_annotations + 1, self.num_annotations + num_new + 1)
-            text = chunk.annotations % tuple(ids)
-            self.file.write(text if self.num_annotations else text[1:])
-            self.num_annotations += num_new
+    def add(self, records: Sequence[bytes]) -> None:
+        """Write annotations, and number them."""
+        first = self.num_annotations + 1
+        self.annotations.add([b'{"id":%d,%b' % (i, r[1:]) for i, r in enumerate(records, first)])
+        self.num_annotations += len(records)
 
-    def close(self) -> None:
-        """Write the end of the file and fill the rest of the reserved place."""
-        self.file.write(b'\n],\n"categories":' + categories_json() + b"}\n")
-        free = self.end - self.position
-        assert free >= 0, free
-        while free > 0:
-            size = min(free, 1 << 20)
-            self._put(b" " * size)
-            free -= size
-
-    def _put(self, text: bytes) -> None:
-        """Write to the reserved place."""
-        written = os.pwrite(self.file.fileno(), text, self.position)
-        assert written == len(text), (written, len(text))
-        self.position += written
-
-
-def _reserved_size(stems: list[str]) -> int:
-    """Upper bound of the length of the ``images`` list: a stem stands twice in a record."""
-    longest_frame = len(image_json(0, IMAGE_SUFFIX, MAX_SIDE, MAX_SIDE)) + len(",\n")
-    return sum(longest_frame + 2 * len(stem) for stem in stems)
+    def close(self, images: BinaryIO) -> None:
+        """Write the image records and the end of the file."""
+        self.file.write(b'\n],\n"images":[')
+        images.seek(0)
+        shutil.copyfileobj(images, self.file)
+        self.file.write(b"\n]}\n")

@@ -1,6 +1,6 @@
 """Write records as text in the COCO layout of the data set's official converter.
 
-An annotation has 294 slots: the landmarks of its category stand in the category's own slots, all
+An annotation has 294 slots: the landmarks of its category are in the category's own slots, all
 other slots are 0. Layout: ``deepfashion2_to_coco.py`` of
 https://github.com/switchablenorms/DeepFashion2. The keys ``source``, ``scale``, ``occlusion``,
 ``zoom_in`` and ``viewpoint`` are added to it. Coordinates stay pixel indices; numbers without a
@@ -9,17 +9,27 @@ fraction are written as integers.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator, Sequence
+
 import msgspec
 
-from converters.raw.annotation import RawAnnotation, RawItem
-from converters.raw.rules import VALUES_PER_LANDMARK, CheckedItem
+from converters.raw import VALUES_PER_LANDMARK, CheckedItem, RawAnnotation, RawItem
 from df2_landmarks.taxonomy import LAYOUT
 
+VISIBILITIES = ("all", "visible")
+"""``visible``: occluded landmarks are unlabelled, as in the challenge's protocol *visible*."""
+
 _encode = msgspec.json.encode
+_NO_FRACTION = re.compile(rb"\.0(?![0-9])")
+_SLOTS_BEFORE = tuple(b"0," * (VALUES_PER_LANDMARK * first) for first in LAYOUT.offsets[:-1])
+_SLOTS_AFTER = tuple(
+    b",0" * (VALUES_PER_LANDMARK * (LAYOUT.num_slots - end)) for end in LAYOUT.offsets[1:]
+)
 
 
 def categories_json() -> bytes:
-    """The ``categories`` list. All categories share one list of keypoint names, "1".."294"."""
+    """Return the ``categories`` list. All share one list of keypoint names, "1".."294"."""
     names = [str(slot + 1) for slot in range(LAYOUT.num_slots)]
     return _encode(
         [
@@ -36,65 +46,78 @@ def categories_json() -> bytes:
 
 
 def image_json(image_id: int, file_name: str, width: int, height: int) -> bytes:
-    """One record of the ``images`` list. ``width`` and ``height`` in pixels."""
-    return (
-        f'{{"coco_url":"","date_captured":"","file_name":{_encode(file_name).decode()},'
-        f'"flickr_url":"","id":{image_id},"license":0,"width":{width},"height":{height}}}'
-    ).encode()
+    """Return one record of the ``images`` list. ``width`` and ``height`` are in pixels."""
+    return _encode(
+        {
+            "coco_url": "",
+            "date_captured": "",
+            "file_name": file_name,
+            "flickr_url": "",
+            "id": image_id,
+            "license": 0,
+            "width": width,
+            "height": height,
+        }
+    )
 
 
-def annotation_template(
+def annotation_json(
     image_id: int,
     annotation: RawAnnotation,
     item: RawItem,
     checked: CheckedItem,
-    visible_only: bool,
-) -> bytes:
-    """One record of the ``annotations`` list, with ``%d`` in the place of its id.
-
-    The id is the number of the annotation in the whole file, which is not known where records are
-    made in parallel. Other percent signs are doubled.
+    visibilities: Sequence[str],
+) -> Iterator[bytes]:
+    """Yield the record of an item without its id, which is not known while chunks are converted.
 
     Args:
         image_id: number in the name of the image.
-        annotation: the file that the item comes from.
+        annotation: the file that has the item.
         item: the item.
-        checked: what ``check_item`` said of it.
-        visible_only: turn occluded landmarks into unlabelled ones, as in the ground truth of the
-            challenge's protocol *visible*.
+        checked: the item after ``check_item``.
+        visibilities: one record is made for each, see ``VISIBILITIES``.
     """
     x1, y1, x2, y2 = checked.box_xyxy
     width, height = x2 - x1, y2 - y1
-    landmarks = _visible(item.landmarks) if visible_only else item.landmarks
-    num_keypoints = checked.num_visible + (0 if visible_only else checked.num_occluded)
-    class_index = item.category_id - 1
-    source = _encode(annotation.source).replace(b"%", b"%%")
-    return (
-        b'{"area":%b,"bbox":%b,"category_id":%d,"id":%%d,"pair_id":%d,"image_id":%d,"iscrowd":0,'
-        b'"style":%d,"num_keypoints":%d,"keypoints":[%b%b%b],"segmentation":%b,"source":%b,'
-        b'"scale":%d,"occlusion":%d,"zoom_in":%d,"viewpoint":%d}'
-    ) % (
-        _numbers(width * height),
-        _numbers([x1, y1, width, height]),
-        item.category_id,
-        annotation.pair_id,
-        image_id,
-        item.style,
-        num_keypoints,
-        _SLOTS_BEFORE[class_index],
-        _numbers(landmarks)[1:-1],
-        _SLOTS_AFTER[class_index],
-        _numbers(item.segmentation),
-        source,
-        item.scale,
-        item.occlusion,
-        item.zoom_in,
-        item.viewpoint,
+    shared = _numbers(
+        {
+            "area": width * height,
+            "bbox": [x1, y1, width, height],
+            "category_id": item.category_id,
+            "pair_id": annotation.pair_id,
+            "image_id": image_id,
+            "iscrowd": 0,
+            "style": item.style,
+            "segmentation": item.segmentation,
+            "scale": item.scale,
+            "occlusion": item.occlusion,
+            "zoom_in": item.zoom_in,
+            "viewpoint": item.viewpoint,
+        }
     )
+    source = _encode(annotation.source)
+    for visibility in visibilities:
+        visible_only = visibility == "visible"
+        num_keypoints = checked.num_visible + checked.num_occluded * (not visible_only)
+        landmarks = _visible(item.landmarks) if visible_only else item.landmarks
+        keypoints = slot_text(item.category_id - 1, _numbers(landmarks)[1:-1])
+        yield b'%b,"source":%b,"num_keypoints":%d,"keypoints":%b}' % (
+            shared[:-1], source, num_keypoints, keypoints
+        )  # fmt: skip
+
+
+def slot_text(class_index: int, own_numbers: bytes) -> bytes:
+    """Return a ``keypoints`` list of all slots: the class's own numbers, 0 in all other slots.
+
+    Args:
+        class_index: 0-based class.
+        own_numbers: x, y, v of each landmark of the class as JSON, without brackets ("1,2,2,0,0").
+    """
+    return b"[%b%b%b]" % (_SLOTS_BEFORE[class_index], own_numbers, _SLOTS_AFTER[class_index])
 
 
 def _visible(landmarks: list[int | float]) -> list[int | float]:
-    """Landmarks with (0, 0, 0), the data set's form of "not labelled", for each that is not v=2."""
+    """Set each landmark but the visible ones to (0, 0, 0), the data set's "not labelled"."""
     kept = list(landmarks)
     for index in range(0, len(kept), VALUES_PER_LANDMARK):
         if kept[index + 2] != 2:
@@ -103,14 +126,5 @@ def _visible(landmarks: list[int | float]) -> list[int | float]:
 
 
 def _numbers(values: object) -> bytes:
-    """JSON of a number or of (nested) lists of numbers, whole numbers as integers."""
-    text = _encode(values)
-    if b".0" in text:
-        text = (text + b",").replace(b".0,", b",").replace(b".0]", b"]")[:-1]
-    return text
-
-
-_SLOTS_BEFORE = tuple(b"0," * (VALUES_PER_LANDMARK * first) for first in LAYOUT.offsets[:-1])
-_SLOTS_AFTER = tuple(
-    b",0" * (VALUES_PER_LANDMARK * (LAYOUT.num_slots - end)) for end in LAYOUT.offsets[1:]
-)
+    """Return JSON of numbers in any nesting, whole ones as integers. No string may have ".0"."""
+    return _NO_FRACTION.sub(b"", _encode(values))

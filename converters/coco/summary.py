@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import operator
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
-from converters.raw.problems import Problem
+from converters.raw import Problem
 from df2_landmarks.taxonomy import LAYOUT
 
 
@@ -18,23 +19,23 @@ class Summary:
     read is either written or a skipped item.
 
     Attributes:
-        files: annotation files (or images, for a split without annotations) that were looked at.
+        files: annotation files that were read (images, for a split without annotations).
         images: images written.
         items: items read.
         annotations: items written.
-        visibility: number of written landmarks by their visibility 0, 1, 2, as written.
+        landmarks: landmarks of the written items by their visibility 0, 1, 2 in the raw files.
         categories: items written by category id.
         notes: items or files that a rule accepted although they are unusual, by rule.
         repairs: one for each change that was made to an item.
         skipped_files, skipped_items: one for each that was left out.
-        images_without_annotation: images in the folder that no annotation file belongs to.
+        images_without_annotation: images in the folder that have no annotation file.
     """
 
     files: int = 0
     images: int = 0
     items: int = 0
     annotations: int = 0
-    visibility: list[int] = field(default_factory=lambda: [0, 0, 0])
+    landmarks: Counter[int] = field(default_factory=Counter)
     categories: Counter[int] = field(default_factory=Counter)
     notes: Counter[str] = field(default_factory=Counter)
     repairs: list[Problem] = field(default_factory=list)
@@ -44,31 +45,22 @@ class Summary:
 
     def add(self, other: Summary) -> None:
         """Add the counts of another part of the same split."""
-        self.files += other.files
-        self.images += other.images
-        self.items += other.items
-        self.annotations += other.annotations
-        self.visibility = [a + b for a, b in zip(self.visibility, other.visibility, strict=True)]
-        self.categories.update(other.categories)
-        self.notes.update(other.notes)
-        self.repairs += other.repairs
-        self.skipped_files += other.skipped_files
-        self.skipped_items += other.skipped_items
-        self.images_without_annotation += other.images_without_annotation
+        for name in (f.name for f in fields(self)):
+            setattr(self, name, operator.iadd(getattr(self, name), getattr(other, name)))
 
     def check(self) -> None:
         """Assert that nothing was lost on the way."""
         assert self.files == self.images + len(self.skipped_files), self
         assert self.items == self.annotations + len(self.skipped_items), self
 
-    def as_dict(self) -> dict[str, Any]:
-        """All of it, for a JSON report."""
+    def as_dict(self, visibility: str) -> dict[str, Any]:
+        """Return everything as the file of this visibility has it, for a JSON report."""
         return {
             "files": self.files,
             "images": self.images,
             "items": self.items,
             "annotations": self.annotations,
-            "visibility": dict(zip(_VISIBILITIES, self.visibility, strict=True)),
+            "visibility": self._landmarks_written(visibility),
             "categories": {c.name: self.categories[c.id] for c in LAYOUT.categories},
             "accepted": dict(sorted(self.notes.items())),
             "repairs": [problem._asdict() for problem in self.repairs],
@@ -77,12 +69,12 @@ class Summary:
             "images_without_annotation": self.images_without_annotation,
         }
 
-    def lines(self) -> list[str]:
-        """A short text for people."""
+    def lines(self, visibility: str) -> list[str]:
+        """Return a short text for people about the file of this visibility."""
         lines = [f"{self.images:,} images, {self.annotations:,} items"]
         if self.annotations:
-            landmarks = zip(self.visibility, _VISIBILITIES, strict=True)
-            lines.append("landmarks: " + ", ".join(f"{n:,} {name}" for n, name in landmarks))
+            landmarks = self._landmarks_written(visibility).items()
+            lines.append("landmarks: " + ", ".join(f"{n:,} {name}" for name, n in landmarks))
             lines.append(
                 "items by category: "
                 + ", ".join(f"{c.name} {self.categories[c.id]:,}" for c in LAYOUT.categories)
@@ -99,5 +91,8 @@ class Summary:
             lines.append(f"without annotation file: {self.images_without_annotation:,} images")
         return lines
 
-
-_VISIBILITIES = ("not labelled", "occluded", "visible")
+    def _landmarks_written(self, visibility: str) -> dict[str, int]:
+        unlabelled, occluded, visible = (self.landmarks[v] for v in range(3))
+        if visibility == "visible":
+            unlabelled, occluded = unlabelled + occluded, 0
+        return {"not labelled": unlabelled, "occluded": occluded, "visible": visible}

@@ -3,7 +3,7 @@
 A file is an object with the keys ``source``, ``pair_id`` and ``item1``, ``item2``... in any order;
 its layout is described in the README of https://github.com/switchablenorms/DeepFashion2.
 Types and ranges are checked here, by msgspec while it parses. What needs the taxonomy or the size
-of the image is checked in ``item_rules.py``.
+of the image is checked in ``rules.py``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Annotated, NamedTuple
 
 import msgspec
 
-from converters.raw.problems import DataError, Problem
+from converters.raw.problems import Problem, RawFileError
 
 # Far outside of any image (a JPEG has at most 65,535 pixels a side), but safe to calculate with.
 MAX_COORDINATE = 1_000_000
@@ -55,25 +55,45 @@ class RawAnnotation(NamedTuple):
     """The content of one annotation file.
 
     Attributes:
+        file: its path.
         source: "shop" or "user".
         pair_id: images with one pair id belong together.
         items: (key, record) of each well-formed item, by item number.
         problems: one for each item that is not well-formed, by item number.
     """
 
+    file: str
     source: str
     pair_id: int
     items: list[tuple[str, RawItem]]
     problems: list[Problem]
 
 
-_FILE = msgspec.json.Decoder(dict[str, RawItem | Identifier | str])
+_HEADER: dict[str, msgspec.json.Decoder] = {
+    "source": msgspec.json.Decoder(str),
+    "pair_id": msgspec.json.Decoder(Identifier),
+}
 _ITEM = msgspec.json.Decoder(RawItem)
-_PAIR_ID = msgspec.json.Decoder(Identifier)
-_SOURCE = msgspec.json.Decoder(str)
+_FILE = msgspec.json.Decoder(dict[str, RawItem | Identifier | str])
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ITEM_KEY = re.compile(r"item([0-9]{1,9})\Z")
-_NOT_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_PLAIN_KEY = re.compile(r"item[1-9][0-9]{0,8}\Z")
+_NOT_JSON = (msgspec.DecodeError, ValueError, RecursionError)
+
+
+def read_annotation(file: str) -> RawAnnotation:
+    """Read and parse an annotation file.
+
+    Raises:
+        RawFileError: it cannot be read, or nothing in it can be used.
+    """
+    try:
+        with open(file, "rb", buffering=0) as stream:
+            data = stream.read()
+    except OSError as error:
+        message = f"cannot be read: {error.strerror}"
+        raise RawFileError(Problem("unreadable_annotation", file, None, message)) from None
+    return parse_annotation(data, file)
 
 
 def parse_annotation(data: bytes, file: str) -> RawAnnotation:
@@ -87,81 +107,81 @@ def parse_annotation(data: bytes, file: str) -> RawAnnotation:
         Its items by item number. Items of a wrong form are reported in ``problems``.
 
     Raises:
-        DataError: nothing in the file can be used: it is not JSON, not an object, has no
+        RawFileError: nothing in the file can be used: it is not JSON, not an object, has no
             ``source`` or ``pair_id``, has a key of no known meaning, or has an item twice.
+    """
+    return _parse_at_once(data, file) or _parse_by_key(data, file)
+
+
+def _parse_at_once(data: bytes, file: str) -> RawAnnotation | None:
+    """Parse a file without any mistake. Return None for any other: this does not say what is wrong.
+
+    It takes half the time of `_parse_by_key`.
     """
     try:
         content = _FILE.decode(data)
     except _NOT_JSON:
-        return _parse_carefully(data, file)
-    source = content.pop("source", None)
-    pair_id = content.pop("pair_id", None)
-    items = [(key, value) for key, value in content.items() if isinstance(value, RawItem)]
-    if (
-        not isinstance(source, str)
-        or not isinstance(pair_id, int)
-        or len(items) != len(content)
-        # A repeated key would hide an item, and a decoder keeps only the last one. With an escape
-        # in it ("\u0069tem1") the key would not be counted.
-        or len(items) != data.count(b'"item')
-        or b"\\" in data
-        or not all(map(_ITEM_KEY.match, content))
-    ):
-        return _parse_carefully(data, file)
-    if len(items) > 1:
-        items.sort(key=_item_number)
-        if len({_item_number(item) for item in items}) < len(items):
-            return _parse_carefully(data, file)
-    return RawAnnotation(source, pair_id, items, [])
+        return None
+    source, pair_id = content.pop("source", None), content.pop("pair_id", None)
+    items = [
+        (key, item)
+        for key, item in content.items()
+        if _PLAIN_KEY.match(key) and isinstance(item, RawItem)
+    ]
+    if not (isinstance(source, str) and isinstance(pair_id, int) and len(items) == len(content)):
+        return None
+    # A repeated key would hide an item, and an escape ("\\u0069tem1") would hide the repetition.
+    if data.count(b'"item') != len(items) or b"\\" in data:
+        return None
+    items.sort(key=lambda item: int(item[0].removeprefix("item")))
+    return RawAnnotation(file, source, pair_id, items, [])
 
 
-def _parse_carefully(data: bytes, file: str) -> RawAnnotation:
-    """The same, key by key: slower, but it can tell where a mistake is."""
+def _parse_by_key(data: bytes, file: str) -> RawAnnotation:
+    """Parse a file key by key, and say what is wrong with it or with its items."""
 
-    def reject(reason: str, message: str) -> DataError:
-        return DataError(Problem(reason, file, None, message))
+    def reject(reason: str, message: str) -> RawFileError:
+        return RawFileError(Problem(reason, file, None, message))
 
     try:
         fields = _OBJECT.decode(data)
         keys = [key for key, _ in json.loads(data, object_pairs_hook=list)]
     except msgspec.ValidationError as error:
         raise reject("malformed_json", f"must be a JSON object: {_lower(error)}") from None
-    except (*_NOT_JSON, ValueError) as error:
+    except _NOT_JSON as error:
         raise reject("malformed_json", f"is not valid JSON: {_lower(error)}") from None
-    for key in ("source", "pair_id"):
+    header = {}
+    for key, decoder in _HEADER.items():
         if key not in fields:
             raise reject("missing_field", f"{key}: missing")
-    numbers: dict[int, str] = {}
+        try:
+            header[key] = decoder.decode(fields[key])
+        except _NOT_JSON as error:
+            raise reject("wrong_type", f"{key}: {_lower(error)}") from None
+    key_of_number: dict[int, str] = {}
     for key in keys:
+        if key in _HEADER:
+            continue
         match = _ITEM_KEY.match(key)
-        if match and int(match[1]) in numbers:
-            raise reject(
-                "duplicate_item", f"item {int(match[1])} is there twice; remove one of the two"
-            )
-        if match:
-            numbers[int(match[1])] = key
-        elif key not in ("source", "pair_id"):
-            raise reject(
-                "unknown_key", f"expected the keys source, pair_id, item1, item2..., got {key!r}"
-            )
-    try:
-        source = _SOURCE.decode(fields["source"])
-    except _NOT_JSON as error:
-        raise reject("wrong_type", f"source: {_lower(error)}") from None
-    try:
-        pair_id = _PAIR_ID.decode(fields["pair_id"])
-    except _NOT_JSON as error:
-        raise reject("wrong_type", f"pair_id: {_lower(error)}") from None
+        if not match:
+            expected = "expected the keys source, pair_id, item1, item2..."
+            raise reject("unknown_key", f"{expected}, got {key!r}")
+        number = int(match[1])
+        if number in key_of_number:
+            raise reject("duplicate_item", f"item {number} is there twice; remove one of the two")
+        key_of_number[number] = key
     items, problems = [], []
-    for key in (numbers[number] for number in sorted(numbers)):
+    for _, key in sorted(key_of_number.items()):
         try:
             items.append((key, _ITEM.decode(fields[key])))
-        except _NOT_JSON as error:
+        except msgspec.ValidationError as error:
             problems.append(_item_problem(error, file, key))
-    return RawAnnotation(source, pair_id, items, problems)
+        except _NOT_JSON as error:
+            raise reject("malformed_json", f"is not valid JSON: {_lower(error)}") from None
+    return RawAnnotation(file, header["source"], header["pair_id"], items, problems)
 
 
-def _item_problem(error: Exception, file: str, key: str) -> Problem:
+def _item_problem(error: msgspec.ValidationError, file: str, key: str) -> Problem:
     """Turn a decoder's message "Expected `int`, got `str` - at `$.style`" into a problem."""
     what, _, path = str(error).partition(" - at ")
     field = path.strip("`").removeprefix("$").lstrip(".")
@@ -171,10 +191,6 @@ def _item_problem(error: Exception, file: str, key: str) -> Problem:
         return Problem("missing_field", file, key, f"{missing[1]}: missing")
     reason = "out_of_range" if "range" in what or "<=" in what or ">=" in what else "wrong_type"
     return Problem(reason, file, key, f"{field}: {what}" if field else what)
-
-
-def _item_number(item: tuple[str, RawItem]) -> int:
-    return int(item[0][len("item") :])
 
 
 def _lower(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""The files of one split: which there are, in order of image id."""
+"""The numbered files of one split, in order of image id."""
 
 from __future__ import annotations
 
@@ -6,21 +6,37 @@ import heapq
 import os
 from pathlib import Path
 
-from converters.raw.problems import Problem, UsageError
+from converters.raw.problems import Problem
+from df2_landmarks.common import UserError
 
 IMAGE_SUFFIX = ".jpg"
 ANNOTATION_SUFFIX = ".json"
+SPLITS = ("train", "validation", "test")
 MAX_DIGITS = 15
 
-_NAME_RULE = "the file name must be a number, like 000001{}"
+
+def list_splits(root: Path) -> list[str]:
+    """List the splits that have a folder in the data folder ``root``.
+
+    Raises:
+        UserError: there is none.
+    """
+    splits = [name for name in SPLITS if os.path.isdir(root / name)]
+    if not splits:
+        raise UserError(
+            f"{root}: expected a folder train, validation or test in it, there is none; "
+            "see datasets/README.md",
+            exit_code=2,
+        )
+    return splits
 
 
 def list_numbered(
     folder: Path, suffix: str, limit: int | None = None
 ) -> tuple[list[str], list[Problem]]:
-    """Names without suffix ("000001") of the files of a folder, in order of their number.
+    """List the names without suffix ("000001") of the files of a folder, in order of their number.
 
-    Hidden files and files with another suffix are not part of the data set and are left out.
+    Hidden files and files with another suffix do not belong to the data set and are left out.
 
     Args:
         folder: where to look.
@@ -32,20 +48,20 @@ def list_numbered(
         another one (000001 and 1).
 
     Raises:
-        UsageError: the folder is missing, or holds no such file.
+        UserError: the folder is missing, cannot be read, or has no such file.
     """
-    if not folder.is_dir():
-        raise UsageError(f"{folder}: expected a folder of *{suffix} files, there is none")
-    names = [name for name in os.listdir(folder) if name.endswith(suffix) and name[0] != "."]
-    stems = [name.removesuffix(suffix) for name in names]
+    stems = _stems(folder, suffix)
+    if not stems:
+        raise UserError(
+            f"{folder}: expected files like 000001{suffix}, there are none", exit_code=2
+        )
+    name_rule = f"the file name must be a number, like 000001{suffix}"
     problems = [
-        Problem("bad_file_name", str(folder / (stem + suffix)), None, _NAME_RULE.format(suffix))
+        Problem("bad_file_name", str(folder / (stem + suffix)), None, name_rule)
         for stem in sorted(stems)
         if not _is_number(stem)
     ]
     stems = [stem for stem in stems if _is_number(stem)]
-    if not stems and not problems:
-        raise UsageError(f"{folder}: expected files like 000001{suffix}, there are none")
     stems = sorted(stems, key=_order) if limit is None else heapq.nsmallest(limit, stems, _order)
     unique: list[str] = []
     for stem in stems:
@@ -59,9 +75,24 @@ def list_numbered(
 
 
 def count_files(folder: Path, suffix: str) -> int:
-    """Number of the files that ``list_numbered`` would look at."""
-    with os.scandir(folder) as entries:
-        return sum(e.name.endswith(suffix) and not e.name.startswith(".") for e in entries)
+    """Count the files that `list_numbered` looks at.
+
+    Raises:
+        UserError: the folder is missing or cannot be read.
+    """
+    return len(_stems(folder, suffix))
+
+
+def _stems(folder: Path, suffix: str) -> list[str]:
+    if not os.path.isdir(folder):
+        raise UserError(
+            f"{folder}: expected a folder of *{suffix} files, there is none", exit_code=2
+        )
+    try:
+        names = os.listdir(folder)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be read: {error.strerror}", exit_code=2) from None
+    return [n.removesuffix(suffix) for n in names if n.endswith(suffix) and n[0] != "."]
 
 
 def _is_number(stem: str) -> bool:

@@ -1,12 +1,14 @@
-"""What can be wrong with a raw file: one record type, and the exception that carries it."""
+"""What can be wrong with a raw file: one record type, and the error that carries it."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+from df2_landmarks.common import UserError
+
 
 class Problem(NamedTuple):
-    """Something about a file or one of its items that had to be repaired or left out.
+    """Something in a file that had to be repaired or left out.
 
     Attributes:
         reason: short name of the rule, the key of the summary ("wrong_landmark_count").
@@ -21,25 +23,21 @@ class Problem(NamedTuple):
     message: str
 
     def line(self) -> str:
-        """The problem as one line: where, what."""
+        """Return the problem as one line: where, what."""
         where = self.file if self.item is None else f"{self.file}, {self.item}"
         return f"{where}: {self.message}"
 
 
-class DataError(ValueError):
-    """A raw file that cannot be converted. Its text is one line for the user.
+class RawFileError(UserError):
+    """A raw file that cannot be converted.
 
     Args:
         problem: what is wrong, and where.
     """
 
     def __init__(self, problem: Problem) -> None:
-        super().__init__(problem)  # as the only argument: so it can be sent between processes
+        super().__init__(problem.line())
         self.problem = problem
 
-    def __str__(self) -> str:
-        return self.problem.line()
-
-
-class UsageError(Exception):
-    """A command that cannot be carried out as given. Its text is one line for the user."""
+    def __reduce__(self) -> tuple[type[RawFileError], tuple[Problem]]:
+        return type(self), (self.problem,)  # a worker process sends it to its parent

@@ -1,4 +1,4 @@
-"""The rules that an item of a raw file is held against: accepted, repaired, or rejected.
+"""Check an item of a raw file against the rules: it is accepted, repaired, or rejected.
 
 ============================  ========  =========================================================
 rule                          verdict   meaning
@@ -18,7 +18,7 @@ rule                          verdict   meaning
 ``unknown_attribute_value``   accepted  scale, occlusion, zoom_in or viewpoint is not 1, 2 or 3
 ============================  ========  =========================================================
 
-Everything else is normal in this data set: a labelled landmark with x = 0 or y = 0, one outside
+Anything else is normal in this data set: a labelled landmark with x = 0 or y = 0, one outside
 its box or exactly on the image's right or lower border, polygons that overlap, repeat their first
 point or leave the image, ``style`` 0.
 """
@@ -48,7 +48,7 @@ class RejectedError(ValueError):
 
 
 class CheckedItem(NamedTuple):
-    """What the rules say of an item.
+    """An item that the rules accept.
 
     Attributes:
         box_xyxy: x1, y1, x2, y2 in pixels, inside the image.
@@ -65,7 +65,7 @@ class CheckedItem(NamedTuple):
 
 
 def check_item(item: RawItem, width: int, height: int) -> CheckedItem:
-    """Hold an item against the rules.
+    """Check an item against the rules.
 
     Args:
         item: the parsed item.
@@ -83,7 +83,7 @@ def check_item(item: RawItem, width: int, height: int) -> CheckedItem:
 
 
 def _check_landmarks(item: RawItem) -> tuple[int, int]:
-    """(occluded, visible) landmarks of an item of a known category."""
+    """Return the number of occluded and of visible landmarks."""
     number = item.category_id
     if not 1 <= number <= LAYOUT.num_categories:
         raise RejectedError(
@@ -117,7 +117,7 @@ def _check_landmarks(item: RawItem) -> tuple[int, int]:
 def _check_box(
     box: list[int | float], width: int, height: int
 ) -> tuple[list[int | float], list[tuple[str, str]]]:
-    """(box inside the image, repairs)."""
+    """Return the part of the box that is in the image, and the repairs."""
     if len(box) != 4:
         raise RejectedError(
             "wrong_box_length", f"bounding_box: expected x1, y1, x2, y2, got {len(box)} numbers"

@@ -77,14 +77,39 @@ def test_leftovers_of_a_folder_with_many_files_are_removed_at_once(tmp_path: Pat
     assert sorted(tmp_path.iterdir()) == sorted([running, tmp_path / "1.jpg"])
 
 
-def test_a_place_that_cannot_be_written_is_a_user_error(tmp_path: Path) -> None:
+def test_a_leftover_that_another_run_removes_first_is_not_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leftover = tmp_path / f".scores.json.{2**22 + 1}.partial"
+    leftover.write_text("half")
+
+    def end_and_remove(process_id: int, number: int) -> None:
+        leftover.unlink()
+        raise ProcessLookupError
+
+    monkeypatch.setattr(os, "kill", end_and_remove)
+    with atomic_write(tmp_path / "scores.json") as file:
+        file.write(b"{}")
+    assert os.listdir(tmp_path) == ["scores.json"]
+
+
+@pytest.mark.parametrize("place", ["file/scores.json", "/proc/missing/folder/scores.json"])
+def test_a_place_that_cannot_be_written_is_a_user_error(tmp_path: Path, place: str) -> None:
     (tmp_path / "file").write_text("")
     with (
-        pytest.raises(UserError, match=r"file/scores\.json: cannot be written: ") as caught,
-        atomic_write(tmp_path / "file" / "scores.json"),
+        pytest.raises(UserError, match=f"{place}: cannot be written: ") as caught,
+        atomic_write(tmp_path / place),
     ):
         pass
     assert caught.value.exit_code == 2
+
+
+def test_a_file_that_cannot_be_made_in_a_new_folder_is_a_user_error(tmp_path: Path) -> None:
+    with (
+        pytest.raises(UserError, match="cache: cannot be written: "),
+        atomic_path(tmp_path / "cache") as temporary,
+    ):
+        (temporary / "missing" / "records").write_bytes(b"1")
 
 
 def test_an_unreadable_input_is_not_taken_for_the_output(tmp_path: Path) -> None:

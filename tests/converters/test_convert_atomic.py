@@ -2,22 +2,16 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
-from pathlib import Path
 
 import pytest
 
-from converters import atomic_file
-from converters.atomic_file import atomic_write
-from converters.coco.chunks import Split
-from converters.coco.convert_split import convert_split
+from converters.coco import Split, convert_split
 from converters.deepfashion2_to_coco import main
-from converters.parallel import CHUNK_SIZE
+from tests.support import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
+NUM_IMAGES = 349  # some chunks of 100
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +20,7 @@ def split(tmp_path_factory, make_raw_folder, raw_item):
     folder = make_raw_folder(tmp_path_factory.mktemp("raw") / "train")
     folder.add(1, raw_item(1), raw_item(8))
     text = (folder.annos / "000001.json").read_text()
-    for image_id in range(2, 3 * CHUNK_SIZE + 50):
+    for image_id in range(2, NUM_IMAGES + 1):
         (folder.annos / f"{image_id:06d}.json").write_text(text)
         os.link(folder.images / "000001.jpg", folder.images / f"{image_id:06d}.jpg")
     return Split(folder.images, folder.annos)
@@ -49,7 +43,7 @@ def test_any_number_of_jobs_writes_the_same_bytes(visibility, split, tmp_path, c
     assert contents[0] == contents[1] == contents[2]
     assert reports[0] == reports[1] == reports[2]
     ids = [annotation["id"] for annotation in json.loads(contents[0])["annotations"]]
-    assert ids == list(range(1, 2 * (3 * CHUNK_SIZE + 49) + 1))
+    assert ids == list(range(1, 2 * NUM_IMAGES + 1))
 
 
 def test_error_in_a_worker_is_the_first_error_in_order(split, tmp_path, capsys):
@@ -68,46 +62,15 @@ def test_error_in_a_worker_is_the_first_error_in_order(split, tmp_path, capsys):
             (split.annotations / f"{image_id:06d}.json").write_text(text)
 
 
-def test_exception_leaves_the_old_file_and_no_other(tmp_path):
-    path = tmp_path / "out.json"
-    path.write_bytes(b"old")
-    with pytest.raises(KeyboardInterrupt), atomic_write(path) as file:
-        file.write(b"new")
-        raise KeyboardInterrupt
-    assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("out.json", b"old")]
-
-
-def test_leftover_of_a_killed_run_is_removed_but_not_that_of_a_running_one(tmp_path):
-    ended = subprocess.Popen([sys.executable, "-c", ""])
-    ended.wait()
-    leftover = tmp_path / f".out.json.{ended.pid}.partial"
-    in_use = tmp_path / f".out.json.{os.getppid()}.partial"
-    leftover.touch()
-    in_use.touch()
-    with atomic_write(tmp_path / "out.json") as file:
-        file.write(b"new")
-    assert sorted(p.name for p in tmp_path.iterdir()) == [in_use.name, "out.json"]
-
-
-def test_leftover_that_another_run_removes_first_is_no_error(tmp_path, monkeypatch):
-    leftover = tmp_path / ".out.json.1.partial"
-    leftover.touch()
-    monkeypatch.setattr(atomic_file, "_is_running", lambda process_id: leftover.unlink())
-    with atomic_write(tmp_path / "out.json") as file:
-        file.write(b"new")
-    assert [p.name for p in tmp_path.iterdir()] == ["out.json"]
-
-
 KILLER = """
 import os, random, signal, sys, time
 from pathlib import Path
-from converters.coco.chunks import Split
-from converters.coco.convert_split import convert_split
+from converters.coco import Split, convert_split
 
 split = Split(Path(sys.argv[1]), Path(sys.argv[2]))
 output = Path(sys.argv[3])
 start = time.perf_counter()
-convert_split(split, output)
+convert_split(split, {"all": output})
 duration = time.perf_counter() - start
 complete = output.read_bytes()
 outcomes = {"none": 0, "old": 0, "new": 0, "interrupted": 0}
@@ -119,7 +82,7 @@ for number in range(int(sys.argv[4])):
         output.write_bytes(old)
     child = os.fork()
     if child == 0:
-        convert_split(split, output)
+        convert_split(split, {"all": output})
         os._exit(0)
     time.sleep(generator.uniform(0, 1.2 * duration))
     os.kill(child, signal.SIGKILL)
@@ -133,7 +96,7 @@ for number in range(int(sys.argv[4])):
     else:
         assert output.read_bytes() == complete
         outcomes["new"] += 1
-convert_split(split, output)
+convert_split(split, {"all": output})
 assert [p.name for p in output.parent.iterdir()] == [output.name]
 print(*outcomes.values())
 """
@@ -154,50 +117,25 @@ def test_run_killed_at_random_moments_leaves_the_old_file_or_none(split, tmp_pat
     assert interrupted > rounds / 4 and none and old
 
 
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc")
-def test_workers_of_a_killed_run_end_too(split, tmp_path):
-    command = [sys.executable, "-c", HANGING, *arguments(split, tmp_path / "o.json", "--jobs", 2)]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    wait_until(lambda: len(children.read_text().split()) >= 2)
-    workers = children.read_text().split()
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    wait_until(lambda: not any(is_alive(worker) for worker in workers))
-    assert not (tmp_path / "o.json").exists()
+def test_both_files_of_a_split_appear_together(split, tmp_path):
+    outputs = {"all": tmp_path / "a.json", "visible": tmp_path / "v.json"}
 
+    def stop(done, total):
+        if done == total:
+            raise KeyboardInterrupt
 
-# A run whose parent process waits, so that its workers live until they are told to end.
-HANGING = """
-import sys, time
-from converters import convert_split
-convert_split._CocoWriter.add = lambda self, chunk: time.sleep(60)
-from converters.deepfashion2_to_coco import main
-from converters.parallel import CHUNK_SIZE
-main(sys.argv[1:])
-"""
-
-
-def is_alive(process_id):
-    try:
-        state = Path(f"/proc/{process_id}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-    return state != "Z"
-
-
-def wait_until(condition, seconds=20):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited too long"
-        time.sleep(0.02)
+    with pytest.raises(KeyboardInterrupt):
+        convert_split(split, outputs, on_progress=stop)
+    assert list(tmp_path.iterdir()) == []
+    convert_split(split, outputs)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.json", "v.json"]
 
 
 def test_temporary_file_is_in_the_folder_of_the_output(split, tmp_path):
     seen = []
     convert_split(
         split,
-        tmp_path / "deep" / "out.json",
+        {"all": tmp_path / "deep" / "out.json"},
         on_progress=lambda done, total: seen.append(list((tmp_path / "deep").iterdir())),
     )
     assert all(len(paths) == 1 and paths[0].suffix == ".partial" for paths in seen)

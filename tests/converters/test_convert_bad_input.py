@@ -169,7 +169,7 @@ def test_unreadable_image_is_one_line(content, folder, run, tmp_path):
 def test_missing_image_lists_its_items_when_left_out(folder, run, tmp_path):
     (folder.images / "000002.jpg").unlink()
     code, error = run()
-    assert code == 1 and "000002.jpg: missing image of an annotation file" in error
+    assert code == 1 and "image/000002.jpg: missing image; correct it, or" in error
     report = tmp_path / "report.json"
     assert run("--on-error", "skip", "--report", report)[0] == 0
     counts = json.loads(report.read_text())["v"]

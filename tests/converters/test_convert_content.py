@@ -1,14 +1,12 @@
 """The content of the COCO JSON, on hand-made files."""
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 
 from converters.deepfashion2_to_coco import main
 from df2_landmarks.taxonomy import LAYOUT
+from tests.support import run_python
 
 SHIRT, TROUSERS, SLING_DRESS = 1, 8, 13
 
@@ -31,7 +29,7 @@ def test_official_layout_of_one_item(raw_folder, raw_item, convert):
     item = raw_item(TROUSERS)
     folder.add(31, item)
     coco = convert(folder)
-    assert list(coco) == ["info", "licenses", "images", "annotations", "categories"]
+    assert set(coco) == {"info", "licenses", "images", "annotations", "categories"}
     assert coco["images"] == [
         {
             "coco_url": "",
@@ -168,11 +166,14 @@ def test_image_without_items_is_kept(raw_folder, convert):
     assert coco["annotations"] == []
 
 
-def test_percent_sign_and_quotes_in_source_survive(raw_folder, raw_item, convert):
+SOURCE = '100% "new", 1.0, [2.0]'
+
+
+def test_any_text_in_source_survives(raw_folder, raw_item, convert):
     folder = raw_folder("train")
-    text = json.dumps({"source": '100% "new"', "pair_id": 1, "item1": raw_item()})
+    text = json.dumps({"source": SOURCE, "pair_id": 1, "item1": raw_item()})
     folder.add_text(1, text)
-    assert convert(folder)["annotations"][0]["source"] == '100% "new"'
+    assert convert(folder)["annotations"][0]["source"] == SOURCE
 
 
 def test_limit_takes_the_first_images(raw_folder, raw_item, convert):
@@ -216,18 +217,26 @@ def test_root_converts_every_split_that_is_there(raw_folder, raw_item, tmp_path)
     }
 
 
-def test_a_reader_that_has_enough_of_the_summary_is_no_error(raw_folder, raw_item, tmp_path):
-    """As with `... | head -1`."""
+OPENED = """
+import sys
+from converters.deepfashion2_to_coco import main
+opened = []
+sys.addaudithook(lambda event, args: opened.append(str(args[0])) if event == "open" else None)
+main(["--root", sys.argv[1], "--jobs", "1"])
+raw = [path for path in opened if path.endswith((".jpg", ".json")) and "annotations" not in path]
+print(len(raw), len(set(raw)))
+"""
+
+
+def test_both_files_of_the_validation_split_come_from_one_pass(raw_folder, raw_item, tmp_path):
+    """Each raw file is opened once, and the files equal those of two conversions of their own."""
     folder = raw_folder("validation")
-    folder.add(1, raw_item())
-    output = tmp_path / "v.json"
-    command = [sys.executable, "-u", "-m", "converters.deepfashion2_to_coco"]
-    command += ["--annos", folder.annos, "--images", folder.images, "--output", output]
-    reading, writing = os.pipe()
-    os.close(reading)
-    done = subprocess.run(
-        [str(part) for part in command], stdout=writing, stderr=subprocess.PIPE, check=False
-    )
-    os.close(writing)
-    assert (done.returncode, done.stderr) == (0, b"")
-    assert json.loads(output.read_text())["annotations"]
+    for image_id in range(1, 14):
+        folder.add(image_id, raw_item(image_id), raw_item(9))
+    done = run_python("-c", OPENED, tmp_path)
+    assert done.stdout.splitlines()[-1] == "26 26", done.stderr
+    for visibility, name in (("all", "validation"), ("visible", "validation_visible")):
+        alone = tmp_path / f"{visibility}.json"
+        arguments = ["--annos", folder.annos, "--images", folder.images, "--output", alone]
+        assert main([*map(str, arguments), "--visibility", visibility]) == 0
+        assert (tmp_path / "annotations" / f"{name}.json").read_bytes() == alone.read_bytes()

@@ -106,7 +106,7 @@ def assert_nothing_is_lost(text, convert_text):
     code, error, _, _ = convert_text(text)
     assert code == (1 if listed else 0)
     if listed:
-        assert error.startswith("error: ") and error.count("\n") == 1
+        assert error.startswith("deepfashion2_to_coco: ") and error.count("\n") == 1
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))

@@ -130,7 +130,7 @@ def test_output_that_cannot_be_a_folder_is_one_line(output, root, tmp_path, caps
     (tmp_path / "file").touch()
     assert main([str(root), str(tmp_path / output), "--images", "1"]) == 2
     error = capsys.readouterr().err.strip()
-    assert "\n" not in error and "file: " in error
+    assert "\n" not in error and f"{output}: " in error
 
 
 def test_categories_cannot_be_taken_from_images_alone(root, tmp_path, capsys):

@@ -43,7 +43,8 @@ def atomic_path(path: str | Path, *, keep_leftovers: bool = False) -> Iterator[P
         os.replace(temporary, path)
     except OSError as error:
         # An error with another file's name is about what the block reads, not about this output.
-        if error.filename not in (None, str(temporary), str(path), str(path.parent)):
+        named = Path(str(error.filename or path))
+        if named not in (path, *path.parents) and not named.is_relative_to(temporary):
             raise
         raise UserError(f"{path}: cannot be written: {error.strerror}", exit_code=2) from error
     finally:
