@@ -15,12 +15,17 @@ RESULTS     ?= $(or $(OUTPUT),output/df2_landmark_rcnn_R_50_FPN_1x)/landmark_res
 ZIP         ?= val_keypoints.zip
 
 PROJECT     := projects/df2_landmarks
+PACKAGES    := Debian, Ubuntu: apt install python3-venv make. Fedora: dnf install python3 make. macOS: xcode-select --install; brew install python
 PIP         := $(PYTHON) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 override OPTS += $(if $(OUTPUT),OUTPUT_DIR $(OUTPUT))
 
-# Every target needs the project's own environment, unless PYTHON= names another one.
+# Every target needs the project's own environment, unless PYTHON= names another one. One whose
+# Python has gone or was replaced (by an upgrade of the system, say) is made again.
 ifeq ($(PYTHON),$(VENV)/bin/python)
 READY := $(VENV)/.installed
+ifneq ($(shell $(PYTHON) -c 'import pip' 2>/dev/null && echo works),works)
+.PHONY: $(READY)
+endif
 endif
 
 .PHONY: help install demo synth check convert train eval score submit test lint format clean
@@ -34,14 +39,15 @@ install: $(READY)  ## build .venv with everything pinned in constraints.txt
 	@$(PYTHON) tools/check_environment.py
 
 $(VENV)/.installed: constraints.txt setup.py tools/install_detectron2.py tools/check_environment.py
-	@$(BASE_PYTHON) tools/check_environment.py --python-only
-	@test -x $(VENV)/bin/python || $(BASE_PYTHON) -m venv $(VENV)
+	@$(BASE_PYTHON) tools/check_environment.py --make $(VENV) || { \
+	  test $$? != 127 || echo "There is no $(BASE_PYTHON) here. $(PACKAGES)" >&2; exit 1; }
 	@echo "Installing the packages of setup.py into $(VENV) (about two minutes) ..."
 	@$(PIP) setuptools wheel
 	@$(PIP) --no-build-isolation --editable '.[detectron2,test]'
 	@$(PYTHON) -c 'import cv2' 2>/dev/null || { \
 	  echo "opencv-python needs libGL, which this machine lacks: taking opencv-python-headless"; \
-	  $(PYTHON) -m pip uninstall --quiet --yes opencv-python && $(PIP) opencv-python-headless; }
+	  $(PYTHON) -m pip uninstall --quiet --yes opencv-python && \
+	  $(PIP) --force-reinstall --no-deps opencv-python-headless; }
 	@$(PYTHON) tools/install_detectron2.py
 	@touch $@
 

@@ -8,7 +8,7 @@ setup(
     description="Clothes landmark estimation on DeepFashion2 with Detectron2: one keypoint head "
     "per category",
     license="Apache-2.0",
-    python_requires=">=3.10,<3.13",
+    python_requires=">=3.11,<3.15",
     packages=find_packages("projects/df2_landmarks", include=["df2_landmarks", "df2_landmarks.*"]),
     package_dir={"": "projects/df2_landmarks"},
     package_data={"df2_landmarks": ["py.typed"]},

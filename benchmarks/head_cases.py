@@ -23,7 +23,7 @@ from detectron2.utils.events import EventStorage
 from torch import nn
 
 from benchmarks.naive_head import NaiveLandmarkHead
-from df2_landmarks.modeling import LandmarkRCNNHead, decode_expected_oks, decode_heatmaps
+from df2_landmarks.modeling import LandmarkRCNNHead, decode_expected_oks
 from df2_landmarks.taxonomy import LAYOUT
 
 Pass = Callable[[], Any]
@@ -80,14 +80,12 @@ def inference(contender: str, device: str) -> tuple[Pass, Pass]:
     return make(1), make(NUM_DETECTIONS)
 
 
-def decoding(contender: str, device: str, *, decoder: str) -> tuple[Pass, Pass]:
-    """Decoding alone, of the own channels of each detection, category by category."""
+def decoding(contender: str, device: str) -> tuple[Pass, Pass]:
+    """Decoding alone, by expected OKS against stock's peak, category by category."""
 
     def decode(maps: torch.Tensor, boxes_xyxy: torch.Tensor, class_index: int) -> torch.Tensor:
         if contender != "ours":
             return heatmaps_to_keypoints(maps, boxes_xyxy)
-        if decoder == "peak":
-            return decode_heatmaps(maps, boxes_xyxy)
         return decode_expected_oks(maps, boxes_xyxy, sigmas[class_index])
 
     sigmas = [
@@ -113,7 +111,7 @@ def decoding(contender: str, device: str, *, decoder: str) -> tuple[Pass, Pass]:
 def training_step(contender: str, device: str, *, config: str, amp: bool) -> tuple[Pass, Pass]:
     """Whole training step of the full model on drawn pictures, the optimizer's included."""
     import df2_landmarks.data  # noqa: F401 (registers the splits)
-    from df2_landmarks.engine import Trainer
+    from df2_landmarks.engine import Trainer, trains_in_bfloat16
 
     cfg = model_config(contender, device, config, train=True)
     torch.manual_seed(0)
@@ -122,11 +120,12 @@ def training_step(contender: str, device: str, *, config: str, amp: bool) -> tup
     optimizer = Trainer.build_optimizer(cfg, model)
     batch = next(iter(Trainer.build_train_loader(cfg)))
     scaler = torch.amp.GradScaler(device, enabled=amp)
+    bfloat16 = trains_in_bfloat16(cfg)
+    precision = torch.bfloat16 if bfloat16 else torch.float16
 
     def step(images: list[dict[str, Any]]) -> None:
         torch.manual_seed(1)  # the same proposals are sampled
-        # on a CPU the config says what runs in bfloat16
-        with EventStorage(), torch.autocast("cuda", enabled=amp):
+        with EventStorage(), torch.autocast(device, precision, enabled=amp or bfloat16):
             loss = sum(model(images).values())
         optimizer.zero_grad(set_to_none=True)
         scaler.scale(loss).backward()
@@ -222,11 +221,11 @@ def classes(num_regions: int) -> torch.Tensor:
 
 
 def detections(num_regions: int) -> Instances:
-    found = Instances(IMAGE_SIZE)
-    found.pred_boxes = Boxes(boxes(num_regions))
-    found.pred_classes = classes(num_regions)
-    found.scores = torch.linspace(1, 0, num_regions)
-    return found
+    instances = Instances(IMAGE_SIZE)
+    instances.pred_boxes = Boxes(boxes(num_regions))
+    instances.pred_classes = classes(num_regions)
+    instances.scores = torch.linspace(1, 0, num_regions)
+    return instances
 
 
 def bumps(count: int, side: int) -> torch.Tensor:

@@ -1,7 +1,7 @@
 """Time and memory of the landmark head beside the naive way: a stock head with all channels.
 
     python benchmarks/head_speed.py                    # everything, medians of 5
-    python benchmarks/head_speed.py --cases decoding_peak inference --repeats 1
+    python benchmarks/head_speed.py --cases decoding inference --repeats 1
     python benchmarks/head_speed.py --device cuda      # the same on a GPU, and end to end
 
 The contenders of a case run in turns, each pass in a process of its own, on as many threads as
@@ -57,14 +57,11 @@ CASES: dict[str, Case] = {
         NAIVE,
         functools.partial(cases.head_step, num_regions=64),
     ),
-    **{
-        f"decoding_{decoder}": (
-            f"decoding ({decoder}), {cases.NUM_DETECTIONS} regions",
-            STOCK,
-            functools.partial(cases.decoding, decoder=decoder),
-        )
-        for decoder in ("expected_oks", "peak")
-    },
+    "decoding": (
+        f"decoding by expected OKS, {cases.NUM_DETECTIONS} regions",
+        STOCK,
+        cases.decoding,
+    ),
     "inference": (
         f"predictor + decoding, {cases.NUM_DETECTIONS} regions",
         NAIVE,

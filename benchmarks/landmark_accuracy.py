@@ -176,11 +176,11 @@ def compare(folder: Path, name: str, base: str, seed: str) -> dict[str, Any]:
         score(truth, read_results(folder / f"{n}-seed{seed}" / RESULTS_FILE, truth), protocol)
         for n in (name, base)
     )
-    found = compare_scores(first, second, num_images=len(truth.image_ids)).overall
-    assert found is not None  # the validation split has garments
+    overall = compare_scores(first, second, num_images=len(truth.image_ids)).overall
+    assert overall is not None  # the validation split has garments
     numbers = json.loads((folder / f"{name}-seed{seed}" / "run.json").read_text())
     row = {"contender": name, "seed": seed, **numbers}
-    return {**row, "difference": found.difference, "low": found.low, "high": found.high}
+    return {**row, "difference": overall.difference, "low": overall.low, "high": overall.high}
 
 
 def as_table(rows: Sequence[dict[str, Any]]) -> str:

@@ -49,7 +49,7 @@ def main() -> None:
     print(f"{args.images:,} images, medians of {args.repeats}")
     for name, row in rows.items():
         print(
-            f"  {name:<44} {row['seconds']:7.2f} s  {row['private_mb']:7.0f} MB private"
+            f"  {name:<44} {row['seconds']:8.4f} s  {row['private_mb']:7.0f} MB private"
             f"  {row['microseconds_per_record']:6.0f} us/record"
         )
     if args.json:

@@ -38,11 +38,11 @@ class NaiveLandmarkHead(KRCNNConvDeconvUpsampleHead):
         if not self.training:
             return self._predict(self.layers(x), instances)
         wide = []
-        for one in instances:
-            # on a copy: other heads may read the proposals
-            fields = one.get_fields()
-            copy = Instances(one.image_size, **fields)
-            copy.gt_keypoints = Keypoints(to_slots(one.gt_keypoints.tensor, one.gt_classes))
+        for proposals in instances:
+            # On a copy: other heads may read the proposals.
+            copy = Instances(proposals.image_size, **proposals.get_fields())
+            landmarks = to_slots(proposals.gt_keypoints.tensor, proposals.gt_classes)
+            copy.gt_keypoints = Keypoints(landmarks)
             wide.append(copy)
         return super().forward(x, wide)
 
@@ -54,23 +54,23 @@ class NaiveLandmarkHead(KRCNNConvDeconvUpsampleHead):
         if self.decode_all_slots:
             everything = heatmaps_to_keypoints(logits, boxes_xyxy)
         for row, class_index in enumerate(classes):
-            own = LAYOUT.slots(class_index)
+            slots = LAYOUT.slots(class_index)
             if everything is None:
-                maps = logits[row : row + 1, own].contiguous()
+                maps = logits[row : row + 1, slots].contiguous()
                 decoded = heatmaps_to_keypoints(maps, boxes_xyxy[row : row + 1])[0]
             else:
-                decoded = everything[row, own]
+                decoded = everything[row, slots]
             landmarks[row, : len(decoded)] = decoded[:, [0, 1, 3]]
         per_image = landmarks.split([len(x) for x in instances])
-        for one, landmarks_of_image in zip(instances, per_image, strict=True):
-            one.pred_keypoints = landmarks_of_image
+        for detections, landmarks_of_image in zip(instances, per_image, strict=True):
+            detections.pred_keypoints = landmarks_of_image
         return instances
 
 
 def to_slots(keypoints: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
-    """(N, M, 3) category-local landmarks of (N,) classes -> (N, S, 3), zeros in foreign slots."""
+    """Place (N, M, 3) category-local landmarks of (N,) classes in (N, S, 3), else zeros."""
     wide = keypoints.new_zeros(len(keypoints), LAYOUT.num_slots, 3)
     for row, class_index in enumerate(classes.tolist()):
-        own = LAYOUT.slots(class_index)
-        wide[row, own] = keypoints[row, : own.stop - own.start]
+        slots = LAYOUT.slots(class_index)
+        wide[row, slots] = keypoints[row, : slots.stop - slots.start]
     return wide

@@ -1,4 +1,4 @@
-"""Draws ``docs/synthetic_contact_sheet.jpg``: every category with and without its landmarks.
+"""Draw ``docs/synthetic_contact_sheet.jpg``: every category with and without its landmarks.
 
     python benchmarks/synthetic_contact_sheet.py [--output FILE]
 
@@ -8,14 +8,10 @@ Below the categories: whole pictures of the benchmark data set with boxes, outli
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-if importlib.util.find_spec("df2_landmarks") is None:  # not installed: use the source tree
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "projects" / "df2_landmarks"))
 
 import cv2
 import numpy as np

@@ -8,16 +8,12 @@ One process, one thread. Prints CPU and wall time, and the memory that more pict
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import resource
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-
-if importlib.util.find_spec("df2_landmarks") is None:  # not installed: use the source tree
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "projects" / "df2_landmarks"))
 
 import cv2
 

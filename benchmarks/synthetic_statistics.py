@@ -8,21 +8,16 @@ Nothing is written: the labels of the first N training pictures are planned, not
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
-
-if importlib.util.find_spec("df2_landmarks") is None:  # not installed: use the source tree
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "projects" / "df2_landmarks"))
 
 import numpy as np
 
 from df2_landmarks.synthetic import PRESETS, Plan, Recipe, plan_picture
-from df2_landmarks.synthetic.garment.figures import FIGURE_XY
-from df2_landmarks.synthetic.scene.outfit import PUBLISHED_COUNTS
+from df2_landmarks.synthetic.garment import FIGURE_XY
+from df2_landmarks.synthetic.scene import PUBLISHED_COUNTS
 from df2_landmarks.taxonomy import CATEGORIES
 
 Row = dict[str, str]

@@ -2,11 +2,13 @@
 
 import os
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from tests.support import ROOT, run_python
+from tests.support import ROOT, registered, run_python
 
 os.environ.setdefault("OMP_NUM_THREADS", "2")
 
@@ -28,6 +30,14 @@ def tiny_datasets(tmp_path_factory) -> Path:
     write_dataset(data, {"train": 12, "validation": 4, "test": 2}, size_px=160)
     assert convert(["--root", str(data)]) == 0
     return datasets
+
+
+@pytest.fixture
+def drawn_splits(tiny_datasets) -> Iterator[tuple[str, str, str]]:
+    """Names of the registered splits of the drawn data set: train, validation, test."""
+    with ExitStack() as stack:
+        splits = ("train", "validation", "test")
+        yield tuple(stack.enter_context(registered(tiny_datasets, split)) for split in splits)
 
 
 @pytest.fixture(scope="session", name="run_python")

@@ -6,9 +6,62 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from detectron2.config import CfgNode
 
 ROOT = Path(__file__).resolve().parents[1]
+DEMO = ROOT / "projects/df2_landmarks/configs/df2_landmark_rcnn_R_18_FPN_demo.yaml"
+TINY = (
+    *("MODEL.FPN.OUT_CHANNELS", "16", "MODEL.ROI_BOX_HEAD.FC_DIM", "16"),
+    *("MODEL.ROI_KEYPOINT_HEAD.CONV_DIMS", "[16]", "MODEL.ROI_MASK_HEAD.CONV_DIM", "8"),
+    *("INPUT.MIN_SIZE_TRAIN", "(96,)", "INPUT.MIN_SIZE_TEST", "96"),
+    *("DATALOADER.NUM_WORKERS", "0", "SOLVER.IMS_PER_BATCH", "2", "TEST.NUM_PICTURES", "0"),
+)
+"""Options that make the demo's model and images tiny."""
+
+
+def tiny_config(*opts: object, on_cpu: bool = True) -> CfgNode:
+    """Return the demo's configuration with a tiny model.
+
+    Args:
+        opts: alternating keys and values, set last.
+        on_cpu: use the CPU.
+    """
+    from df2_landmarks.engine import setup_config
+
+    return setup_config(DEMO, [*TINY, *map(str, opts)], on_cpu=on_cpu)
+
+
+@contextmanager
+def registered(
+    datasets: Path, split: str, *, name: str = "", json_file: Path | None = None
+) -> Iterator[str]:
+    """Register a split of the drawn data set of `tiny_datasets` inside; give its name.
+
+    Args:
+        datasets: the folder of the fixture.
+        split: "train", "validation" or "test".
+        name: of the data set, by default "drawn_<split>".
+        json_file: other annotations of the split's images.
+    """
+    from detectron2.data import DatasetCatalog, MetadataCatalog
+
+    from df2_landmarks.data import register_landmark_dataset
+
+    data = datasets / "deepfashion2_synthetic"
+    name = name or f"drawn_{split}"
+    json_file = json_file or data / "annotations" / f"{split}.json"
+    register_landmark_dataset(name, json_file, data / split / "image")
+    try:
+        yield name
+    finally:
+        DatasetCatalog.remove(name)
+        MetadataCatalog.remove(name)
 
 
 def default_signals() -> None:

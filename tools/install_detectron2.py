@@ -23,6 +23,7 @@ import shutil
 import ssl
 import subprocess
 import sys
+import sysconfig
 import tarfile
 import tempfile
 import urllib.error
@@ -85,14 +86,19 @@ class InstallError(Exception):
 def installed_source() -> str | None:
     """Name of the source of an importable Detectron2 ("git", "index", "other"), else None."""
     probe = subprocess.run(
-        [sys.executable, "-c", "import detectron2"], capture_output=True, check=False
+        [sys.executable, "-c", "import detectron2; print(detectron2.__file__)"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if probe.returncode != 0:
         return None
     try:
         distribution = importlib.metadata.distribution("detectron2")
     except importlib.metadata.PackageNotFoundError:
-        return "other"
+        # Between the installed packages, that is what an interrupted installation leaves.
+        cut_off = Path(sysconfig.get_path("purelib")) in Path(probe.stdout.splitlines()[-1]).parents
+        return None if cut_off else "other"
     if distribution.version == INDEX_VERSION:
         return "index"
     origin = json.loads(distribution.read_text("direct_url.json") or "{}")

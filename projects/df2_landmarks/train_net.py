@@ -21,11 +21,12 @@ import argparse
 import sys
 from typing import Any
 
+import torch.multiprocessing as mp
 from detectron2.engine import launch
 from detectron2.evaluation import verify_results
 from detectron2.utils import comm
 
-from df2_landmarks.common import run_command
+from df2_landmarks.common import UserError, run_command
 from df2_landmarks.engine import (
     GroundTruthBoxTrainer,
     Trainer,
@@ -40,7 +41,7 @@ from df2_landmarks.engine import (
 
 
 def run(args: argparse.Namespace) -> Any:
-    """One process of a training or an evaluation."""
+    """Do the work of one process of a training or an evaluation."""
     cfg = setup_run(args)
     if args.dry_run:
         return dry_run(cfg)
@@ -60,17 +61,39 @@ def run(args: argparse.Namespace) -> Any:
     return results
 
 
+def run_process(args: argparse.Namespace, user_errors: Any) -> None:
+    """Run one process; put a user's mistake into the queue before raising it."""
+    try:
+        run(args)
+    except UserError as error:
+        user_errors.put(error)
+        raise
+
+
 def main(argv: list[str] | None = None) -> None:
+    """Run the command line.
+
+    Raises:
+        UserError: the command cannot be carried out. With several processes, the first one's
+            mistake.
+    """
     args = argument_parser(epilog=__doc__).parse_args(argv)
     args.num_gpus = resolve_num_gpus(args.num_gpus)
-    launch(
-        run,
-        args.num_gpus,
-        num_machines=args.num_machines,
-        machine_rank=args.machine_rank,
-        dist_url=args.dist_url,
-        args=(args,),
-    )
+    # `launch` reports the error of another process as the text of its traceback.
+    user_errors = mp.get_context("spawn").SimpleQueue()
+    try:
+        launch(
+            run_process,
+            args.num_gpus,
+            num_machines=args.num_machines,
+            machine_rank=args.machine_rank,
+            dist_url=args.dist_url,
+            args=(args, user_errors),
+        )
+    except (mp.ProcessRaisedException, mp.ProcessExitedException):
+        if user_errors.empty():
+            raise
+        raise user_errors.get() from None
 
 
 if __name__ == "__main__":

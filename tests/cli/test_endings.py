@@ -62,15 +62,16 @@ def test_output_that_cannot_be_written_is_an_error_in_one_line(
     with open("/dev/full", "w") as full:
         ended = run(tool, commands[tool], full.fileno())
     assert ended.returncode == 1
-    assert ended.stderr == f"{Path(tool).stem}: [Errno 28] No space left on device\n"
+    expected = "the output cannot be written: No space left on device"
+    assert ended.stderr == f"df2 {tool}: {expected}\n"
 
 
 def test_an_interrupted_command_says_so_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     def interrupted() -> None:
         raise KeyboardInterrupt
 
-    assert run_command(interrupted, "score") == 130
-    assert capsys.readouterr().err == "score: interrupted\n"
+    assert run_command(interrupted, "df2 score") == 130
+    assert capsys.readouterr().err == "df2 score: interrupted\n"
 
 
 @pytest.mark.parametrize(("tool", "option"), [("score", "--json"), ("submission", "--output")])
@@ -80,7 +81,7 @@ def test_a_folder_is_no_place_to_write_to(
     ended = run(tool, [*commands[tool][:-1], str(tmp_path)], subprocess.PIPE)
     assert (ended.returncode, ended.stdout) == (1, "")
     expected = f"{option} {tmp_path}: must be a file, but is a folder"
-    assert ended.stderr == f"{Path(tool).stem}: {expected}\n"
+    assert ended.stderr == f"df2 {tool}: {expected}\n"
 
 
 def test_mean_shapes_are_not_learned_from_a_split_without_items(
@@ -90,4 +91,6 @@ def test_mean_shapes_are_not_learned_from_a_split_without_items(
     more = ["--diagnose", "--train-gt", test_split]
     ended = run("score", [*commands["score"], *more], subprocess.DEVNULL)
     assert ended.returncode == 1
-    assert ended.stderr.startswith(f"score: {test_split}: has no annotations; give the training")
+    assert ended.stderr.startswith(
+        f"df2 score: {test_split}: has no annotations; give the training"
+    )

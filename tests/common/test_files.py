@@ -7,7 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from df2_landmarks.common import UserError, atomic_path, atomic_write, check_output_file
+from df2_landmarks.common import (
+    UserError,
+    atomic_path,
+    atomic_write,
+    check_output_file,
+    remove_leftovers,
+)
 
 
 def test_a_file_appears_when_it_is_complete(tmp_path: Path) -> None:
@@ -73,6 +79,18 @@ def test_a_leftover_that_another_run_removes_first_is_not_an_error(
     with atomic_write(tmp_path / "scores.json") as file:
         file.write(b"{}")
     assert os.listdir(tmp_path) == ["scores.json"]
+
+
+def test_leftovers_of_a_folder_with_many_files_are_removed_at_once(tmp_path: Path) -> None:
+    dead = [tmp_path / f".{name}.999999999.partial" for name in ("1.jpg", "2.jpg")]
+    running = tmp_path / f".3.jpg.{os.getpid()}.partial"
+    for leftover in (*dead, running):
+        leftover.write_text("half")
+    with atomic_write(tmp_path / "1.jpg", keep_leftovers=True) as file:
+        file.write(b"whole")
+    assert all(leftover.exists() for leftover in dead)
+    remove_leftovers(tmp_path)
+    assert sorted(tmp_path.iterdir()) == sorted([running, tmp_path / "1.jpg"])
 
 
 @pytest.mark.parametrize("place", ["file/scores.json", "/proc/missing/folder/scores.json"])

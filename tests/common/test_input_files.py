@@ -13,8 +13,8 @@ import pytest
 
 from df2_landmarks.common import UserError as DataError
 from df2_landmarks.formats.annotations import read_ground_truth
-from df2_landmarks.formats.results_reader import read_results
-from df2_landmarks.formats.submission_check import check_submission
+from df2_landmarks.formats.results import read_results
+from df2_landmarks.formats.submission import check_submission
 from tests.evaluation.cases import make_ground_truth, make_results, write_json
 
 RNG = np.random.default_rng(0)

@@ -58,7 +58,7 @@ def test_round_trip_gives_the_landmarks_back(raw, tmp_path):
             )
         )
     stream = io.BytesIO()
-    write_results(stream, Detections("ground truth", tuple(found)), image_ids)
+    write_results(stream, Detections("ground truth", image_ids, tuple(found)))
     for result in json.loads(stream.getvalue()):
         expected = landmarks[result["category_id"]]
         slots = LAYOUT.slots(result["category_id"] - 1)

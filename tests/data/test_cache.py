@@ -9,6 +9,7 @@ import shutil
 import numpy as np
 import pytest
 
+from df2_landmarks.common import UserError
 from df2_landmarks.data import cache, load_landmark_json
 from df2_landmarks.taxonomy import LAYOUT
 
@@ -18,6 +19,7 @@ def coco(num_images=3, width=80):
     keypoints[:3] = [10, 20, 2]
     annotation = {
         "category_id": 1,
+        "area": 4800,
         "bbox": [5, 10, 60, 80],
         "segmentation": [[5, 10, 65, 10, 65.25, 90], [1, 2, 3, 4]],
         "keypoints": keypoints,
@@ -43,17 +45,17 @@ def json_file(tmp_path):
 
 
 def caches(json_file):
-    return sorted(p.name for p in (json_file.parent / ".cache").iterdir() if p.is_dir())
+    return sorted((json_file.parent / ".cache").glob("*.bin"))
 
 
-def no_build(*args):
-    raise AssertionError("the cache was built again")
+def not_again(*args):
+    raise AssertionError("the JSON was read again")
 
 
 def test_the_second_load_does_not_read_the_json(json_file, monkeypatch):
     first = list(load_landmark_json(json_file, "images"))
-    monkeypatch.setattr(cache, "_build", no_build)
-    monkeypatch.setattr(type(json_file), "read_bytes", no_build)
+    monkeypatch.setattr(cache, "_build", not_again)
+    monkeypatch.setattr(cache, "_sha256", not_again)
     second = list(load_landmark_json(json_file, "images"))
     assert [r["image_id"] for r in second] == [r["image_id"] for r in first] == [1, 2, 3]
     np.testing.assert_array_equal(
@@ -80,7 +82,7 @@ def test_content_of_the_same_size_and_a_set_back_clock_is_noticed(json_file):
 def test_a_touched_file_of_the_same_content_keeps_its_cache(json_file, monkeypatch):
     load_landmark_json(json_file, "images")
     os.utime(json_file, (1, 1))
-    monkeypatch.setattr(cache, "_build", no_build)
+    monkeypatch.setattr(cache, "_build", not_again)
     assert len(load_landmark_json(json_file, "images")) == 3
 
 
@@ -96,35 +98,48 @@ def test_a_broken_json_leaves_no_cache(json_file):
     content = coco()
     content["annotations"][2]["category_id"] = 99
     json_file.write_text(json.dumps(content))
-    with pytest.raises(ValueError, match=r"annotations\[2\]: category_id must be"):
+    with pytest.raises(UserError, match=r"annotations, record 2: category_id: must be"):
+        load_landmark_json(json_file, "images")
+    assert [p.name for p in (json_file.parent / ".cache").iterdir()] == ["train.lock"]
+
+
+def test_a_json_that_changes_while_it_is_read_leaves_no_cache(json_file, monkeypatch):
+    read_coco = cache.read_coco
+
+    def read_while_another_writes(path):
+        yield from read_coco(path)
+        json_file.write_text(json.dumps(coco(width=90)) + " ")
+
+    monkeypatch.setattr(cache, "read_coco", read_while_another_writes)
+    with pytest.raises(UserError, match=r"train\.json: was changed while it was read"):
         load_landmark_json(json_file, "images")
     assert caches(json_file) == []
+    monkeypatch.undo()
+    assert load_landmark_json(json_file, "images")[0]["width"] == 90
 
 
-def test_an_unfinished_cache_is_not_taken(json_file):
+@pytest.mark.parametrize("kept", [0, 1, 20, 0.5, 0.99])
+def test_a_truncated_cache_is_built_again(kept, json_file):
     load_landmark_json(json_file, "images")
-    (name,) = caches(json_file)
-    (json_file.parent / ".cache" / name / "source.json").unlink()
-    os.truncate(json_file.parent / ".cache" / name / "records.bin", 1)
-    assert len(list(load_landmark_json(json_file, "images"))) == 3
-
-
-@pytest.mark.parametrize("name", ["records.bin", "offsets.npy", "num_garments.npy", "source.json"])
-def test_a_truncated_cache_is_built_again(name, json_file):
-    load_landmark_json(json_file, "images")
-    (cache_name,) = caches(json_file)
-    path = json_file.parent / ".cache" / cache_name / name
-    os.truncate(path, path.stat().st_size // 2)
+    (path,) = caches(json_file)
+    stat = path.stat()
+    os.truncate(path, kept if isinstance(kept, int) else int(kept * stat.st_size))
+    os.utime(path, ns=(stat.st_mtime_ns, stat.st_mtime_ns))
     assert [r["image_id"] for r in load_landmark_json(json_file, "images")] == [1, 2, 3]
+    assert path.stat().st_size == stat.st_size
 
 
 def test_what_a_killed_process_left_is_removed_but_not_what_another_builds(json_file):
-    folder = json_file.parent / ".cache"
-    for name in ("building-train-a1_b2c3d", "building-train-small-a1_b2c3d"):
-        (folder / name).mkdir(parents=True)
     load_landmark_json(json_file, "images")
-    left = [name for name in caches(json_file) if name.startswith("building")]
-    assert left == ["building-train-small-a1_b2c3d"]
+    (path,) = caches(json_file)
+    path.unlink()
+    killed = path.with_name(f".{path.name}.{2**22 + 1}.partial")  # beyond the largest process id
+    running = path.with_name(f".{path.name}.{os.getppid()}.partial")
+    for leftover in (killed, running):
+        leftover.touch()
+    load_landmark_json(json_file, "images")
+    assert not killed.exists()
+    assert running.exists()
 
 
 def test_an_empty_cache_variable_counts_as_none(json_file, monkeypatch, tmp_path):
@@ -132,7 +147,7 @@ def test_an_empty_cache_variable_counts_as_none(json_file, monkeypatch, tmp_path
     monkeypatch.setenv("XDG_CACHE_HOME", "")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     load_landmark_json(json_file, "images")
-    assert list((tmp_path / "home" / ".cache" / "df2_landmarks").rglob("records.bin"))
+    assert list((tmp_path / "home" / ".cache" / "df2_landmarks").rglob("train-*.bin"))
 
 
 def test_a_folder_that_cannot_be_written_to_uses_the_user_s_cache(json_file, monkeypatch, tmp_path):
@@ -140,7 +155,7 @@ def test_a_folder_that_cannot_be_written_to_uses_the_user_s_cache(json_file, mon
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user"))
     assert len(load_landmark_json(json_file, "images")) == 3
     assert not (json_file.parent / ".cache").exists()
-    assert list((tmp_path / "user" / "df2_landmarks").rglob("records.bin"))
+    assert list((tmp_path / "user" / "df2_landmarks").rglob("train-*.bin"))
 
 
 def load_in_process(json_file, queue):

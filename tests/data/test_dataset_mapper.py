@@ -6,6 +6,7 @@ import pytest
 from detectron2.data import transforms as T
 from detectron2.structures import BoxMode
 
+from df2_landmarks.common import UserError
 from df2_landmarks.data import LandmarkDatasetMapper, load_landmark_json
 from df2_landmarks.data.dataset_mapper import is_mirrored, transform_landmarks, usable_polygons
 from df2_landmarks.taxonomy import LAYOUT
@@ -174,20 +175,20 @@ def test_testing_needs_no_annotations(tmp_path):
 
 def test_bad_images_are_named(tmp_path):
     missing = {**record(tmp_path, []), "file_name": str(tmp_path / "000009.jpg")}
-    with pytest.raises(FileNotFoundError, match=r"000009\.jpg: .* missing"):
+    with pytest.raises(UserError, match=r"000009\.jpg: .* missing"):
         mapper()(missing)
     broken = tmp_path / "000002.jpg"
     broken.write_bytes(b"no image")
-    with pytest.raises(ValueError, match=r"000002\.jpg: not a readable image"):
+    with pytest.raises(UserError, match=r"000002\.jpg: not a readable image"):
         mapper()({**record(tmp_path, []), "file_name": str(broken)})
     cv2.imwrite(str(broken), np.zeros((8, 8, 3), np.uint8))
     data = bytearray(broken.read_bytes())
     frame = data.index(b"\xff\xc0")
     data[frame + 5 : frame + 9] = b"\xff\xf0\xff\xf0"  # more pixels than Pillow decodes
     broken.write_bytes(data)
-    with pytest.raises(ValueError, match=r"000002\.jpg: not a readable image"):
+    with pytest.raises(UserError, match=r"000002\.jpg: not a readable image"):
         mapper()({**record(tmp_path, []), "file_name": str(broken)})
-    with pytest.raises(ValueError, match=r"annotations say .*\(99, 160\), but the image has"):
+    with pytest.raises(UserError, match=r"annotations say .*\(99, 160\), but the image has"):
         mapper()({**record(tmp_path, []), "width": 99})
 
 

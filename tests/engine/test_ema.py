@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from df2_landmarks.common import UserError
 from df2_landmarks.engine.averaging import AverageWeights, WeightAverage
 from df2_landmarks.engine.checkpoint import LandmarkCheckpointer, load_for_evaluation
 
@@ -40,33 +41,36 @@ def test_the_decay_warms_up_to_the_one_of_the_config():
         nn.init.constant_(model.weight, step + 1.0)
         average.update()
         expected = decay * expected + (1 - decay) * (step + 1)
-    with average.applied():
-        assert model.weight.item() == pytest.approx(expected)
+    assert average.model.weight.item() == pytest.approx(expected)
+    assert average.num_updates == 5
 
 
-def test_the_model_has_the_average_inside_and_its_raw_weights_afterwards(model):
+def test_parameters_and_floating_buffers_are_averaged_and_the_raw_model_stays(model):
     average = WeightAverage(model, decay=0.9)
     start = weights(model)
     change(model, by=1)
-    average.update()
     raw = weights(model)
-    with pytest.raises(RuntimeError, match="in the evaluation"), average.applied():
-        inside = weights(model)
-        raise RuntimeError("in the evaluation")
+    average.update()
     assert_equal(weights(model), raw)
+    averaged = weights(average.model)
     for name in ("0.weight", "0.bias", "1.weight", "1.running_mean", "1.running_var"):
-        torch.testing.assert_close(inside[name], start[name] + 0.9)  # 1 - decay of the first step
-    assert inside["1.num_batches_tracked"] == raw["1.num_batches_tracked"]  # no float: not averaged
+        torch.testing.assert_close(averaged[name], start[name] + 0.9)  # 1 - decay of the first step
+    assert averaged["1.num_batches_tracked"] == raw["1.num_batches_tracked"]  # a counter: copied
+
+
+def test_the_memory_format_of_the_model_is_kept():
+    model = nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)
+    average = WeightAverage(model, decay=0.9)
+    average.update()
+    assert average.model.weight.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_training_starts_from_the_loaded_weights(model):
-    """The average is made before weights are loaded."""
+    """Not from those of the time when the average was made."""
     hook = AverageWeights(average := WeightAverage(model, decay=0.9))
     change(model, by=5)
     hook.before_train()
-    loaded = weights(model)
-    with average.applied():
-        assert_equal(weights(model), loaded)
+    assert_equal(weights(average.model), weights(model))
 
 
 def checkpointer(model, folder, average):
@@ -86,13 +90,12 @@ def test_a_checkpoint_resumes_exactly(model, tmp_path):
     checkpointer(resumed, tmp_path, other).resume_or_load("", resume=True)
     AverageWeights(other).before_train()  # must not start anew
     assert other.num_updates == 3
-    for one in (model, resumed):
-        change(one, by=0.25)
+    for continued in (model, resumed):
+        change(continued, by=0.25)
     average.update()
     other.update()
     assert_equal(weights(resumed), weights(model))
-    with average.applied(), other.applied():
-        assert_equal(weights(resumed), weights(model))
+    assert_equal(weights(other.model), weights(average.model))
 
 
 def test_everybody_who_loads_a_checkpoint_gets_the_average(model, tmp_path):
@@ -104,8 +107,7 @@ def test_everybody_who_loads_a_checkpoint_gets_the_average(model, tmp_path):
     saver.save("model_final")
     saver.save_weights("model_best", landmark_ap=1.0)
     assert_equal(weights(model), raw)
-    with average.applied():
-        expected = weights(model)
+    expected = weights(average.model)
     for name in ("model_final.pth", "model_best.pth"):
         fresh = copy.deepcopy(model)
         change(fresh, by=3)
@@ -124,11 +126,13 @@ def test_the_best_weights_are_not_what_resume_takes(model, tmp_path):
 
 @pytest.mark.parametrize("decay", [1.0, -0.5, 2.0])
 def test_a_decay_out_of_range_is_refused(model, decay):
-    with pytest.raises(ValueError, match=r"SOLVER.EMA_DECAY must be 0 .* or between 0 and 1"):
+    with pytest.raises(UserError, match=r"SOLVER.EMA_DECAY must be 0 .* or between 0 and 1"):
         WeightAverage(model, decay)
 
 
-def test_going_on_without_the_average_is_said(tmp_path, model, caplog):
+def test_a_warning_is_logged_where_a_training_continues_without_the_average(
+    tmp_path, model, caplog
+):
     trained = LandmarkCheckpointer(model, str(tmp_path), average=WeightAverage(model, decay=0.9))
     trained.save("averaged")
     path = str(trained.path_of("averaged"))

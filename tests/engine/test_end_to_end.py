@@ -9,22 +9,16 @@ from types import SimpleNamespace
 
 import cv2
 import pytest
-from detectron2.data import DatasetCatalog, MetadataCatalog
+import torch.multiprocessing as mp
+from detectron2.data import DatasetCatalog
 from detectron2.utils.logger import setup_logger
 
 from df2_landmarks.common import run_command
-from df2_landmarks.data import register_landmark_dataset
-from df2_landmarks.engine.setup import CONFIGS
+from df2_landmarks.engine import setup
 from df2_landmarks.taxonomy import LAYOUT
+from tests.support import DEMO, TINY
 
-DEMO = CONFIGS / "df2_landmark_rcnn_R_18_FPN_demo.yaml"
 TRAIN_NET = "projects/df2_landmarks/train_net.py"
-TINY = [
-    *("MODEL.FPN.OUT_CHANNELS", "16", "MODEL.ROI_BOX_HEAD.FC_DIM", "16"),
-    *("MODEL.ROI_KEYPOINT_HEAD.CONV_DIMS", "[16]", "MODEL.ROI_MASK_HEAD.CONV_DIM", "8"),
-    *("INPUT.MIN_SIZE_TRAIN", "(96,)", "INPUT.MIN_SIZE_TEST", "96"),
-    *("DATALOADER.NUM_WORKERS", "0", "SOLVER.IMS_PER_BATCH", "2"),
-]
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +35,7 @@ def demo(tmp_path_factory, run_python):
     return folder, done.stdout
 
 
-def test_demo_ends_with_numbers_beside_the_control_and_with_paths(demo):
+def test_demo_ends_with_numbers_beside_the_baseline_and_with_paths(demo):
     folder, output = demo
     for title in ("boxes", "masks", "landmarks, visible and occluded", "landmarks, visible"):
         assert re.search(rf"^{title} +\S+ +\S+ +\S+$", output, re.MULTILINE), output
@@ -70,11 +64,11 @@ def test_demo_writes_the_challenge_zip(demo):
         assert 1 <= result["image_id"] <= 3
         keypoints = result["keypoints"]
         assert len(keypoints) == 3 * LAYOUT.num_slots
-        own = LAYOUT.slots(result["category_id"] - 1)
+        slots = LAYOUT.slots(result["category_id"] - 1)
         visibility = keypoints[2::3]
-        assert set(visibility[own]) == {1}
-        assert not any(keypoints[: 3 * own.start])
-        assert not any(keypoints[3 * own.stop :])
+        assert set(visibility[slots]) == {1}
+        assert not any(keypoints[: 3 * slots.start])
+        assert not any(keypoints[3 * slots.stop :])
 
 
 def test_demo_draws_pairs_of_pictures(demo):
@@ -98,7 +92,7 @@ def test_eval_only_prints_the_tables_of_the_demo_s_model(demo, run_python):
 
 
 @pytest.fixture
-def train_net(root, monkeypatch, tmp_path, capsys):
+def train_net(tmp_path, capsys):
     """train_net.py in this process: arguments -> (exit code, stderr). The output is in tmp_path."""
     import train_net as module
 
@@ -111,22 +105,6 @@ def train_net(root, monkeypatch, tmp_path, capsys):
         return code, capsys.readouterr().err
 
     return run
-
-
-@pytest.fixture
-def drawn_splits(tiny_datasets):
-    """Names of the drawn splits: train, validation, test."""
-    data = tiny_datasets / "deepfashion2_synthetic"
-    names = []
-    for split in ("train", "validation", "test"):
-        name = f"drawn_{split}"
-        names.append(name)
-        images = data / split / "image"
-        register_landmark_dataset(name, data / "annotations" / f"{split}.json", images)
-    yield names
-    for name in names:
-        DatasetCatalog.remove(name)
-        MetadataCatalog.pop(name)
 
 
 def test_training_resumes_and_the_test_split_gives_a_zip(train_net, drawn_splits, tmp_path):
@@ -181,7 +159,7 @@ def test_a_dry_run_finds_a_disk_that_is_too_small(train_net, drawn_splits, tmp_p
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=0))
     options = [*TINY, "DATASETS.TRAIN", f"('{drawn_splits[0]}',)", "DATASETS.TEST", "()"]
     code, error = train_net("--dry-run", "--num-gpus", "0", "--config-file", DEMO, *options)
-    assert code == 1
+    assert code == 2
     assert f"OUTPUT_DIR {tmp_path}: the checkpoints of the training need" in error
     assert not list(tmp_path.rglob("*.pth"))
 
@@ -189,7 +167,7 @@ def test_a_dry_run_finds_a_disk_that_is_too_small(train_net, drawn_splits, tmp_p
 BAD_RUNS = {
     "no such config": (["--config-file", "none.yaml"], "config file none.yaml does not exist"),
     "no such key": (["MODEL.MASKON", "True"], "Did you mean MODEL.MASK_ON?"),
-    "no such GPUs": (["--num-gpus", "99"], "99 GPUs were asked for, but this machine has"),
+    "no such GPUs": (["--num-gpus", "99"], "--num-gpus 99: this machine has"),
     "nothing to evaluate": (["--eval-only"], "holds no checkpoint. Train first"),
     "no such weights": (["--eval-only", "MODEL.WEIGHTS", "none.pth"], "none.pth does not exist"),
     "dry run of an evaluation": (["--dry-run", "--eval-only"], "without --eval-only, --resume"),
@@ -211,7 +189,7 @@ def test_bad_input_is_one_line_and_exit_code_1(
     assert not list(tmp_path.glob("model*"))
 
 
-def test_a_broken_image_ends_a_training_with_its_name(train_net, drawn_splits, tmp_path, root):
+def test_a_broken_image_ends_a_training_with_its_name(train_net, drawn_splits, tmp_path):
     record = DatasetCatalog.get(drawn_splits[0])[0]
     broken = tmp_path / "000001.jpg"
     broken.write_bytes(b"")
@@ -225,3 +203,42 @@ def test_a_broken_image_ends_a_training_with_its_name(train_net, drawn_splits, t
         DatasetCatalog.remove("broken")
     assert code == 1
     assert error.splitlines()[-1].startswith(f"train_net: {broken}: not a readable image")
+
+
+def bug(*args):
+    _, _ = [1]
+
+
+def test_a_bug_keeps_its_traceback(train_net, monkeypatch):
+    """Although it is a ValueError, as a user's mistake is."""
+    monkeypatch.setattr(setup, "check_values", bug)
+    with pytest.raises(ValueError, match="not enough values to unpack") as caught:
+        train_net("--num-gpus", "0", "--config-file", DEMO)
+    assert caught.traceback[-1].name == "bug"
+
+
+def in_process(rank, function, args):
+    function(*args)
+
+
+def launch_two(function, num_gpus, *, args, **kwargs):
+    """Detectron2's `launch` for two processes, which needs two GPUs, without them."""
+    mp.spawn(in_process, args=(function, args), nprocs=2)
+
+
+@pytest.mark.slow
+def test_a_mistake_in_each_of_two_processes_is_one_line(train_net, monkeypatch):
+    monkeypatch.setattr("train_net.launch", launch_two)
+    config = ("--num-gpus", "0", "--config-file", DEMO)
+    code, error = train_net(*config, "DATASETS.TRAIN", "('nowhere',)", "DATASETS.TEST", "()")
+    assert code == 1
+    (line,) = error.splitlines()
+    assert line.startswith("train_net: DATASETS.TRAIN: there is no data set 'nowhere'")
+
+
+@pytest.mark.slow
+def test_a_bug_in_another_process_keeps_its_traceback(train_net, monkeypatch):
+    monkeypatch.setattr("train_net.launch", launch_two)
+    monkeypatch.setattr("train_net.run_process", bug)
+    with pytest.raises(mp.ProcessRaisedException, match=r"in bug\n[^$]*not enough values"):
+        train_net("--num-gpus", "0", "--config-file", DEMO)

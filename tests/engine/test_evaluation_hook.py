@@ -4,38 +4,19 @@ import math
 
 import pytest
 import torch
-from detectron2.data import DatasetCatalog, MetadataCatalog
 
-from df2_landmarks.data import register_landmark_dataset
+from df2_landmarks.common import UserError
 from df2_landmarks.engine import trainer as trainer_module
-from df2_landmarks.engine.setup import CONFIGS, setup_config
 from df2_landmarks.engine.trainer import Trainer
-
-DEMO = CONFIGS / "df2_landmark_rcnn_R_18_FPN_demo.yaml"
-TINY = [
-    *("MODEL.FPN.OUT_CHANNELS", "16", "MODEL.ROI_KEYPOINT_HEAD.CONV_DIMS", "[16]"),
-    *("MODEL.ROI_BOX_HEAD.FC_DIM", "16", "MODEL.ROI_MASK_HEAD.CONV_DIM", "8"),
-    *("INPUT.MIN_SIZE_TRAIN", "(64,)", "INPUT.MIN_SIZE_TEST", "64", "DATALOADER.NUM_WORKERS", "0"),
-    *("SOLVER.IMS_PER_BATCH", "2", "TEST.EVAL_PERIOD", "1", "TEST.NUM_PICTURES", "0"),
-    *("DATASETS.TRAIN", "('drawn_eval_train',)", "DATASETS.TEST", "('drawn_eval_validation',)"),
-]
+from tests.support import tiny_config
 
 
 @pytest.fixture
-def config(tiny_datasets, tmp_path):
-    data = tiny_datasets / "deepfashion2_synthetic"
-    for split in ("train", "validation"):
-        annotations = data / "annotations" / f"{split}.json"
-        register_landmark_dataset(f"drawn_eval_{split}", annotations, data / split / "image")
-
-    def make(*options):
-        opts = [*TINY, "OUTPUT_DIR", tmp_path, *options]
-        return setup_config(DEMO, [str(o) for o in opts], on_cpu=True)
-
-    yield make
-    for split in ("train", "validation"):
-        DatasetCatalog.remove(f"drawn_eval_{split}")
-        MetadataCatalog.pop(f"drawn_eval_{split}")
+def config(drawn_splits, tmp_path):
+    train, validation, _ = drawn_splits
+    here = ["DATASETS.TRAIN", f"('{train}',)", "DATASETS.TEST", f"('{validation}',)"]
+    here += ["INPUT.MIN_SIZE_TRAIN", "(64,)", "INPUT.MIN_SIZE_TEST", 64]
+    return lambda *opts: tiny_config(*here, "OUTPUT_DIR", tmp_path, "TEST.EVAL_PERIOD", 1, *opts)
 
 
 @pytest.fixture
@@ -115,7 +96,7 @@ def test_a_training_that_no_longer_improves_ends_saved(config, scored, tmp_path,
     assert (tmp_path / "last_checkpoint").read_text() == "model_final.pth"
     assert "Stopped early after iteration 4: landmark AP has not risen in 2 evalu" in caplog.text
     assert "Exception during training" not in caplog.text
-    # resumed, it goes on, and the patience counts from the same best
+    # Resumed, it continues, and the patience counts from the same best.
     trainer = train(config("SOLVER.MAX_ITER", 6, "TEST.EVAL_PERIOD", 0), resume=True)
     assert trainer.start_iter == 4
 
@@ -127,9 +108,25 @@ def test_patience_counts_on_after_resuming(config, scored):
     assert train(config("SOLVER.MAX_ITER", 9, *patience), resume=True).iter == 3
 
 
+def test_a_foreign_file_under_the_name_of_the_best_model_is_named(config, scored, tmp_path):
+    scored(10.0, 20.0)
+    train(config("SOLVER.MAX_ITER", 1, "TEST.EVAL_PERIOD", 0))
+    torch.save({"model": {"weight": torch.zeros(1)}}, tmp_path / "model_best.pth")
+    with pytest.raises(UserError, match=r"model_best\.pth: not the best model of a training"):
+        train(config("SOLVER.MAX_ITER", 2), resume=True)
+
+
+def test_resuming_with_another_optimizer_is_named(config, scored):
+    scored(10.0)
+    train(config("SOLVER.MAX_ITER", 1, "TEST.EVAL_PERIOD", 0))
+    trainer = Trainer(config("SOLVER.OPTIMIZER", "SGD", "SOLVER.MAX_ITER", 2))
+    with pytest.raises(UserError, match=r"--resume: .* another optimizer"):
+        trainer.resume_or_load(resume=True)
+
+
 def test_patience_without_evaluations_is_refused(config):
     cfg = config("TEST.EVAL_PERIOD", 0, "SOLVER.EARLY_STOPPING.PATIENCE", 2)
-    with pytest.raises(ValueError, match=r"PATIENCE is 2 evaluations, .* set TEST.EVAL_PERIOD"):
+    with pytest.raises(UserError, match=r"PATIENCE is 2 evaluations, .* set TEST.EVAL_PERIOD"):
         Trainer(cfg)
 
 

@@ -4,26 +4,19 @@ import json
 
 import pytest
 import torch
-from detectron2.data import DatasetCatalog, MetadataCatalog
 
-from df2_landmarks.data import register_landmark_dataset
+from df2_landmarks.common import UserError
 from df2_landmarks.engine.ground_truth_boxes import (
     GivenBoxes,
     GroundTruthBoxTrainer,
     ground_truth_box_config,
 )
-from df2_landmarks.engine.setup import CONFIGS, argument_parser, setup_config, setup_run
+from df2_landmarks.engine.setup import argument_parser, setup_run
 from df2_landmarks.engine.trainer import Trainer
 from df2_landmarks.taxonomy import LAYOUT
+from tests.support import DEMO, TINY, registered, tiny_config
 
 NAME = "drawn_given"
-TINY = [
-    *("MODEL.FPN.OUT_CHANNELS", "16", "MODEL.ROI_KEYPOINT_HEAD.CONV_DIMS", "[16]"),
-    *("MODEL.ROI_BOX_HEAD.FC_DIM", "16", "INPUT.MIN_SIZE_TEST", "96"),
-    *("DATALOADER.NUM_WORKERS", "0", "DATASETS.TEST", f"('{NAME}',)"),
-]
-
-
 BOX_SCORES = [
     *("MODEL.ROI_LANDMARK_HEAD.CONFIDENCE_POWER", "0.0"),
     *("MODEL.ROI_LANDMARK_HEAD.SUPPRESS_ACROSS_CATEGORIES", "False"),
@@ -52,19 +45,14 @@ def coco(tiny_datasets):
 @pytest.fixture
 def config(tiny_datasets, coco, tmp_path):
     json_file = tmp_path / "validation.json"
-    images = tiny_datasets / "deepfashion2_synthetic" / "validation" / "image"
 
     def make(*options):
         json_file.write_text(json.dumps(coco))
-        register_landmark_dataset(NAME, json_file, images)
-        path = CONFIGS / "df2_landmark_rcnn_R_18_FPN_demo.yaml"
-        output = ["OUTPUT_DIR", str(tmp_path / "output")]
-        return setup_config(path, [*TINY, *BOX_SCORES, *options, *output], on_cpu=True)
+        here = ["DATASETS.TEST", f"('{NAME}',)", "OUTPUT_DIR", tmp_path / "output"]
+        return tiny_config(*BOX_SCORES, *here, *options)
 
-    yield make
-    if NAME in DatasetCatalog:
-        DatasetCatalog.remove(NAME)
-        MetadataCatalog.pop(NAME)
+    with registered(tiny_datasets, "validation", name=NAME, json_file=json_file):
+        yield make
 
 
 def test_results_are_the_annotated_garments(config, coco, tmp_path, caplog):
@@ -80,37 +68,37 @@ def test_results_are_the_annotated_garments(config, coco, tmp_path, caplog):
 
     folder = tmp_path / "output" / "ground_truth_boxes"
     assert (folder / "val_keypoints.zip").is_file()
-    found = json.loads((folder / "landmark_results.json").read_text())
+    results = json.loads((folder / "landmark_results.json").read_text())
     garments = [a for a in coco["annotations"] if not a["iscrowd"]]
     key = "image_id", "category_id"
-    assert sorted([r[k] for k in key] for r in found) == sorted(
+    assert sorted([r[k] for k in key] for r in results) == sorted(
         [a[k] for k in key] for a in garments
     )
-    for result in found:
+    for result in results:
         assert result["score"] == 1
         boxes = [a["bbox"] for a in garments if all(a[k] == result[k] for k in key)]
         assert any(result["box_xywh"] == pytest.approx(box, abs=0.02) for box in boxes)
     unlabelled = {a["image_id"] for a in garments if not a["num_keypoints"]}
-    assert unlabelled & {r["image_id"] for r in found}
+    assert unlabelled & {r["image_id"] for r in results}
 
 
 def test_landmarks_of_a_detected_box_are_those_of_the_same_box_given(config):
     cfg = config()
     torch.manual_seed(0)
     model = Trainer.build_model(cfg).eval()
-    (one_input, *_), *_ = GroundTruthBoxTrainer.build_test_loader(cfg, NAME)
+    (image_input, *_), *_ = GroundTruthBoxTrainer.build_test_loader(cfg, NAME)
     with torch.no_grad():
-        (detected,) = model.inference([one_input], do_postprocess=False)
+        (detected,) = model.inference([image_input], do_postprocess=False)
         assert len(detected) > 3
         given = type(detected)(detected.image_size)
         given.gt_boxes, given.gt_classes = detected.pred_boxes, detected.pred_classes
-        (output,) = GivenBoxes(model)([{**one_input, "instances": given}])
-        (expected,) = model([one_input])
-    found, expected = output["instances"], expected["instances"]
-    torch.testing.assert_close(found.pred_keypoints, expected.pred_keypoints)
-    torch.testing.assert_close(found.pred_boxes.tensor, expected.pred_boxes.tensor)
-    assert torch.equal(found.pred_masks, expected.pred_masks)
-    assert found.scores.tolist() == [1] * len(found)
+        (output,) = GivenBoxes(model)([{**image_input, "instances": given}])
+        (expected,) = model([image_input])
+    instances, expected = output["instances"], expected["instances"]
+    torch.testing.assert_close(instances.pred_keypoints, expected.pred_keypoints)
+    torch.testing.assert_close(instances.pred_boxes.tensor, expected.pred_boxes.tensor)
+    assert torch.equal(instances.pred_masks, expected.pred_masks)
+    assert instances.scores.tolist() == [1] * len(instances)
 
 
 def test_rescoring_ranks_the_given_boxes(config, tmp_path):
@@ -144,29 +132,27 @@ def test_image_without_garments_gives_no_detections(config):
 
 def test_data_without_annotations_is_named(config, coco):
     coco["annotations"] = []
-    with pytest.raises(ValueError, match=f"{NAME} has no annotations"):
+    with pytest.raises(UserError, match=f"{NAME} has no annotations"):
         GroundTruthBoxTrainer.build_test_loader(config(), NAME)
 
 
-def test_given_garments_are_no_rivals_and_augmentation_is_refused(config):
+def test_given_garments_are_not_duplicates_and_augmentation_is_refused(config):
     cfg = config("MODEL.ROI_LANDMARK_HEAD.SUPPRESS_ACROSS_CATEGORIES", "True")
     assert not ground_truth_box_config(cfg).MODEL.ROI_LANDMARK_HEAD.SUPPRESS_ACROSS_CATEGORIES
     cfg.defrost()
     cfg.TEST.AUG.ENABLED = True
-    with pytest.raises(ValueError, match=r"set TEST\.AUG\.ENABLED False"):
+    with pytest.raises(UserError, match=r"set TEST\.AUG\.ENABLED False"):
         ground_truth_box_config(cfg)
 
 
 def test_command_line(tiny_datasets, tmp_path, run_python):
-    options = [*TINY[:-2], "OUTPUT_DIR", str(tmp_path)]
-    config = CONFIGS / "df2_landmark_rcnn_R_18_FPN_demo.yaml"
-    model = Trainer.build_model(setup_config(config, options, on_cpu=True))
+    model = Trainer.build_model(tiny_config())
     torch.save({"model": model.state_dict()}, tmp_path / "model_final.pth")
     (tmp_path / "last_checkpoint").write_text("model_final.pth")
     done = run_python(
         "projects/df2_landmarks/train_net.py",
-        *("--eval-only", "--ground-truth-boxes", "--num-gpus", "0", "--config-file", config),
-        *options,
+        *("--eval-only", "--ground-truth-boxes", "--num-gpus", "0", "--config-file", DEMO),
+        *(*TINY, "OUTPUT_DIR", tmp_path),
         DETECTRON2_DATASETS=str(tiny_datasets),
     )
     assert done.returncode == 0, done.stderr
@@ -175,7 +161,7 @@ def test_command_line(tiny_datasets, tmp_path, run_python):
     assert not (tmp_path / "val_keypoints.zip").exists()
 
 
-def test_it_is_no_way_to_train():
+def test_it_cannot_train():
     arguments = argument_parser().parse_args(["--ground-truth-boxes"])
-    with pytest.raises(ValueError, match="give --eval-only"):
+    with pytest.raises(UserError, match="add --eval-only"):
         setup_run(arguments)

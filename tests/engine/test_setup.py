@@ -1,13 +1,24 @@
-"""Configuration: every YAML builds, and a user's mistake is one clear line."""
+"""Configuration: every YAML builds, and what would fail hours later is one line at the start."""
 
 import pytest
 import torch
 from detectron2.modeling import build_model
 
-from df2_landmarks.engine.setup import CONFIGS, DEFAULT_CONFIG, resolve_num_gpus, setup_config
+from df2_landmarks.common import UserError
+from df2_landmarks.engine import setup
+from df2_landmarks.engine.setup import (
+    CONFIGS,
+    DEFAULT_CONFIG,
+    argument_parser,
+    resolve_num_gpus,
+    setup_config,
+    setup_run,
+)
 from df2_landmarks.engine.trainer import Trainer
 from df2_landmarks.taxonomy import LAYOUT
+from tests.support import DEMO, registered
 
+HEAD = "MODEL.ROI_LANDMARK_HEAD."
 ALL_CONFIGS = sorted(CONFIGS.glob("*.yaml"))
 
 
@@ -61,21 +72,21 @@ def test_learning_rate_and_batch_follow_the_number_of_gpus():
     ],
 )
 def test_wrong_options_are_named(opts, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(UserError, match=message):
         setup_config(opts=opts)
 
 
 def test_unknown_key_in_a_file_names_the_file(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text("MODEL:\n  ROI_LANDMARK_HEAD:\n    CLASS_CONVS: [64]\n")
-    with pytest.raises(ValueError, match=r"mine\.yaml: unknown config key MODEL"):
+    with pytest.raises(UserError, match=r"mine\.yaml: unknown config key MODEL"):
         setup_config(path)
 
 
 def test_a_config_file_cannot_run_code(tmp_path):
     path = tmp_path / "evil.yaml"
     path.write_text(f'OUTPUT_DIR: !!python/object/apply:os.mkdir ["{tmp_path / "made"}"]\n')
-    with pytest.raises(ValueError, match=r"evil\.yaml"):
+    with pytest.raises(UserError, match=r"evil\.yaml"):
         setup_config(path)
     assert not (tmp_path / "made").exists()
 
@@ -95,13 +106,13 @@ def test_a_config_file_cannot_run_code(tmp_path):
 def test_a_file_that_is_no_configuration_is_named(tmp_path, text, message):
     path = tmp_path / "mine.yaml"
     path.write_text(text)
-    with pytest.raises(ValueError, match=rf"mine\.yaml: {message}") as caught:
+    with pytest.raises(UserError, match=rf"mine\.yaml: {message}") as caught:
         setup_config(path)
     assert "\n" not in str(caught.value)
 
 
 def test_missing_config_file_says_where_configs_are():
-    with pytest.raises(FileNotFoundError, match="the project's are in"):
+    with pytest.raises(UserError, match="the project's are in"):
         setup_config("nowhere.yaml")
 
 
@@ -109,11 +120,11 @@ def test_more_gpus_than_there_are_is_an_error(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert resolve_num_gpus(2) == 2
     assert resolve_num_gpus(None) == 1
-    with pytest.raises(ValueError, match="8 GPUs were asked for, but this machine has 2"):
+    with pytest.raises(UserError, match="--num-gpus 8: this machine has 2 GPUs"):
         resolve_num_gpus(8)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     assert resolve_num_gpus(None) == 0
-    with pytest.raises(ValueError, match=r"has 0.*0 trains on the CPU"):
+    with pytest.raises(UserError, match=r"has 0.*0 trains on the CPU"):
         resolve_num_gpus(1)
 
 
@@ -122,5 +133,117 @@ def test_optimizer_is_a_choice_of_two():
     for name, expected in (("SGD", torch.optim.SGD), ("AdamW", torch.optim.AdamW)):
         cfg = setup_config(opts=["SOLVER.OPTIMIZER", name], on_cpu=True)
         assert isinstance(Trainer.build_optimizer(cfg, model), expected)
-    with pytest.raises(ValueError, match='"SGD" or "AdamW", got \'Adam\''):
+    with pytest.raises(UserError, match='"SGD" or "AdamW", but got \'Adam\''):
         Trainer.build_optimizer(setup_config(opts=["SOLVER.OPTIMIZER", "Adam"]), model)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        (f"{HEAD}TARGET_WIDTH", "-0.25"),
+        (f"{HEAD}TARGET_WIDTH", "1e999"),
+        (f"{HEAD}CONFIDENCE_POWER", "-2.0"),
+        (f"{HEAD}CONFIDENCE_POWER", "None"),
+        (f"{HEAD}CLASS_CONV_DIMS", "[0]"),
+        (f"{HEAD}CLASS_CONV_DIMS", "[1.5]"),
+        (f"{HEAD}CLASS_CONV_DIMS", "None"),
+        ("SOLVER.EARLY_STOPPING.PATIENCE", "-1"),
+        ("TEST.NUM_PICTURES", "-4"),
+        ("MODEL.ROI_HEADS.NUM_CLASSES", "5"),
+    ],
+)
+def test_a_value_out_of_range_is_named(key, value):
+    with pytest.raises(UserError, match=f"{key} must be .* but got"):
+        setup_config(opts=[key, value])
+
+
+@pytest.mark.parametrize("norm", ["XY", "GN"])  # GN has 32 groups
+def test_a_normalization_that_does_not_fit_is_named(norm):
+    opts = [f"{HEAD}NORM", norm, "MODEL.ROI_KEYPOINT_HEAD.CONV_DIMS", "[16]"]
+    with pytest.raises(UserError, match=rf"HEAD\.NORM must be .* 16 channels .* got '{norm}'"):
+        Trainer.build_model(setup_config(DEMO, opts, on_cpu=True))
+
+
+@pytest.fixture
+def start(monkeypatch, tiny_datasets, tmp_path):
+    """`start(*opts)` sets a run up until Detectron2's own part begins; data sets `late_*`."""
+
+    def started(cfg, args):
+        raise SystemExit("started")
+
+    monkeypatch.setattr(setup, "default_setup", started)
+    missing = tmp_path / "none.json"
+
+    def run(*opts, flags=()):
+        here = ("DATASETS.TRAIN", "('late_missing',)", "DATASETS.TEST", "('late_validation',)")
+        config = ("--num-gpus", "0", "--config-file", str(DEMO))
+        output = ("OUTPUT_DIR", str(tmp_path / "output"))
+        setup_run(argument_parser().parse_args([*config, *flags, *here, *output, *opts]))
+
+    with (
+        registered(tiny_datasets, "validation", name="late_validation"),
+        registered(tiny_datasets, "validation", name="late_missing", json_file=missing),
+    ):
+        yield run
+
+
+@pytest.mark.parametrize(
+    ("opts", "message"),
+    [
+        (
+            ["DATASETS.TEST", "('late_valdation',)"],
+            r"DATASETS\.TEST: .* 'late_valdation'\. Did you mean late_validation\?",
+        ),
+        (["DATASETS.TRAIN", "('other',)"], r"DATASETS\.TRAIN: there is no data set 'other'"),
+        (["MODEL.KEYPOINT_ON", "False"], r"MODEL\.KEYPOINT_ON must be True"),
+        (
+            ["TEST.AUG.ENABLED", "True", "TEST.AUG.MIN_SIZES", "()"],
+            r"at least one size in TEST\.AUG\.MIN_SIZES",
+        ),
+    ],
+)
+def test_what_the_evaluation_would_stumble_over_is_named_at_the_start(start, opts, message):
+    with pytest.raises(UserError, match=message):
+        start(*opts)
+
+
+def test_a_missing_annotation_file_is_named_at_the_start(start):
+    with pytest.raises(UserError, match=r"late_missing: .*none\.json does not exist"):
+        start("DATASETS.TEST", "('late_missing',)")
+
+
+def test_what_is_fine_starts(start):
+    for opts in ([], ["DATASETS.TEST", "()", "MODEL.KEYPOINT_ON", "False"]):
+        with pytest.raises(SystemExit, match="started"):
+            start(*opts)
+    with pytest.raises(SystemExit, match="started"):  # an evaluation needs no training set
+        start("DATASETS.TRAIN", "('other',)", flags=["--eval-only"])
+    with pytest.raises(SystemExit, match="started"):  # and names the missing file itself
+        start("DATASETS.TEST", "('late_missing',)", flags=["--eval-only"])
+
+
+def test_a_run_tries_its_output_folder_first(start, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"^OUTPUT_DIR .*file/out: the folder cannot be made"):
+        start(
+            "OUTPUT_DIR",
+            str(tmp_path / "file" / "out"),
+            "DATASETS.TEST",
+            "()",
+            flags=["--eval-only"],
+        )
+
+
+def test_a_training_without_a_data_set_is_named():
+    with pytest.raises(UserError, match=r"DATASETS\.TRAIN \(\): no image has a garment"):
+        Trainer.build_train_loader(setup_config(DEMO, ["DATASETS.TRAIN", "()"], on_cpu=True))
+
+
+def test_a_bug_while_a_configuration_is_read_keeps_its_traceback(monkeypatch):
+    def bug(cfg):
+        _, _ = [1]
+
+    monkeypatch.setattr(setup, "check_values", bug)
+    with pytest.raises(ValueError, match="not enough values to unpack") as caught:
+        setup_config()
+    assert type(caught.value) is ValueError

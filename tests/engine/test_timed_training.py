@@ -1,35 +1,22 @@
-"""A training with a budget ends in time, annealed and saved."""
+"""A training with a budget ends in time, annealed and saved, and shows its progress."""
 
+import io
+import sys
+import time
 from types import SimpleNamespace
 
 import pytest
 import torch
-from detectron2.data import DatasetCatalog, MetadataCatalog
+from detectron2.utils.events import EventStorage
 
-from df2_landmarks.data import register_landmark_dataset
-from df2_landmarks.engine.setup import CONFIGS, setup_config
-from df2_landmarks.engine.timed_training import _Annealing, train_within
-
-TINY = [
-    *("MODEL.FPN.OUT_CHANNELS", "16", "MODEL.ROI_KEYPOINT_HEAD.CONV_DIMS", "[16]"),
-    *("INPUT.MIN_SIZE_TRAIN", "(96,)", "DATALOADER.NUM_WORKERS", "0"),
-    *("SOLVER.IMS_PER_BATCH", "2", "DATASETS.TRAIN", "('drawn_timed',)"),
-]
+from df2_landmarks.engine.timed_training import Progress, _Annealing, train_within
+from tests.support import tiny_config
 
 
 @pytest.fixture
-def config(tiny_datasets, tmp_path):
-    data = tiny_datasets / "deepfashion2_synthetic"
-    images = data / "train" / "image"
-    register_landmark_dataset("drawn_timed", data / "annotations" / "train.json", images)
-
-    def make(*options):
-        path = CONFIGS / "df2_landmark_rcnn_R_18_FPN_demo.yaml"
-        return setup_config(path, [*TINY, *options, "OUTPUT_DIR", str(tmp_path)], on_cpu=True)
-
-    yield make
-    DatasetCatalog.remove("drawn_timed")
-    MetadataCatalog.pop("drawn_timed")
+def config(drawn_splits, tmp_path):
+    data = ["DATASETS.TRAIN", f"('{drawn_splits[0]}',)", "OUTPUT_DIR", tmp_path]
+    return lambda *opts: tiny_config(*data, *opts)
 
 
 def test_the_budget_ends_the_training(config, tmp_path):
@@ -66,3 +53,51 @@ def test_learning_rate_warms_up_and_falls_along_a_cosine(iteration, share_done, 
     )
     hook.before_step()
     assert optimizer.param_groups[0]["lr"] == pytest.approx(2.0 * expected)
+
+
+def written(iterations, *, max_iter=100, deadline=float("inf")):
+    """Write the progress of each iteration, half a second each."""
+    progress = Progress(max_iter, deadline=deadline)
+    with EventStorage(0) as storage:
+        for _ in range(iterations):
+            storage.put_scalars(total_loss=2.5, loss_keypoint=1.25, time=0.5)
+            progress.write()
+            storage.step()
+    progress.close()
+
+
+def test_time_left_is_that_of_the_iterations_to_come(capsys):
+    written(40)
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last == "  iteration 40/100  loss 2.50  landmarks 1.25  0.50 s/iteration  0:30 left"
+
+
+def test_a_deadline_comes_before_the_last_iteration(capsys):
+    written(1, max_iter=1000, deadline=time.perf_counter() + 9.5)
+    assert capsys.readouterr().out.endswith("0:09 left\n")
+
+
+def test_a_log_file_gets_a_line_for_each_twentieth(capsys):
+    written(100)
+    output = capsys.readouterr()
+    assert len(output.out.splitlines()) == 21
+    assert output.err == ""
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_a_terminal_gets_a_bar_and_no_lines(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    written(40)
+    assert "training" in terminal.getvalue() and "40/100" in terminal.getvalue()
+    assert "loss 2.50  landmarks 1.25  0.50 s/iteration  0:30 left" in terminal.getvalue()
+    assert capsys.readouterr().out == ""
+
+
+def test_a_training_that_fails_at_once_writes_nothing(capsys):
+    with EventStorage(0):
+        Progress(10).write()
+    assert capsys.readouterr().out == ""

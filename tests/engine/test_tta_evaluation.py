@@ -1,36 +1,18 @@
 """TEST.AUG.ENABLED: results with test-time augmentation beside the plain ones."""
 
 import pytest
-from detectron2.data import DatasetCatalog, MetadataCatalog
 
-from df2_landmarks.data import register_landmark_dataset
-from df2_landmarks.engine.setup import CONFIGS, setup_config
-from df2_landmarks.engine.trainer import Trainer
-from df2_landmarks.engine.tta_evaluation import merge_results, tta_config
+from df2_landmarks.engine.trainer import Trainer, merge_results, tta_config
+from tests.support import tiny_config
 
-NAME = "drawn_augmented"
 TASKS = ["bbox", "segm", "landmarks", "landmarks_visible"]
-TINY = [
-    *("MODEL.FPN.OUT_CHANNELS", "16", "MODEL.ROI_KEYPOINT_HEAD.CONV_DIMS", "[16]"),
-    *("MODEL.ROI_BOX_HEAD.FC_DIM", "16", "INPUT.MIN_SIZE_TEST", "96"),
-    *("DATALOADER.NUM_WORKERS", "0", "DATASETS.TEST", f"('{NAME}',)"),
-    *("TEST.AUG.ENABLED", "True", "TEST.AUG.MIN_SIZES", "(64, 96)"),
-]
 
 
 @pytest.fixture
-def config(tiny_datasets, tmp_path):
-    data = tiny_datasets / "deepfashion2_synthetic"
-    images = data / "validation" / "image"
-    register_landmark_dataset(NAME, data / "annotations" / "validation.json", images)
-
-    def make(*options):
-        path = CONFIGS / "df2_landmark_rcnn_R_18_FPN_demo.yaml"
-        return setup_config(path, [*TINY, *options, "OUTPUT_DIR", str(tmp_path)], on_cpu=True)
-
-    yield make
-    DatasetCatalog.remove(NAME)
-    MetadataCatalog.pop(NAME)
+def config(drawn_splits, tmp_path):
+    here = ["DATASETS.TEST", f"('{drawn_splits[1]}',)", "OUTPUT_DIR", tmp_path]
+    views = ["TEST.AUG.ENABLED", "True", "TEST.AUG.MIN_SIZES", "(64, 96)"]
+    return lambda *opts: tiny_config(*here, *views, *opts)
 
 
 def test_both_results_and_both_files(config, tmp_path):
@@ -54,9 +36,10 @@ def test_without_augmentation_there_is_one_result(config, tmp_path):
 
 
 def test_views_are_made_from_the_original_image(config):
-    (first, *_) = next(iter(Trainer.build_test_loader(config(), NAME)))
+    (name,) = config().DATASETS.TEST
+    (first, *_) = next(iter(Trainer.build_test_loader(config(), name)))
     assert min(first["image"].shape[1:]) == 96
-    (first, *_) = next(iter(Trainer.build_test_loader(tta_config(config()), NAME)))
+    (first, *_) = next(iter(Trainer.build_test_loader(tta_config(config()), name)))
     assert tuple(first["image"].shape[1:]) == (first["height"], first["width"]) != (96, 96)
 
 

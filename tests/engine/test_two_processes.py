@@ -12,11 +12,11 @@ from detectron2.utils.events import EventStorage
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from df2_landmarks.engine.accumulation import accumulated_step
 from df2_landmarks.engine.averaging import WeightAverage
 from df2_landmarks.engine.checkpoint import LandmarkCheckpointer
 from df2_landmarks.engine.evaluation_hook import EarlyStop, EvaluationHook
 from df2_landmarks.engine.setup import setup_config
+from df2_landmarks.engine.training_step import training_step
 
 LANDMARK_APS = (10.0, 30.0, 20.0, 25.0, 40.0)
 """Of the main process; the other ones get no results."""
@@ -42,26 +42,15 @@ def new_model():
 
 
 def hook(folder, model, rank):
-    opts = [
-        "SOLVER.EARLY_STOPPING.PATIENCE",
-        "2",
-        "TEST.EVAL_PERIOD",
-        "1",
-        "TEST.NUM_PICTURES",
-        "0",
-    ]
-    evaluation = EvaluationHook(setup_config(opts=opts, on_cpu=True), with_pictures=False)
+    opts = ["SOLVER.EARLY_STOPPING.PATIENCE", "2", "TEST.EVAL_PERIOD", "1"]
     aps = iter(LANDMARK_APS)
-    checkpointer = LandmarkCheckpointer(model, folder)
-    evaluation.trainer = SimpleNamespace(
-        cfg=None,
-        model=model,
-        max_iter=100,
-        start_iter=0,
-        checkpointer=checkpointer,
-        evaluated_weights=checkpointer.evaluated_weights,
-        test=lambda cfg, model: {} if rank else {"landmarks": {"AP": next(aps)}},
+    evaluation = EvaluationHook(
+        setup_config(opts=opts, on_cpu=True),
+        evaluate=lambda: {} if rank else {"landmarks": {"AP": next(aps)}},
+        checkpointer=LandmarkCheckpointer(model, folder),
+        with_pictures=False,
     )
+    evaluation.trainer = SimpleNamespace(max_iter=100, start_iter=0)
     return evaluation
 
 
@@ -78,14 +67,12 @@ def train(rank, address, folder):
         try:
             for trainer.iter in range(len(LANDMARK_APS)):
                 evaluation.trainer.iter = trainer.iter
-                accumulated_step(trainer, 2)
+                training_step(trainer, num_parts=2)
                 average.update()
                 evaluation.after_step()
         except EarlyStop:
-            raw = {k: v.clone() for k, v in model.state_dict().items()}
-            with average.applied():
-                state = {"raw": raw, "average": model.state_dict(), "iter": trainer.iter}
-                torch.save(state, f"{folder}/{rank}.pth")
+            states = {"raw": model.state_dict(), "average": average.model.state_dict()}
+            torch.save({**states, "iter": trainer.iter}, f"{folder}/{rank}.pth")
     dist.barrier()
     os._exit(0)  # gloo's teardown may wait forever for a process that is gone already
 
@@ -102,8 +89,8 @@ def test_both_stop_after_the_same_step_with_the_weights_of_the_whole_batch(
 
     alone = new_model()
     optimizer = torch.optim.SGD(alone.parameters(), lr=0.1)
-    for one, other in list(zip(batches(0), batches(1), strict=True))[:4]:
+    for first_half, second_half in list(zip(batches(0), batches(1), strict=True))[:4]:
         optimizer.zero_grad()
-        alone(one + other)["loss"].backward()
+        alone(first_half + second_half)["loss"].backward()
         optimizer.step()
     torch.testing.assert_close(first["raw"], dict(alone.state_dict()))

@@ -6,6 +6,7 @@ import contextlib
 import copy
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from df2_landmarks.formats import Detections, GroundTruth, empty_class, zero_padded_areas
 from df2_landmarks.taxonomy import LAYOUT
 
 Json = dict[str, Any]
@@ -183,3 +185,25 @@ def pycocotools_score(
 def write_json(path: Path, content: Any) -> Path:
     path.write_text(json.dumps(content))
     return path
+
+
+def truth_as_detections(ground_truth: GroundTruth) -> Detections:
+    """Return the items with at least one labelled landmark as perfect detections of score 1."""
+    classes, start = [], 0
+    for class_index, truth in enumerate(ground_truth.classes):
+        labelled = (truth.visibility > 0).any(axis=1)
+        count = int(np.count_nonzero(labelled))
+        classes.append(
+            replace(
+                empty_class(class_index),
+                record=start + np.arange(count),
+                image_index=truth.image_index[labelled],
+                scores=np.ones(count),
+                landmarks_xy=truth.landmarks_xy[labelled],
+                areas=zero_padded_areas(truth.landmarks_xy[labelled]),
+                boxes_xywh=truth.boxes_xywh[labelled],
+                full_row=np.full(count, -1),
+            )
+        )
+        start += count
+    return Detections("ground truth", ground_truth.image_ids, tuple(classes))

@@ -6,58 +6,58 @@ from typing import Any
 
 import numpy as np
 
-from df2_landmarks.evaluation.diagnosis.association import class_of
+from df2_landmarks.evaluation.diagnosis.detection_errors import class_of
 from df2_landmarks.evaluation.score import Score
 from df2_landmarks.formats.ground_truth import GroundTruth
 from df2_landmarks.taxonomy import LAYOUT
 
 
 class SlowReference:
-    """The definitions, read aloud: one loop per sentence."""
+    """The definitions as plain loops, one per sentence."""
 
-    def __init__(self, truth: GroundTruth, one: Score) -> None:
-        self.truth, self.one, self.pairs = truth, one, one.pairs
-        self.counts = ~one.matching.item_ignored[0]
+    def __init__(self, truth: GroundTruth, score: Score) -> None:
+        self.truth, self.pairs = truth, score.pairs
+        self.counts = ~score.matching.item_ignored[0]
         self.det_class = class_of(self.pairs.class_starts, np.arange(len(self.pairs.scores)))
         self.item_class = class_of(self.pairs.item_starts, np.arange(len(self.counts)))
         self.boxes = [self.box(d) for d in range(len(self.pairs.scores))]
-        self.items = one.matching.item[0, 0].tolist()
-        ignored = one.matching.ignored[0, 0]
-        self.kinds = [
-            "ignored" if ignored[d] else "found" if g >= 0 else "background"
+        self.items = score.matching.item[0, 0].tolist()
+        ignored = score.matching.ignored[0, 0]
+        self.types = [
+            "ignored" if ignored[d] else "correct" if g >= 0 else "background"
             for d, g in enumerate(self.items)
         ]
-        self.taken = {g for d, g in enumerate(self.items) if self.kinds[d] == "found"}
-        self.own_category()
+        self.taken = {g for d, g in enumerate(self.items) if self.types[d] == "correct"}
+        self.same_category()
         self.other_category()
-        about = {g for d, g in enumerate(self.items) if self.kinds[d] != "ignored"}
-        self.missed = [bool(c) and g not in about for g, c in enumerate(self.counts)]
+        assigned = {g for d, g in enumerate(self.items) if self.types[d] != "ignored"}
+        self.missed = [bool(c) and g not in assigned for g, c in enumerate(self.counts)]
 
-    def own_category(self) -> None:
+    def same_category(self) -> None:
         order = sorted(range(len(self.items)), key=lambda d: -self.pairs.scores[d])
-        for d in (d for d in order if self.kinds[d] == "background"):
-            on = [g for g in self.image_items(d) if self.item_class[g] == self.det_class[d]]
-            on = [g for g in on if self.oks(d, g) >= 0.1 or self.iou(d, g) >= 0.5]
-            on.sort(key=lambda g: -self.oks(d, g))
-            free = [g for g in on if g not in self.taken]
+        for d in (d for d in order if self.types[d] == "background"):
+            near = [g for g in self.image_items(d) if self.item_class[g] == self.det_class[d]]
+            near = [g for g in near if self.oks(d, g) >= 0.1 or self.iou(d, g) >= 0.5]
+            near.sort(key=lambda g: -self.oks(d, g))
+            free = [g for g in near if g not in self.taken]
             if free:
-                self.kinds[d], self.items[d] = "poor landmarks", free[0]
+                self.types[d], self.items[d] = "poor landmarks", free[0]
                 self.taken.add(free[0])
-            elif on:
-                self.kinds[d], self.items[d] = "duplicate", on[0]
+            elif near:
+                self.types[d], self.items[d] = "duplicate", near[0]
 
     def other_category(self) -> None:
         for d in range(len(self.items)):
-            if self.kinds[d] == "background":
+            if self.types[d] == "background":
                 others = [g for g in self.image_items(d) if self.item_class[g] != self.det_class[d]]
                 others = [g for g in others if self.iou(d, g) >= 0.5]
                 if others:
-                    self.kinds[d] = "wrong category"
+                    self.types[d] = "wrong category"
                     self.items[d] = max(others, key=lambda g: self.iou(d, g))
 
     def image_items(self, d: int) -> list[int]:
-        here = self.pairs.item_images == self.pairs.images[d]
-        return np.flatnonzero(here & self.counts).tolist()
+        in_image = self.pairs.item_images == self.pairs.images[d]
+        return np.flatnonzero(in_image & self.counts).tolist()
 
     def local(self, g: int) -> tuple[Any, int]:
         c = self.item_class[g]
@@ -91,30 +91,30 @@ class SlowReference:
         union = w * h + p * q - wide * high
         return wide * high / union if union > 0 else 0.0
 
-    def landmark_kinds(self, c: int, detection: int, item: int) -> list[str]:
+    def landmark_types(self, c: int, detection: int, item: int) -> list[str]:
         truth = self.truth.classes[c]
         names = LAYOUT.categories[c].landmark_names
-        places = self.pairs.ranked[c].landmarks_xy[detection]
-        own = item + int(self.pairs.item_starts[c])
+        positions = self.pairs.ranked[c].landmarks_xy[detection]
+        flat_item = item + int(self.pairs.item_starts[c])
         result = []
-        for k, place in enumerate(places):
+        for k, position in enumerate(positions):
             scale = 2 * LAYOUT.sigmas(c)[k] * np.sqrt(truth.areas[item])
 
-            def ks(xy: np.ndarray, place: np.ndarray = place, scale: float = scale) -> float:
-                return float(np.exp(-((place - xy) ** 2).sum() / scale**2 / 2))
+            def ks(xy: np.ndarray, position: np.ndarray = position, scale: float = scale) -> float:
+                return float(np.exp(-((position - xy) ** 2).sum() / scale**2 / 2))
 
             partner = int(LAYOUT.flip_indices[c, k])
             inversion = 0.0
             if partner != k and truth.visibility[item, partner] > 0:
                 inversion = ks(truth.landmarks_xy[item, partner])
             swap = 0.0
-            here = self.pairs.item_images == truth.image_index[item]
-            for g in np.flatnonzero(here).tolist():
+            in_image = self.pairs.item_images == truth.image_index[item]
+            for g in np.flatnonzero(in_image).tolist():
                 other, row = self.local(g)
                 other_names = LAYOUT.categories[self.item_class[g]].landmark_names
                 for j, name in enumerate(other_names):
                     same = name in (names[k], names[partner])
-                    if g != own and same and other.visibility[row, j] > 0:
+                    if g != flat_item and same and other.visibility[row, j] > 0:
                         swap = max(swap, ks(other.landmarks_xy[row, j]))
             right = ks(truth.landmarks_xy[item, k])
             if truth.visibility[item, k] == 0:

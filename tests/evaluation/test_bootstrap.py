@@ -8,18 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from df2_landmarks.evaluation.comparison import _Curves, compare_scores
+from df2_landmarks.evaluation.comparison import WeightedAP, compare_scores
 from df2_landmarks.evaluation.score import score
 from df2_landmarks.formats.annotations import read_ground_truth
 from df2_landmarks.formats.detections import Detections
 from df2_landmarks.formats.ground_truth import VISIBLE_AND_OCCLUDED, GroundTruth
-from df2_landmarks.formats.results_reader import read_results
-from tests.evaluation.cases import (
-    make_ground_truth,
-    make_results,
-    pycocotools_score,
-    write_json,
-)
+from df2_landmarks.formats.results import read_results
+from tests.evaluation.cases import make_ground_truth, make_results, pycocotools_score, write_json
 
 RNG = np.random.default_rng(0)
 TRUTH = make_ground_truth(RNG, num_images=60, crowd=0, unlabelled=0, occluded_only=0)
@@ -33,8 +28,8 @@ def case(tmp_path: Path) -> tuple[GroundTruth, Detections]:
 
 
 def worse(detections: Detections, shift_px: float) -> Detections:
-    classes = (replace(f, landmarks_xy=f.landmarks_xy + shift_px) for f in detections.classes)
-    return Detections("worse", tuple(classes))
+    classes = (replace(d, landmarks_xy=d.landmarks_xy + shift_px) for d in detections.classes)
+    return replace(detections, classes=tuple(classes))
 
 
 def test_a_clear_difference_is_clear_and_equal_results_differ_by_zero(
@@ -43,17 +38,17 @@ def test_a_clear_difference_is_clear_and_equal_results_differ_by_zero(
     ground_truth, detections = case
     first = score(ground_truth, detections, VISIBLE_AND_OCCLUDED)
     second = score(ground_truth, worse(detections, 12), VISIBLE_AND_OCCLUDED)
-    found = compare_scores(first, second, num_images=60, resamples=100).overall
-    assert found is not None and found.is_clear
-    assert found.low < found.difference < found.high
-    assert found.first == pytest.approx(first.curves.summary()["AP"], abs=1e-12)
+    overall = compare_scores(first, second, num_images=60, resamples=100).overall
+    assert overall is not None and overall.is_clear
+    assert overall.low < overall.difference < overall.high
+    assert overall.first == pytest.approx(first.curves.summary()["AP"], abs=1e-12)
     same = compare_scores(first, first, num_images=60, resamples=20).overall
     assert same is not None and (same.low, same.difference, same.high) == (0, 0, 0)
 
 
 def test_drawing_an_image_twice_is_a_copy_of_it(case: tuple[GroundTruth, Detections]) -> None:
     ground_truth, detections = case
-    one = score(ground_truth, detections, VISIBLE_AND_OCCLUDED)
+    result = score(ground_truth, detections, VISIBLE_AND_OCCLUDED)
     weights = np.random.default_rng(1).integers(0, 3, 60)
     truth = {**TRUTH, "images": [], "annotations": []}
     results = []
@@ -65,8 +60,23 @@ def test_drawing_an_image_twice_is_a_copy_of_it(case: tuple[GroundTruth, Detecti
                 if item["image_id"] == image_id:
                     new = {**item, "image_id": new_id, "id": len(truth["annotations"]) + 1}
                     truth["annotations"].append(new)
-            own = (r for r in RESULTS if r["image_id"] == image_id)
-            results += [{**r, "image_id": new_id} for r in own]
+            records = (r for r in RESULTS if r["image_id"] == image_id)
+            results += [{**r, "image_id": new_id} for r in records]
     precision = pycocotools_score(truth, results).eval["precision"][:, :, :, 0, 0]
     expected = [p.mean() if p.max() >= 0 else np.nan for p in np.moveaxis(precision, 2, 0)]
-    np.testing.assert_allclose(_Curves(one).ap(weights), expected, atol=1e-6)
+    np.testing.assert_allclose(WeightedAP(result).per_category(weights), expected, atol=1e-6)
+
+
+def test_the_interval_is_the_same_each_time_and_absent_categories_have_none(
+    case: tuple[GroundTruth, Detections],
+) -> None:
+    ground_truth, detections = case
+    first = score(ground_truth, detections, VISIBLE_AND_OCCLUDED)
+    second = score(ground_truth, worse(detections, 3), VISIBLE_AND_OCCLUDED)
+    comparisons = [compare_scores(first, second, num_images=60, resamples=20) for _ in range(2)]
+    assert comparisons[0] == comparisons[1]
+    content = comparisons[0].as_dict()
+    assert content["per_category"]["trousers"] is None
+    skirt = content["per_category"]["skirt"]
+    assert set(skirt) == {"first", "second", "difference", "low", "high"}
+    assert skirt["difference"] == skirt["first"] - skirt["second"]

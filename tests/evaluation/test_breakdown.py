@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from df2_landmarks.evaluation.breakdown import VALUES, breakdown
+from df2_landmarks.evaluation.breakdown import VALUES, break_down
 from df2_landmarks.evaluation.score import score
 from df2_landmarks.formats.annotations import read_ground_truth
 from df2_landmarks.formats.ground_truth import SOURCES, VISIBLE_AND_OCCLUDED
-from df2_landmarks.formats.results_reader import read_results
+from df2_landmarks.formats.results import read_results
 from df2_landmarks.taxonomy import LAYOUT
 from tests.evaluation.cases import make_ground_truth, make_results, pycocotools_score, write_json
 
@@ -27,9 +27,10 @@ def test_items_outside_a_subset_are_ignored_as_pycocotools_ignores_them(
 ) -> None:
     ground_truth = read_ground_truth(write_json(tmp_path / "truth.json", TRUTH))
     detections = read_results(write_json(tmp_path / "results.json", RESULTS), ground_truth)
-    found = breakdown(ground_truth, score(ground_truth, detections, VISIBLE_AND_OCCLUDED), axis)
-    assert tuple(found) == VALUES[axis]
-    for number, subset in enumerate(found.values(), start=1):
+    result = score(ground_truth, detections, VISIBLE_AND_OCCLUDED)
+    subsets = break_down(ground_truth, result, [axis])[axis]
+    assert tuple(subsets) == VALUES[axis]
+    for number, subset in enumerate(subsets.values(), start=1):
         truth = copy.deepcopy(TRUTH)
         wanted = SOURCES[number - 1] if axis == "source" else number
         images = set()
@@ -47,15 +48,15 @@ def test_items_outside_a_subset_are_ignored_as_pycocotools_ignores_them(
 def test_by_category_is_the_mean_over_that_category(tmp_path: Path) -> None:
     ground_truth = read_ground_truth(write_json(tmp_path / "truth.json", TRUTH))
     detections = read_results(write_json(tmp_path / "results.json", RESULTS), ground_truth)
-    one = score(ground_truth, detections, VISIBLE_AND_OCCLUDED)
-    found = breakdown(ground_truth, one, "category")
-    aps = [subset.summary["AP"] for subset in found.values()]
-    assert aps == one.curves.per_category()
+    result = score(ground_truth, detections, VISIBLE_AND_OCCLUDED)
+    subsets = break_down(ground_truth, result, ["category"])["category"]
+    aps = [subset.summary["AP"] for subset in subsets.values()]
+    assert aps == result.curves.per_category()
     counted = sum(i["num_keypoints"] > 0 and not i["iscrowd"] for i in TRUTH["annotations"])
-    assert sum(subset.items for subset in found.values()) == counted
-    assert found[LAYOUT.categories[12].official_name].items == 0
+    assert sum(subset.items for subset in subsets.values()) == counted
+    assert subsets[LAYOUT.categories[12].official_name].items == 0
 
 
 def test_an_unknown_axis_is_named() -> None:
     with pytest.raises(ValueError, match=r"must be one of category, scale, .*, but got 'colour'"):
-        breakdown(None, None, "colour")  # type: ignore[arg-type]
+        break_down(None, None, ["colour"])  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""The diagnosis names planted mistakes, and equals a slow and obvious reference."""
+"""The diagnosis names planted errors, and equals a slow and obvious reference."""
 
 from __future__ import annotations
 
@@ -9,21 +9,29 @@ from typing import Any
 import numpy as np
 import pytest
 
-from df2_landmarks.evaluation.diagnosis.association import DETECTION_KINDS, associate
-from df2_landmarks.evaluation.diagnosis.diagnose import MISSED, Diagnosis, diagnosis
-from df2_landmarks.evaluation.diagnosis.landmark_errors import LANDMARK_KINDS, classify_landmarks
+from df2_landmarks.evaluation.diagnosis.detection_errors import (
+    DETECTION_TYPES,
+    MISSED,
+    classify_detections,
+)
+from df2_landmarks.evaluation.diagnosis.diagnose import TRUE_BOX, Diagnosis, diagnose
+from df2_landmarks.evaluation.diagnosis.landmark_errors import LANDMARK_TYPES, classify_landmarks
+from df2_landmarks.evaluation.diagnosis.tables import diagnosis_text
 from df2_landmarks.evaluation.mean_shape import mean_shapes
 from df2_landmarks.evaluation.score import score
 from df2_landmarks.formats.annotations import read_ground_truth
-from df2_landmarks.formats.detections import (
-    Detections,
-    concatenate_class,
-    truth_as_detections,
-)
+from df2_landmarks.formats.detections import ClassDetections, Detections, concatenate_class
 from df2_landmarks.formats.ground_truth import VISIBLE_AND_OCCLUDED, GroundTruth
-from df2_landmarks.formats.results_reader import read_results
+from df2_landmarks.formats.results import read_results
 from df2_landmarks.taxonomy import LAYOUT
-from tests.evaluation.cases import Json, annotation, make_ground_truth, make_results, write_json
+from tests.evaluation.cases import (
+    Json,
+    annotation,
+    make_ground_truth,
+    make_results,
+    truth_as_detections,
+    write_json,
+)
 from tests.evaluation.slow_diagnosis import SlowReference
 
 SHIRT, TROUSERS = 0, 7
@@ -56,8 +64,9 @@ def perfect(truth: GroundTruth) -> Detections:
     return truth_as_detections(truth)
 
 
-def diagnose(truth: GroundTruth, detections: Detections) -> Diagnosis:
-    return diagnosis(truth, score(truth, detections, VISIBLE_AND_OCCLUDED), mean_shapes(truth))
+def diagnosed(truth: GroundTruth, detections: Detections, **options: Any) -> Diagnosis:
+    result = score(truth, detections, VISIBLE_AND_OCCLUDED)
+    return diagnose(truth, result, mean_shapes(truth), **options)
 
 
 def with_class(detections: Detections, c: int, **fields: Any) -> Detections:
@@ -72,29 +81,29 @@ def with_landmark(detections: Detections, c: int, row: int, k: int, place: Any) 
     return with_class(detections, c, landmarks_xy=xy)
 
 
-def counts(found: Diagnosis) -> dict[str, int]:
-    return {name: count for name, count in found.counts.items() if count and name != "found"}
+def counts(diagnosis: Diagnosis) -> dict[str, int]:
+    return {name: count for name, count in diagnosis.counts.items() if count and name != "correct"}
 
 
-def landmark_counts(found: Diagnosis) -> dict[str, int]:
-    return {name: one.count for name, one in found.landmarks.items() if one.count}
+def landmark_counts(diagnosis: Diagnosis) -> dict[str, int | None]:
+    return {name: step.count for name, step in diagnosis.landmark_errors.items() if step.count}
 
 
-def test_perfect_results_have_nothing_to_mend(truth: GroundTruth) -> None:
-    found = diagnose(truth, perfect(truth))
-    assert counts(found) == {} and landmark_counts(found) == {}
-    for one in (*found.garments.values(), *found.landmarks.values()):
-        assert one.ap == found.base.ap == pytest.approx(1, abs=1e-12)
+def test_perfect_results_have_no_errors_to_correct(truth: GroundTruth) -> None:
+    diagnosis = diagnosed(truth, perfect(truth))
+    assert counts(diagnosis) == {} and landmark_counts(diagnosis) == {}
+    for step in (*diagnosis.detection_errors.values(), *diagnosis.landmark_errors.values()):
+        assert step.ap == diagnosis.base.ap == pytest.approx(1, abs=1e-12)
 
 
-def test_a_planted_missed_garment(truth: GroundTruth) -> None:
+def test_a_planted_missed_item(truth: GroundTruth) -> None:
     shirts = perfect(truth).classes[SHIRT].take(np.arange(1, 4))
     classes = list(perfect(truth).classes)
     classes[SHIRT] = shirts
-    found = diagnose(truth, Detections("one missed", tuple(classes)))
-    assert counts(found) == {MISSED: 1}
-    assert found.garments[MISSED].ap == pytest.approx(1, abs=1e-12)
-    assert found.base.per_category[SHIRT] == pytest.approx(76 / 101)
+    diagnosis = diagnosed(truth, replace(perfect(truth), classes=tuple(classes)))
+    assert counts(diagnosis) == {MISSED: 1}
+    assert diagnosis.detection_errors[MISSED].ap == pytest.approx(1, abs=1e-12)
+    assert diagnosis.base.per_category[SHIRT] == pytest.approx(76 / 101)
 
 
 def test_a_planted_background_detection(truth: GroundTruth) -> None:
@@ -106,75 +115,107 @@ def test_a_planted_background_detection(truth: GroundTruth) -> None:
         boxes_xywh=ghost.boxes_xywh + [5000, 5000, 0, 0],
         scores=np.array([2.0]),
     )
-    found = diagnose(truth, joined(detections, SHIRT, ghost))
-    assert counts(found) == {"background": 1}
-    assert found.base.ap is not None and found.base.ap < 1
-    assert found.garments["background"].ap == pytest.approx(1, abs=1e-12)
+    diagnosis = diagnosed(truth, joined(detections, SHIRT, ghost))
+    assert counts(diagnosis) == {"background": 1}
+    assert diagnosis.base.ap is not None and diagnosis.base.ap < 1
+    assert diagnosis.detection_errors["background"].ap == pytest.approx(1, abs=1e-12)
 
 
 def test_a_planted_duplicate(truth: GroundTruth) -> None:
     detections = perfect(truth)
     second = detections.classes[SHIRT].take(np.array([0]))
     second = replace(second, scores=np.array([2.0]), landmarks_xy=second.landmarks_xy + 1)
-    found = diagnose(truth, joined(detections, SHIRT, second))
-    assert counts(found) == {"duplicate": 1}
-    assert found.garments["duplicate"].ap == pytest.approx(1, abs=1e-3)
+    diagnosis = diagnosed(truth, joined(detections, SHIRT, second))
+    assert counts(diagnosis) == {"duplicate": 1}
+    assert diagnosis.detection_errors["duplicate"].ap == pytest.approx(1, abs=1e-3)
 
 
-def test_a_planted_wrong_category(truth: GroundTruth) -> None:
-    # A long sleeve top (class 1) in the place of the first shirt.
-    detections = perfect(truth)
-    shirts = detections.classes[SHIRT]
-    wrong = replace(
-        shirts.take(np.array([0])), landmarks_xy=np.full((1, LAYOUT.counts[1], 2), 200.0)
-    )
-    # The landmarks that both have by name are where the shirt has them.
+def as_long_sleeved_shirt(shirts: ClassDetections) -> ClassDetections:
+    """Return detections of shirts as long sleeved shirts, class 1, in the same boxes.
+
+    The landmarks that both categories have by name are where the shirts have them.
+    """
+    xy = np.full((len(shirts), LAYOUT.counts[1], 2), 200.0)
     names = LAYOUT.categories[1].landmark_names
     for k, name in enumerate(LAYOUT.categories[SHIRT].landmark_names):
         if name in names:
-            wrong.landmarks_xy[0, names.index(name)] = shirts.landmarks_xy[0, k]
-    classes = list(detections.classes)
-    classes[SHIRT], classes[1] = shirts.take(np.arange(1, 4)), wrong
-    found = diagnose(truth, Detections("one wrong", tuple(classes)))
-    assert counts(found) == {"wrong category": 1}
-    assert found.base.per_category[SHIRT] == pytest.approx(76 / 101)
-    assert found.garments["wrong category"].per_category[SHIRT] == pytest.approx(1, abs=1e-12)
-    assert found.ladder["true category"].ap == pytest.approx(1, abs=1e-12)
+            xy[:, names.index(name)] = shirts.landmarks_xy[:, k]
+    return replace(shirts, landmarks_xy=xy)
+
+
+def with_classes(detections: Detections, classes: dict[int, ClassDetections]) -> Detections:
+    changed = (classes.get(c, part) for c, part in enumerate(detections.classes))
+    return replace(detections, classes=tuple(changed))
+
+
+def test_a_planted_wrong_category(truth: GroundTruth) -> None:
+    shirts = perfect(truth).classes[SHIRT]
+    wrong = as_long_sleeved_shirt(shirts.take(np.array([0])))
+    classes = {SHIRT: shirts.take(np.arange(1, 4)), 1: wrong}
+    diagnosis = diagnosed(truth, with_classes(perfect(truth), classes))
+    assert counts(diagnosis) == {"wrong category": 1}
+    assert diagnosis.base.per_category[SHIRT] == pytest.approx(76 / 101)
+    corrected = diagnosis.detection_errors["wrong category"]
+    assert corrected.per_category[SHIRT] == pytest.approx(1, abs=1e-12)
+    assert diagnosis.ladder["true category"].ap == pytest.approx(1, abs=1e-12)
+
+
+def test_the_best_detection_of_a_wrong_category_is_corrected_and_the_others_are_removed(
+    truth: GroundTruth,
+) -> None:
+    shirts = perfect(truth).classes[SHIRT]
+    wrong = as_long_sleeved_shirt(shirts.take(np.array([0, 0, 0])))
+    wrong = replace(wrong, scores=np.array([2.0, 4.0, 3.0]), record=np.arange(100, 103))
+    wrong.landmarks_xy[[0, 2]] += 150  # these would be false positives
+    classes = {SHIRT: shirts.take(np.arange(1, 4)), 1: wrong}
+    diagnosis = diagnosed(truth, with_classes(perfect(truth), classes))
+    assert counts(diagnosis) == {"wrong category": 3}
+    assert diagnosis.ladder["true category"].ap == pytest.approx(1, abs=1e-12)
+
+
+def test_a_wrong_category_on_an_item_with_a_correct_detection_is_removed(
+    truth: GroundTruth,
+) -> None:
+    shirts = perfect(truth).classes[SHIRT]
+    wrong = as_long_sleeved_shirt(shirts.take(np.array([0])))
+    wrong = replace(wrong, scores=np.array([2.0]), landmarks_xy=wrong.landmarks_xy + 150)
+    diagnosis = diagnosed(truth, with_classes(perfect(truth), {1: wrong}))
+    assert counts(diagnosis) == {"wrong category": 1}
+    assert diagnosis.ladder["true category"].ap == pytest.approx(1, abs=1e-12)
 
 
 def test_planted_poor_landmarks(truth: GroundTruth) -> None:
     xy = perfect(truth).classes[SHIRT].landmarks_xy.copy()
     xy[0, :20] += 150
-    found = diagnose(truth, with_class(perfect(truth), SHIRT, landmarks_xy=xy))
-    assert counts(found) == {"poor landmarks": 1}
-    assert found.garments["poor landmarks"].ap == pytest.approx(1, abs=1e-12)
-    assert found.ladder["true landmarks"].ap == pytest.approx(1, abs=1e-12)
+    diagnosis = diagnosed(truth, with_class(perfect(truth), SHIRT, landmarks_xy=xy))
+    assert counts(diagnosis) == {"poor landmarks": 1}
+    assert diagnosis.detection_errors["poor landmarks"].ap == pytest.approx(1, abs=1e-12)
+    assert diagnosis.ladder["true landmarks"].ap == pytest.approx(1, abs=1e-12)
 
 
-@pytest.mark.parametrize("kind", LANDMARK_KINDS[1:])
-def test_a_planted_landmark_mistake(truth: GroundTruth, kind: str) -> None:
+@pytest.mark.parametrize("error_type", LANDMARK_TYPES[1:])
+def test_a_planted_landmark_error(truth: GroundTruth, error_type: str) -> None:
     true_xy = truth.classes[SHIRT].landmarks_xy[0]
     scale = 2 * LAYOUT.sigmas(SHIRT) * 400
     armpit = LAYOUT.categories[SHIRT].landmark_names.index("armpit_left")
-    hem = LAYOUT.categories[SHIRT].landmark_names.index("hem_left")
     trousers = truth.classes[TROUSERS].landmarks_xy[0]
     waist = LAYOUT.categories[TROUSERS].landmark_names.index("waist_left")
-    places = {
+    positions = {
         "jitter": true_xy[armpit] + (scale[armpit], 0),  # ks = exp(-1/2) = .61
         "inversion": true_xy[LAYOUT.flip_indices[SHIRT, armpit]],
         "miss": np.array([-300.0, 900.0]),
         "swap": trousers[waist],
     }
-    detections = with_landmark(perfect(truth), SHIRT, 0, armpit, places[kind])
-    if kind == "swap":
+    detections = with_landmark(perfect(truth), SHIRT, 0, armpit, positions[error_type])
+    if error_type == "swap":
         # No name of a shirt is a name of trousers: the neighbour is a second shirt.
         detections, truth = with_second_shirt(truth, armpit)
-    found = diagnose(truth, detections)
-    assert landmark_counts(found) == {kind: 1}
-    assert found.landmarks[kind].ap == pytest.approx(1, abs=1e-12)
-    row = next(r for r in found.rows if r.landmark.endswith(" armpit_left") and r.shares[kind])
-    assert row.category == "short_sleeved_shirt" and row.shares[kind] == 0.25
-    assert hem != armpit
+    diagnosis = diagnosed(truth, detections)
+    assert landmark_counts(diagnosis) == {error_type: 1}
+    assert diagnosis.landmark_errors[error_type].ap == pytest.approx(1, abs=1e-12)
+    errors = diagnosis.per_landmark[armpit]
+    assert errors.category == "short_sleeved_shirt"
+    assert errors.landmark == f"{armpit + 1} armpit_left" and errors.shares[error_type] == 0.25
 
 
 def with_second_shirt(truth: GroundTruth, k: int) -> tuple[Detections, GroundTruth]:
@@ -199,25 +240,25 @@ def joined(detections: Detections, c: int, more: Any) -> Detections:
     return replace(detections, classes=tuple(classes))
 
 
-def test_the_gain_of_one_landmark_is_that_of_mending_it(truth: GroundTruth) -> None:
+def test_the_gain_of_a_landmark_is_that_of_correcting_it_alone(truth: GroundTruth) -> None:
     rng = np.random.default_rng(1)
     shirts = truth.classes[SHIRT].landmarks_xy
     noisy = shirts + rng.normal(size=shirts.shape) * 40
-    found = diagnose(truth, with_class(perfect(truth), SHIRT, landmarks_xy=noisy))
-    base = found.base.per_category[SHIRT]
+    diagnosis = diagnosed(truth, with_class(perfect(truth), SHIRT, landmarks_xy=noisy))
+    base = diagnosis.base.per_category[SHIRT]
     assert base is not None
     for k in (0, 7, 20):
-        mended = noisy.copy()
-        mended[:, k] = shirts[:, k]
-        detections = with_class(perfect(truth), SHIRT, landmarks_xy=mended)
+        corrected = noisy.copy()
+        corrected[:, k] = shirts[:, k]
+        detections = with_class(perfect(truth), SHIRT, landmarks_xy=corrected)
         expected = score(truth, detections, VISIBLE_AND_OCCLUDED).curves.per_category()[SHIRT]
-        row = found.rows[k]
+        row = diagnosis.per_landmark[k]
         assert row.ap_gain is not None and expected is not None
         assert row.ap_gain == pytest.approx(expected - base, abs=1e-9)
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_kinds_equal_the_slow_reference(tmp_path: Path, seed: int) -> None:
+def test_error_types_equal_the_slow_reference(tmp_path: Path, seed: int) -> None:
     rng = np.random.default_rng(seed)
     content = make_ground_truth(rng, num_images=15, max_items=4, classes=(0, 1, 7, 8))
     results = make_results(rng, content, per_item=5, noise=12, bbox=seed % 2 == 0)
@@ -226,48 +267,95 @@ def test_kinds_equal_the_slow_reference(tmp_path: Path, seed: int) -> None:
         record["bbox" if seed % 2 == 0 else "box_xywh"] = item["bbox"]
     ground_truth = read_ground_truth(write_json(tmp_path / "truth.json", content))
     detections = read_results(write_json(tmp_path / "results.json", results), ground_truth)
-    one = score(ground_truth, detections, VISIBLE_AND_OCCLUDED)
-    association = associate(ground_truth, one)
-    landmarks = classify_landmarks(ground_truth, one, association)
-    slow = SlowReference(ground_truth, one)
-    assert [DETECTION_KINDS[k] for k in association.kind] == slow.kinds
-    assert association.item.tolist() == slow.items
-    assert association.missed.tolist() == slow.missed
-    assert len(set(slow.kinds)) >= 5
+    result = score(ground_truth, detections, VISIBLE_AND_OCCLUDED)
+    classified = classify_detections(ground_truth, result)
+    landmarks = classify_landmarks(ground_truth, result, classified)
+    slow = SlowReference(ground_truth, result)
+    assert [DETECTION_TYPES[t] for t in classified.error_type] == slow.types
+    assert classified.item.tolist() == slow.items
+    assert classified.missed.tolist() == slow.missed
+    assert len(set(slow.types)) >= 5
     seen = set()
-    for c, some in enumerate(landmarks):
-        for row, d, g in zip(some.kind, some.detection, some.item, strict=True):
-            expected = slow.landmark_kinds(c, int(d), int(g))
-            assert ["unlabelled" if k < 0 else LANDMARK_KINDS[k] for k in row] == expected
+    for c, part in enumerate(landmarks):
+        for row, d, g in zip(part.error_type, part.detection, part.item, strict=True):
+            expected = slow.landmark_types(c, int(d), int(g))
+            assert ["unlabelled" if t < 0 else LANDMARK_TYPES[t] for t in row] == expected
             seen.update(expected)
     assert {"good", "jitter", "miss"} <= seen
 
 
-def test_true_boxes_mend_what_a_wrong_box_did(truth: GroundTruth) -> None:
-    # The detector's box is shifted and too wide, and the landmarks are right relative to it.
-    shirts = perfect(truth).classes[SHIRT]
-    boxes = shirts.boxes_xywh + (30, 20, 60, 0)
-    unit = (shirts.landmarks_xy + 0.5 - shirts.boxes_xywh[:, None, :2]) / 400
-    xy = boxes[:, None, :2] + unit * boxes[:, None, 2:] - 0.5
-    detections = with_class(perfect(truth), SHIRT, landmarks_xy=xy, boxes_xywh=boxes)
-    found = diagnose(truth, detections)
-    assert found.base.ap is not None and found.base.ap < 0.9
-    assert found.ladder["true box"].ap == pytest.approx(1, abs=1e-9)
+def test_the_ladder_shows_true_boxes_only_where_their_results_are_given(truth: GroundTruth) -> None:
+    shifted = perfect(truth).classes[SHIRT].landmarks_xy + 40
+    detections = with_class(perfect(truth), SHIRT, landmarks_xy=shifted)
+    diagnosis = diagnosed(truth, detections)
+    assert TRUE_BOX not in diagnosis.ladder
+    assert "OUTPUT_DIR/ground_truth_boxes/landmark_results.json" in diagnosis_text(diagnosis)
+    diagnosis = diagnosed(truth, detections, true_box_detections=perfect(truth))
+    assert diagnosis.base.ap is not None and diagnosis.base.ap < 1
+    assert diagnosis.ladder[TRUE_BOX].ap == pytest.approx(1, abs=1e-12)
+    text = diagnosis_text(diagnosis)
+    assert f"{TRUE_BOX}  1.000  +" in text and "OUTPUT_DIR" not in text
 
 
-def test_ideal_scores_put_what_is_wrong_last(truth: GroundTruth) -> None:
+def test_the_text_says_what_each_row_means_and_whose_boxes_are_used(truth: GroundTruth) -> None:
+    detections = perfect(truth)
+    diagnosis = diagnosed(truth, detections)
+    text = diagnosis_text(diagnosis)
+    groups = (diagnosis.ladder, diagnosis.detection_errors, diagnosis.landmark_errors)
+    lines = text.splitlines()
+    for name, step in (row for group in groups for row in group.items()):
+        assert any(line.startswith(name) and line.endswith(step.meaning) for line in lines), name
+    assert "Detections: 8 correct, 0 poor landmarks," in text and "Missed items: 0." in text
+    no_boxes = "The results have no predicted boxes: the extents of the landmarks are used instead."
+    assert no_boxes not in text
+    no_shirt_boxes = np.full_like(detections.classes[SHIRT].boxes_xywh, np.nan)
+    detections = with_class(detections, SHIRT, boxes_xywh=no_shirt_boxes)
+    assert no_boxes in diagnosis_text(diagnosed(truth, detections))
+
+
+def test_plain_data_has_the_counts_and_aps_of_each_error_type(truth: GroundTruth) -> None:
+    shirts = perfect(truth).classes[SHIRT].take(np.arange(1, 4))
+    detections = replace(perfect(truth), classes=(shirts, *perfect(truth).classes[1:]))
+    content = diagnosed(truth, detections).as_dict()
+    assert list(content["detections"]) == [*DETECTION_TYPES, MISSED]
+    assert content["detections"]["correct"] == 7
+    missed = content["detection_error_types"][MISSED]
+    assert (missed["count"], missed["AP"]) == (1, pytest.approx(1, abs=1e-12))
+    assert missed["per_category"]["skirt"] is None
+    assert list(content["landmark_error_types"]) == list(LANDMARK_TYPES[1:])
+    assert content["landmark_errors"]["all"]["count"] == 3 * 25 + 4 * 14
+    assert len(content["per_landmark"]) == 294
+
+
+def test_statistics_of_landmark_errors_by_hand(truth: GroundTruth) -> None:
+    # Landmark 4 of the first shirt is 30 px and that of the second 50 px from its true position;
+    # the boxes are 400 px wide: PCK counts up to 40 px.
+    xy = perfect(truth).classes[SHIRT].landmarks_xy.copy()
+    xy[0, 3, 0] += 30
+    xy[1, 3, 1] += 50
+    diagnosis = diagnosed(truth, with_class(perfect(truth), SHIRT, landmarks_xy=xy))
+    errors = diagnosis.per_landmark[3]
+    assert errors.landmark.startswith("4 ") and errors.count == 4
+    assert (errors.mean_px, errors.median_px, errors.pck) == (20, 15, 0.75)
+    assert errors.mean_sigmas == pytest.approx(20 / (2 * LAYOUT.sigmas(SHIRT)[3] * 400))
+    shirts = diagnosis.groups["short_sleeved_shirt"]
+    assert (shirts.count, shirts.mean_px) == (100, 0.8)
+    assert diagnosis.groups["occluded"].count == 0 and diagnosis.groups["occluded"].pck is None
+
+
+def test_ideal_scores_rank_false_positives_last(truth: GroundTruth) -> None:
     detections = perfect(truth)
     ghosts = detections.classes[SHIRT]
     ghosts = replace(ghosts, landmarks_xy=ghosts.landmarks_xy + 5000, scores=ghosts.scores + 1)
-    found = diagnose(truth, joined(detections, SHIRT, ghosts))
-    assert found.base.ap is not None and found.base.ap < 0.8
-    assert found.ladder["ideal scores"].ap == pytest.approx(1, abs=1e-12)
-    assert found.ladder["all of these"].ap == pytest.approx(1, abs=1e-12)
+    diagnosis = diagnosed(truth, joined(detections, SHIRT, ghosts))
+    assert diagnosis.base.ap is not None and diagnosis.base.ap < 0.8
+    assert diagnosis.ladder["ideal scores"].ap == pytest.approx(1, abs=1e-12)
+    assert diagnosis.ladder["all corrections"].ap == pytest.approx(1, abs=1e-12)
 
 
-def test_the_floor_is_the_mean_shape_in_the_predicted_boxes(truth: GroundTruth) -> None:
-    # All garments of the fixture have the same shape, so the floor is as good as it gets.
+def test_the_baseline_is_the_mean_shape_in_the_predicted_boxes(truth: GroundTruth) -> None:
+    # All garments of the fixture have the same shape, so the baseline is as good as it gets.
     noisy = perfect(truth).classes[SHIRT].landmarks_xy + 40
-    found = diagnose(truth, with_class(perfect(truth), SHIRT, landmarks_xy=noisy))
-    assert found.base.ap is not None and found.base.ap < 1
-    assert found.ladder["floor: mean shape in the predicted box"].ap == pytest.approx(1, abs=1e-9)
+    diagnosis = diagnosed(truth, with_class(perfect(truth), SHIRT, landmarks_xy=noisy))
+    assert diagnosis.base.ap is not None and diagnosis.base.ap < 1
+    assert diagnosis.ladder["baseline: mean shape"].ap == pytest.approx(1, abs=1e-9)

@@ -13,7 +13,7 @@ from df2_landmarks.evaluation.average_precision import Curves
 from df2_landmarks.evaluation.score import score
 from df2_landmarks.formats.annotations import read_ground_truth
 from df2_landmarks.formats.ground_truth import VISIBLE, VISIBLE_AND_OCCLUDED
-from df2_landmarks.formats.results_reader import read_results
+from df2_landmarks.formats.results import read_results
 from df2_landmarks.taxonomy import LAYOUT
 from tests.evaluation.cases import (
     Json,

@@ -12,10 +12,10 @@ from df2_landmarks.evaluation.mean_shape import mean_shapes, place_mean_shapes
 from df2_landmarks.evaluation.oks import landmark_oks
 from df2_landmarks.evaluation.score import score
 from df2_landmarks.formats.annotations import read_ground_truth
-from df2_landmarks.formats.detections import Detections, empty_class, truth_as_detections
+from df2_landmarks.formats.detections import Detections, empty_class
 from df2_landmarks.formats.ground_truth import PROTOCOLS, VISIBLE, GroundTruth
 from df2_landmarks.taxonomy import LAYOUT
-from tests.evaluation.cases import make_ground_truth, write_json
+from tests.evaluation.cases import make_ground_truth, truth_as_detections, write_json
 
 
 @pytest.fixture
@@ -34,7 +34,8 @@ def test_ground_truth_as_predictions_scores_one(ground_truth: GroundTruth, proto
 def test_no_detection_scores_zero_and_absent_categories_are_undefined(
     ground_truth: GroundTruth,
 ) -> None:
-    nothing = Detections("nothing", tuple(empty_class(c) for c in range(LAYOUT.num_categories)))
+    empty = tuple(empty_class(c) for c in range(LAYOUT.num_categories))
+    nothing = Detections("nothing", np.zeros(0, dtype=np.int64), empty)
     curves = score(ground_truth, nothing, VISIBLE).curves
     assert curves.summary()["AP"] == 0
     present = [c for c, ap in enumerate(curves.per_category()) if ap is not None]

@@ -9,6 +9,7 @@ from detectron2.modeling.roi_heads.keypoint_head import KRCNNConvDeconvUpsampleH
 from detectron2.structures import Boxes, Instances, Keypoints
 from torch import nn
 
+from df2_landmarks.common import UserError
 from df2_landmarks.engine.checkpoint import LandmarkCheckpointer, load_for_evaluation
 from df2_landmarks.modeling import LandmarkRCNNHead
 from df2_landmarks.modeling.checkpoint_layout import (
@@ -64,10 +65,10 @@ def proposals(*, in_slots):
     width = LAYOUT.num_slots if in_slots else LAYOUT.max_landmarks
     landmarks = torch.zeros(count, width, 3)
     for row, class_index in enumerate(instances.gt_classes.tolist()):
-        own = torch.rand(LAYOUT.counts[class_index], 3, generator=generator) * 80 + 10
-        own[:, 2] = (own[:, 2] > 40) * 2  # some are not labelled
+        valid = torch.rand(LAYOUT.counts[class_index], 3, generator=generator) * 80 + 10
+        valid[:, 2] = (valid[:, 2] > 40) * 2  # some are not labelled
         start = LAYOUT.offsets[class_index] if in_slots else 0
-        landmarks[row, start : start + len(own)] = own
+        landmarks[row, start : start + len(valid)] = valid
     instances.gt_keypoints = Keypoints(landmarks)
     return instances
 
@@ -77,17 +78,17 @@ def features():
     return torch.randn(count, 8, 14, 14, generator=torch.Generator().manual_seed(2))
 
 
-def assert_same(found, expected):
-    assert found.keys() == expected.keys()
+def assert_same(actual, expected):
+    assert actual.keys() == expected.keys()
     for key, value in expected.items():
-        assert torch.equal(found[key], value), key
+        assert torch.equal(actual[key], value), key
 
 
 def test_there_and_back_is_the_same():
     given = stock().state_dict()
     assert_same(to_single_predictor(to_category_predictors(given)), given)
-    own = ours().state_dict()
-    assert_same(to_category_predictors(to_single_predictor(own)), own)
+    weights = ours().state_dict()
+    assert_same(to_category_predictors(to_single_predictor(weights)), weights)
     assert f"{HEAD}score_lowres.weight" in given  # the argument is not changed
 
 
@@ -108,8 +109,8 @@ def test_a_converted_model_computes_what_the_stock_one_does():
     loss.backward()
     gradients = {HEAD + k: p.grad for k, p in given.head.named_parameters()}
     for key, gradient in to_category_predictors(gradients).items():
-        found = converted.get_parameter(key).grad
-        torch.testing.assert_close(found, gradient, atol=1e-6, rtol=1e-4)
+        actual = converted.get_parameter(key).grad
+        torch.testing.assert_close(actual, gradient, atol=1e-6, rtol=1e-4)
 
 
 def test_a_shared_predictor_is_merged_into_a_stock_head():
@@ -162,19 +163,19 @@ def test_a_head_with_more_than_the_model_s_is_not_evaluated(tmp_path, trained):
     path = tmp_path / "trained.pth"
     torch.save({"model": ours(**trained).state_dict()}, path)
     model = ours()
-    with pytest.raises(ValueError, match=r"trained\.pth: its landmark head has \d+ tensors"):
+    with pytest.raises(UserError, match=r"trained\.pth: its landmark head has \d+ tensors"):
         load_for_evaluation(model, str(path))
     LandmarkCheckpointer(model).load(str(path), checkpointables=[])  # a start for training
 
 
 def test_what_cannot_be_converted():
-    with pytest.raises(ValueError, match=r"294 channels.*but it has 17"):
+    with pytest.raises(UserError, match=r"294 channels.*but it has 17"):
         to_category_predictors(stock(num_keypoints=17).state_dict())
-    with pytest.raises(ValueError, match=r"294 channels.*but there is none"):
+    with pytest.raises(UserError, match=r"294 channels.*but there is none"):
         to_category_predictors(ours().state_dict())
-    with pytest.raises(ValueError, match="predictor for every category"):
+    with pytest.raises(UserError, match="predictor for every category"):
         to_single_predictor(stock().state_dict())
-    with pytest.raises(ValueError, match=r"CLASS_CONV_DIMS.*cannot be merged"):
+    with pytest.raises(UserError, match=r"CLASS_CONV_DIMS.*cannot be merged"):
         to_single_predictor(ours(class_conv_dims=[6]).state_dict())
 
 
@@ -204,7 +205,7 @@ def test_trunk_of_a_stock_coco_keypoint_rcnn_loads(tmp_path):
     from detectron2.config import get_cfg
     from detectron2.modeling import build_model
 
-    from df2_landmarks.engine.setup import setup_config
+    from df2_landmarks.engine import setup_config
 
     stock_cfg = get_cfg()
     stock_cfg.merge_from_list(

@@ -123,12 +123,12 @@ def test_padding_is_zero_and_own_landmarks_lie_in_the_box(head):
     (result,) = head.eval()(features(3), [detections([2, 0, 1])])
     assert result.pred_keypoints.shape == (3, MOST, 3)
     for row, class_index in enumerate([2, 0, 1]):
-        own = result.pred_keypoints[row, : COUNTS[class_index]]
+        valid = result.pred_keypoints[row, : COUNTS[class_index]]
         x1, y1, x2, y2 = result.pred_boxes.tensor[row]
         assert (result.pred_keypoints[row, COUNTS[class_index] :] == 0).all()
-        assert ((own[:, 0] > x1) & (own[:, 0] < x2)).all()
-        assert ((own[:, 1] > y1) & (own[:, 1] < y2)).all()
-        assert (own[:, 2] > 0).all()
+        assert ((valid[:, 0] > x1) & (valid[:, 0] < x2)).all()
+        assert ((valid[:, 1] > y1) & (valid[:, 1] < y2)).all()
+        assert (valid[:, 2] > 0).all()
     assert not result.has("pred_keypoint_heatmaps")
 
 
@@ -140,8 +140,8 @@ def test_permuting_regions_permutes_landmarks(head):
     instances = detections(classes.tolist())
     permuted = instances[order]
     expected = head(inputs, [instances])[0].pred_keypoints[order]
-    found = head(inputs[order], [permuted])[0].pred_keypoints
-    torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
+    actual = head(inputs[order], [permuted])[0].pred_keypoints
+    torch.testing.assert_close(actual, expected, atol=1e-4, rtol=1e-4)
 
 
 @torch.no_grad()
@@ -181,10 +181,10 @@ def test_with_one_category_it_is_the_stock_head():
     inputs = features(3)
     with EventStorage():
         expected = keypoint_rcnn_loss(stock.layers(inputs), [instances], normalizer=None)
-    found = ours(inputs, [instances])["loss_keypoint"]
-    assert found.item() == pytest.approx(expected.item(), rel=1e-5)
+    actual = ours(inputs, [instances])["loss_keypoint"]
+    assert actual.item() == pytest.approx(expected.item(), rel=1e-5)
     expected.backward()
-    found.backward()
+    actual.backward()
     torch.testing.assert_close(ours.conv_fcn1.weight.grad, stock.conv_fcn1.weight.grad)
 
 
@@ -205,7 +205,7 @@ def test_class_convolutions_and_norm_are_options():
 def test_predictors_have_their_category_s_own_number_of_channels():
     from detectron2.modeling.roi_heads import build_keypoint_head
 
-    from df2_landmarks.engine.setup import setup_config
+    from df2_landmarks.engine import setup_config
 
     cfg = setup_config()
     head = build_keypoint_head(cfg, ShapeSpec(channels=256, height=14, width=14))
@@ -227,10 +227,10 @@ def test_gradients_of_each_region_stay_in_its_own_head(head):
         head(inputs[row : row + 1], [instances[[row]]])["loss_keypoint"].backward()
         others = [n for i, n in enumerate(gradient_norms(head)) if i != class_index]
         assert others == [0, 0]
-        own = head.branches[class_index].score_lowres.weight.grad
-        summed[class_index] += own * COUNTS[class_index] / total  # a mean over landmarks
-    for found, expected in zip(of_batch, summed, strict=True):
-        torch.testing.assert_close(found, expected, atol=1e-7, rtol=1e-4)
+        gradient = head.branches[class_index].score_lowres.weight.grad
+        summed[class_index] += gradient * COUNTS[class_index] / total  # a mean over landmarks
+    for actual, expected in zip(of_batch, summed, strict=True):
+        torch.testing.assert_close(actual, expected, atol=1e-7, rtol=1e-4)
 
 
 def test_gradients_of_the_features_keep_the_order_of_the_regions(head):

@@ -4,7 +4,7 @@ import pytest
 import torch
 from detectron2.structures import Boxes, Instances
 
-from df2_landmarks.modeling.rescoring import rescore, suppress_claims
+from df2_landmarks.modeling.rescoring import rescore, suppress_duplicates
 
 COUNTS = torch.tensor([2, 4])
 SAME = [0.0, 0.0, 10.0, 10.0]
@@ -47,12 +47,12 @@ def test_a_garment_under_two_categories_keeps_the_better_one():
 
 def test_detections_of_one_category_do_not_suppress_each_other():
     scores = torch.tensor([0.9, 0.8])
-    after = suppress_claims(scores, torch.tensor([3, 3]), torch.ones(2, 2))
+    after = suppress_duplicates(scores, torch.tensor([3, 3]), torch.ones(2, 2))
     assert after.tolist() == scores.tolist()
 
 
 def test_of_two_equal_scores_the_first_stays():
-    after = suppress_claims(torch.tensor([0.6, 0.6]), torch.tensor([0, 1]), torch.ones(2, 2))
+    after = suppress_duplicates(torch.tensor([0.6, 0.6]), torch.tensor([0, 1]), torch.ones(2, 2))
     assert after.tolist() == pytest.approx([0.6, 0.6 * 0.4])
 
 
@@ -60,7 +60,7 @@ def test_of_two_equal_scores_the_first_stays():
 def test_the_weaker_claim_is_bounded(overlap):
     score = torch.linspace(0, 1, 201)
     best = torch.ones(2, 2) * overlap
-    weaker = [suppress_claims(s.repeat(2), torch.tensor([0, 1]), best)[1] for s in score]
+    weaker = [suppress_duplicates(s.repeat(2), torch.tensor([0, 1]), best)[1] for s in score]
     assert max(weaker).item() == pytest.approx(1 / (4 * overlap), abs=1e-4)
 
 
@@ -68,11 +68,11 @@ def test_several_claims_multiply_and_order_does_not_matter():
     scores = torch.tensor([0.3, 0.9, 0.5])
     classes = torch.tensor([0, 1, 2])
     overlaps = torch.tensor([[1.0, 0.8, 0.5], [0.8, 1.0, 0.4], [0.5, 0.4, 1.0]])
-    after = suppress_claims(scores, classes, overlaps)
+    after = suppress_duplicates(scores, classes, overlaps)
     assert after[0].item() == pytest.approx(0.3 * (1 - 0.8 * 0.9) * (1 - 0.5 * 0.5))
     assert after[1].item() == pytest.approx(0.9)
     order = torch.tensor([2, 0, 1])
-    permuted = suppress_claims(scores[order], classes[order], overlaps[order][:, order])
+    permuted = suppress_duplicates(scores[order], classes[order], overlaps[order][:, order])
     assert torch.equal(permuted, after[order])
 
 

@@ -5,16 +5,14 @@ import torch
 from detectron2.structures import Boxes, Instances, Keypoints, PolygonMasks
 from detectron2.utils.events import EventStorage
 
-from df2_landmarks.engine.setup import CONFIGS, setup_config
-from df2_landmarks.engine.trainer import Trainer
+from df2_landmarks.engine import Trainer
+from tests.support import tiny_config
 
 
 @pytest.fixture(scope="module")
 def model():
     torch.manual_seed(0)
-    config = CONFIGS / "df2_landmark_rcnn_R_18_FPN_demo.yaml"
-    tiny = ["MODEL.FPN.OUT_CHANNELS", "16", "MODEL.ROI_KEYPOINT_HEAD.CONV_DIMS", "[16]"]
-    return Trainer.build_model(setup_config(config, tiny, on_cpu=True))
+    return Trainer.build_model(tiny_config())
 
 
 def example(classes, polygons=True, labelled=True):

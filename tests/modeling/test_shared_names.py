@@ -15,7 +15,7 @@ def head(shared_names):
     torch.manual_seed(0)
     return LandmarkRCNNHead(
         ShapeSpec(channels=CHANNELS, height=14, width=14),
-        num_landmarks=[len(own) for own in NAMES],
+        num_landmarks=[len(names) for names in NAMES],
         conv_dims=[6, 6],
         shared_names=shared_names,
     )
@@ -61,8 +61,8 @@ def test_a_landmark_teaches_its_name_and_itself(sharing_head):
     taught = sharing_head.shared_predictor.weight.grad.abs().sum(dim=(0, 2, 3)) > 0
     # in order of appearance: collar, left, right, waist, hem, cuff
     assert taught.tolist() == [False, False, False, False, True, False]
-    own = sharing_head.branches[1].score_lowres.weight.grad.abs().sum(dim=(0, 2, 3)) > 0
-    assert own.tolist() == [False, False, False, True, False]
+    own_grad = sharing_head.branches[1].score_lowres.weight.grad.abs().sum(dim=(0, 2, 3)) > 0
+    assert own_grad.tolist() == [False, False, False, True, False]
     assert all(p.grad is not None for p in sharing_head.parameters())
 
 

@@ -8,14 +8,14 @@ from detectron2.structures import Boxes, Instances
 from fvcore.transforms import TransformList
 from torch import nn
 
-from df2_landmarks.engine.setup import CONFIGS, setup_config
-from df2_landmarks.engine.trainer import Trainer
-from df2_landmarks.modeling import decode_heatmaps
+from df2_landmarks.common import UserError
+from df2_landmarks.engine import Trainer
+from df2_landmarks.modeling import decode_peak
 from df2_landmarks.modeling.tta import LandmarkRCNNWithTTA, mirror_heatmaps
 from df2_landmarks.taxonomy import LAYOUT
+from tests.support import tiny_config
 
 HEIGHT, WIDTH = 96, 128
-CONFIG = CONFIGS / "df2_landmark_rcnn_R_18_FPN_demo.yaml"
 AS_IT_IS = "(0,)"  # Detectron2's word for "do not resize"
 
 
@@ -43,9 +43,6 @@ def config(sizes=AS_IT_IS, flip=False, **changes):
         "MODEL.ANCHOR_GENERATOR.OFFSET": 0.5,
         "MODEL.ROI_BOX_HEAD.NUM_CONV": 1,
         "MODEL.ROI_BOX_HEAD.CONV_DIM": 8,
-        "MODEL.ROI_BOX_HEAD.FC_DIM": 16,
-        "MODEL.ROI_KEYPOINT_HEAD.CONV_DIMS": [16],
-        "MODEL.ROI_MASK_HEAD.CONV_DIM": 8,
         # a symmetric head is made by hand below, from the categories' own weights
         "MODEL.ROI_LANDMARK_HEAD.SHARE_BY_NAME": False,
         "MODEL.ROI_LANDMARK_HEAD.DECODER": "peak",
@@ -60,7 +57,7 @@ def config(sizes=AS_IT_IS, flip=False, **changes):
         "TEST.AUG.FLIP": flip,
         **changes,
     }
-    return setup_config(CONFIG, [str(x) for pair in opts.items() for x in pair], on_cpu=True)
+    return tiny_config(*(word for pair in opts.items() for word in pair))
 
 
 def build(cfg, seed=0):
@@ -81,31 +78,31 @@ def image(seed=0):
     return {"image": pixels, "height": HEIGHT, "width": WIDTH}
 
 
-def mirrored(one_input):
-    return {**one_input, "image": one_input["image"].flip(-1)}
+def mirrored(image_input):
+    return {**image_input, "image": image_input["image"].flip(-1)}
 
 
 @torch.no_grad()
-def detect(model, one_input):
-    (output,) = model([one_input])
+def detect(model, image_input):
+    (output,) = model([image_input])
     return output["instances"]
 
 
-def assert_same(found, expected, atol=1e-3):
-    assert set(found.get_fields()) == set(expected.get_fields())
-    assert found.image_size == expected.image_size
+def assert_same(actual, expected, atol=1e-3):
+    assert set(actual.get_fields()) == set(expected.get_fields())
+    assert actual.image_size == expected.image_size
     assert len(expected) > 3
-    assert found.pred_classes.tolist() == expected.pred_classes.tolist()
+    assert actual.pred_classes.tolist() == expected.pred_classes.tolist()
     close = {"atol": atol, "rtol": 0}
-    torch.testing.assert_close(found.pred_boxes.tensor, expected.pred_boxes.tensor, **close)
+    torch.testing.assert_close(actual.pred_boxes.tensor, expected.pred_boxes.tensor, **close)
     for name in set(expected.get_fields()) - {"pred_boxes", "pred_masks"}:
-        torch.testing.assert_close(found.get(name), expected.get(name), **close)
+        torch.testing.assert_close(actual.get(name), expected.get(name), **close)
     if expected.has("pred_masks"):
-        assert (found.pred_masks != expected.pred_masks).float().mean() < 1e-3
+        assert (actual.pred_masks != expected.pred_masks).float().mean() < 1e-3
 
 
 def mirror_results(instances):
-    """What a model finds in the mirrored image, told for the image."""
+    """Convert detections of the mirrored image to the image."""
     x1, y1, x2, y2 = instances.pred_boxes.tensor.clone().unbind(1)
     instances.pred_boxes.tensor = torch.stack((WIDTH - x2, y1, WIDTH - x1, y2), dim=1)
     instances.pred_masks = instances.pred_masks.flip(-1)
@@ -116,7 +113,7 @@ def mirror_results(instances):
 
 
 def make_symmetric(model):
-    """Make a model find in a mirrored image what it finds in the image, mirrored."""
+    """Make a model whose detections of a mirrored image are those of the image, mirrored."""
     for name, parameter in model.named_parameters():
         weight = parameter.data
         if "bbox_pred" in name or "anchor_deltas" in name:
@@ -152,8 +149,8 @@ def test_one_view_is_plain_inference(options):
 def test_without_masks():
     cfg = config(**{"MODEL.MASK_ON": False})
     model = build(cfg)
-    found = detect(LandmarkRCNNWithTTA(cfg, model), image())
-    assert_same(found, detect(model, image()), atol=1e-4)
+    actual = detect(LandmarkRCNNWithTTA(cfg, model), image())
+    assert_same(actual, detect(model, image()), atol=1e-4)
 
 
 def test_flip_changes_nothing_for_a_model_that_mirrors_with_its_image():
@@ -169,8 +166,8 @@ def test_mirrored_image_has_mirrored_results():
     cfg = config(flip=True)
     model = build(cfg)
     tta = LandmarkRCNNWithTTA(cfg, model)
-    found, of_mirrored = detect(tta, image()), detect(tta, mirrored(image()))
-    assert_same(mirror_results(of_mirrored), found)
+    actual, of_mirrored = detect(tta, image()), detect(tta, mirrored(image()))
+    assert_same(mirror_results(of_mirrored), actual)
     plain = mirror_results(detect(model, mirrored(image())))
     assert plain.scores.tolist() != detect(model, image()).scores.tolist()
 
@@ -185,27 +182,27 @@ def test_mirrored_heatmaps_exchange_left_and_right_of_the_own_category(class_ind
     for j, partner in enumerate(LAYOUT.flip_indices[class_index, :count].tolist()):
         # in the mirrored image the partner is what looks like j
         seen[0, partner, row[j], side - 1 - column[j]] = 9
-    found = decode_heatmaps(mirror_heatmaps(seen, class_index), box)[0]
-    torch.testing.assert_close(found[:, 0], 20.5 + column)
-    torch.testing.assert_close(found[:, 1], 30.5 + row)
+    actual = decode_peak(mirror_heatmaps(seen, class_index), box)[0]
+    torch.testing.assert_close(actual[:, 0], 20.5 + column)
+    torch.testing.assert_close(actual[:, 1], 30.5 + row)
 
 
 def test_scales_give_results_in_the_original_image():
     cfg = config(sizes="(64, 96, 144)", flip=True)
     tta = LandmarkRCNNWithTTA(cfg, build(cfg))
     small = nn.functional.interpolate(image()["image"][None].float(), size=(48, 64))[0].byte()
-    found = detect(tta, {"image": small, "height": HEIGHT, "width": WIDTH})
-    assert 3 < len(found) <= cfg.TEST.DETECTIONS_PER_IMAGE
-    assert found.scores.tolist() == sorted(found.scores.tolist(), reverse=True)
-    assert found.pred_masks.shape == (len(found), HEIGHT, WIDTH)
-    boxes = found.pred_boxes.tensor
+    actual = detect(tta, {"image": small, "height": HEIGHT, "width": WIDTH})
+    assert 3 < len(actual) <= cfg.TEST.DETECTIONS_PER_IMAGE
+    assert actual.scores.tolist() == sorted(actual.scores.tolist(), reverse=True)
+    assert actual.pred_masks.shape == (len(actual), HEIGHT, WIDTH)
+    boxes = actual.pred_boxes.tensor
     assert boxes[:, 2].max() > 64
     for box, class_index, landmarks in zip(
-        boxes, found.pred_classes, found.pred_keypoints, strict=True
+        boxes, actual.pred_classes, actual.pred_keypoints, strict=True
     ):
-        own = landmarks[: LAYOUT.counts[class_index]]
-        assert (own[:, :2] > box[:2]).all()
-        assert (own[:, :2] < box[2:]).all()
+        valid = landmarks[: LAYOUT.counts[class_index]]
+        assert (valid[:, :2] > box[:2]).all()
+        assert (valid[:, :2] < box[2:]).all()
         assert not landmarks[LAYOUT.counts[class_index] :].any()
 
 
@@ -218,13 +215,13 @@ def test_without_a_size_the_results_are_in_the_image_as_it_is():
 def test_nothing_detected():
     cfg = config(flip=True, **{"MODEL.ROI_HEADS.SCORE_THRESH_TEST": 1.0})
     model = build(cfg)
-    found = detect(LandmarkRCNNWithTTA(cfg, model), image())
+    actual = detect(LandmarkRCNNWithTTA(cfg, model), image())
     expected = detect(model, image())
-    assert len(found) == len(expected) == 0
+    assert len(actual) == len(expected) == 0
     for name, value in expected.get_fields().items():
-        assert len(found.get(name)) == len(value) == 0
+        assert len(actual.get(name)) == len(value) == 0
         if isinstance(value, torch.Tensor):
-            assert found.get(name).shape == value.shape
+            assert actual.get(name).shape == value.shape
 
 
 def test_model_is_left_as_it_was():
@@ -242,12 +239,12 @@ def test_model_is_left_as_it_was():
 
 def test_another_landmark_head_is_named():
     cfg = config(**{"MODEL.ROI_KEYPOINT_HEAD.NAME": "KRCNNConvDeconvUpsampleHead"})
-    with pytest.raises(ValueError, match="LandmarkRCNNHead, but the model has KRCNNConvDeconv"):
+    with pytest.raises(UserError, match="LandmarkRCNNHead, but the model has KRCNNConvDeconv"):
         LandmarkRCNNWithTTA(cfg, Trainer.build_model(cfg))
 
 
-def test_views_that_disagree_count_alike_and_make_the_landmark_less_sure(monkeypatch):
-    """Also when one of them is surer than the other: probabilities are averaged, not logits."""
+def test_views_that_disagree_count_alike_and_lower_the_confidence(monkeypatch):
+    """Also where one view is more confident: probabilities are averaged, not logits."""
     tta = LandmarkRCNNWithTTA(config(), build(config(**RESCORED)))
     head = tta.model.roi_heads.keypoint_head
     views = torch.zeros(2, 1, LAYOUT.counts[0], 56, 56)

@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -59,8 +60,47 @@ def test_data_is_refused_where_it_would_be_ignored(root, target):
 def test_without_an_environment_targets_build_one_first(root):
     done = make(root, "--dry-run", "VENV=not-there", "PYTHON=not-there/bin/python", "test")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.index("-m venv not-there") < done.stdout.index("-m pytest")
+    assert done.stdout.index("--make not-there") < done.stdout.index("-m pytest")
     assert "tools/install_detectron2.py" in done.stdout
+
+
+@pytest.fixture
+def installed(tmp_path):
+    """VENV= of an environment that make takes for installed: a script stands for its Python."""
+    python = tmp_path / "venv/bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text("#!/bin/sh\nexit 0\n")
+    python.chmod(0o755)
+    stamp = tmp_path / "venv/.installed"
+    stamp.touch()
+    os.utime(stamp, (2**32, 2**32))  # newer than every file of the checkout
+    return f"VENV={tmp_path}/venv"
+
+
+def test_an_environment_that_works_is_not_made_again(root, installed):
+    assert "--make" not in make(root, "--dry-run", installed, "test").stdout
+
+
+def test_an_environment_whose_python_broke_is_made_again(root, installed):
+    python = Path(installed.removeprefix("VENV="), "bin/python")
+    python.write_text("#!/bin/sh\nexit 1\n")
+    assert "--make" in make(root, "--dry-run", installed, "test").stdout
+    python.unlink()
+    python.symlink_to("python3.7-of-last-year")
+    assert "--make" in make(root, "--dry-run", installed, "test").stdout
+
+
+def test_a_machine_without_the_python_is_told_what_to_install(root, tmp_path):
+    done = make(root, "install", f"VENV={tmp_path}/venv", "BASE_PYTHON=python3.not-there")
+    assert done.returncode == 2
+    assert "There is no python3.not-there here. Debian, Ubuntu: apt install" in done.stderr
+    assert not (tmp_path / "venv").exists()
+
+
+def test_makefile_and_script_name_the_same_packages(root):
+    packages = re.search(r"^PACKAGES +:= (.*)$", (root / "Makefile").read_text(), re.MULTILINE)[1]
+    script = (root / "tools/check_environment.py").read_text()
+    assert packages in re.sub(r'"\n +"', "", script)
 
 
 def test_make_alone_lists_every_target_with_a_line(root):

@@ -11,18 +11,12 @@ from pathlib import Path
 import cv2
 import pytest
 
-from df2_landmarks.synthetic import (
-    MODERATE,
-    Recipe,
-    fingerprint,
-    fingerprint_of,
-    write_dataset,
-    writer,
-)
-from df2_landmarks.synthetic.folder import RECORD
+from df2_landmarks.synthetic import MODERATE, Recipe, fingerprint, fingerprint_of, write_dataset
 from df2_landmarks.taxonomy import CATEGORIES
+from tests.support import ROOT, default_signals, run_python
 
-SCRIPT = Path(__file__).parents[2] / "datasets" / "make_synthetic.py"
+SCRIPT = ROOT / "datasets" / "make_synthetic.py"
+RECORD = "synthetic.json"
 SPLITS = {"train": 6, "validation": 3, "test": 2}
 ITEM_KEYS = {
     "segmentation", "scale", "viewpoint", "zoom_in", "landmarks", "style",
@@ -49,11 +43,6 @@ def dataset(tmp_path_factory):
     root = tmp_path_factory.mktemp("drawn") / "data"
     write_dataset(root, SPLITS, seed=7, size_px=160)
     return root
-
-
-def run(*arguments):
-    command = [sys.executable, str(SCRIPT), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def test_the_layout_is_the_raw_one(dataset):
@@ -102,9 +91,12 @@ def test_a_larger_data_set_contains_the_smaller(dataset, tmp_path):
     assert all(more[name] == less[name] for name in shared)
 
 
-def test_a_complete_data_set_is_not_drawn_again(dataset, monkeypatch):
-    monkeypatch.setattr(writer, "draw_picture", lambda *_: pytest.fail("drawn again"))
-    assert write_dataset(dataset, SPLITS, seed=7, size_px=160) == fingerprint(dataset)
+def test_a_complete_data_set_is_not_drawn_again(dataset):
+    def again(done, total):
+        pytest.fail("drawn again")
+
+    again_fingerprint = write_dataset(dataset, SPLITS, seed=7, size_px=160, progress=again)
+    assert again_fingerprint == fingerprint(dataset)
 
 
 def test_a_lost_file_is_drawn_again(dataset):
@@ -124,56 +116,62 @@ def test_splits_differ(dataset):
     assert files["train/image/000001.jpg"] != files["validation/image/000001.jpg"]
 
 
-def test_an_interrupted_run_leaves_whole_files_and_resume_completes_it(
-    dataset, tmp_path, monkeypatch
-):
-    root, drawn = tmp_path / "broken", []
-    original = writer.draw_picture
-
-    def draw(*arguments):
-        if len(drawn) == 4:
+def test_an_interrupted_run_leaves_whole_files_and_resume_completes_it(dataset, tmp_path):
+    def interrupt(done, total):
+        if done == 4:
             raise KeyboardInterrupt
-        drawn.append(arguments)
-        return original(*arguments)
 
-    monkeypatch.setattr(writer, "draw_picture", draw)
+    root, options = tmp_path / "broken", {"seed": 7, "size_px": 160}
     with pytest.raises(KeyboardInterrupt):
-        write_dataset(root, SPLITS, seed=7, size_px=160)
-    complete = tree(dataset)
-    before = tree(root)
-    assert 0 < len(before) < len(complete)
-    assert all(complete[name] == data for name, data in before.items())
-    monkeypatch.undo()
+        write_dataset(root, SPLITS, **options, progress=interrupt)
+    complete, before = tree(dataset), tree(root)
+    assert len(before) == 8
+    assert all(complete[name] == content for name, content in before.items())
     calls = []
-    write_dataset(
-        root, SPLITS, seed=7, size_px=160, resume=True, progress=lambda *call: calls.append(call)
-    )
+    write_dataset(root, SPLITS, **options, resume=True, progress=lambda *call: calls.append(call))
     assert tree(root) == complete
-    assert calls[0] == (5, 11) and calls[-1] == (11, 11)
+    assert calls == [(done, 11) for done in range(5, 12)]
+
+
+def test_what_a_killed_run_left_is_removed_when_the_run_is_resumed(dataset, tmp_path):
+    root, options = tmp_path / "killed", {"seed": 7, "size_px": 160}
+    write_dataset(root, SPLITS, **options)
+    (root / "train/image/000003.jpg").unlink()
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    (root / f"train/image/.000003.jpg.{ended.pid}.partial").write_bytes(b"half")
+    write_dataset(root, SPLITS, **options, resume=True)
+    assert tree(root) == tree(dataset)
 
 
 def test_the_script_draws_a_data_set_and_prints_its_fingerprint(tmp_path):
     root = tmp_path / "data"
     numbers = ("--train", 2, "--validation", 1, "--test", 1, "--size", 128, "--workers", 1)
-    done = run("--output", root, *numbers, "--quirks", "--landmark-noise", "--balance", "real")
+    done = run_python(
+        SCRIPT, "--output", root, *numbers, "--quirks", "--landmark-noise", "--balance", "real"
+    )
     assert done.returncode == 0, done.stderr
     assert fingerprint(root) in done.stdout
     assert len(tree(root)) == 7
 
 
-def test_an_interrupted_script_says_how_to_go_on(tmp_path):
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_interrupted_script_says_how_to_continue(tmp_path, workers):
+    root = tmp_path / "data"
     drawing = subprocess.Popen(
-        [sys.executable, str(SCRIPT), "--output", str(tmp_path / "data"), "--workers", "1"],
+        [sys.executable, str(SCRIPT), "--output", str(root), "--workers", str(workers)],
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=default_signals,
     )
-    while not list(tmp_path.rglob("*.json")):
+    while not (root / RECORD).is_file():
         assert drawing.poll() is None
-        time.sleep(0.05)
+        time.sleep(0.01)
     drawing.send_signal(signal.SIGINT)
     _, errors = drawing.communicate(timeout=60)
     assert drawing.returncode == 130
-    assert errors.splitlines()[-1] == "make_synthetic: interrupted; complete it with --resume"
+    assert errors == "make_synthetic: interrupted; complete it with --resume\n"
+    assert not list(root.rglob("*.partial"))
 
 
 def test_the_data_root_may_be_in_the_home_folder(tmp_path, monkeypatch):
@@ -181,17 +179,17 @@ def test_the_data_root_may_be_in_the_home_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("DETECTRON2_DATASETS", "~/data")
     monkeypatch.chdir(tmp_path)
     numbers = ("--train", 1, "--validation", 0, "--test", 0, "--size", 64, "--workers", 1)
-    assert run(*numbers).returncode == 0
+    assert run_python(SCRIPT, *numbers).returncode == 0
     assert (tmp_path / "data" / "deepfashion2_synthetic" / "train" / "annos").is_dir()
 
 
 def test_the_script_ends_a_mistake_with_one_line(tmp_path):
     (tmp_path / "mine.txt").write_text("keep")
-    done = run("--output", tmp_path)
+    done = run_python(SCRIPT, "--output", tmp_path)
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1 and done.stderr.startswith("make_synthetic: ")
-    assert run("--preset", "huge").returncode == 2
-    done = run("--output", tmp_path / "new", "--size", 3)
+    assert run_python(SCRIPT, "--preset", "huge").returncode == 2
+    done = run_python(SCRIPT, "--output", tmp_path / "new", "--size", 3)
     assert done.returncode == 2 and done.stderr.count("\n") == 1
 
 

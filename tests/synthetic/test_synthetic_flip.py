@@ -6,10 +6,8 @@ import numpy as np
 import pytest
 
 from df2_landmarks.synthetic import MODERATE, RICH, Recipe
-from df2_landmarks.synthetic.paint.render import label_map_of, render
-from df2_landmarks.synthetic.scene.actor import Camera
-from df2_landmarks.synthetic.scene.composition import compose
-from df2_landmarks.synthetic.scene.scene import sample_scene
+from df2_landmarks.synthetic.paint import label_map_of, render
+from df2_landmarks.synthetic.scene import Camera, compose, sample_scene
 from df2_landmarks.taxonomy import LAYOUT
 
 RECIPES = [Recipe(size_px=240, difficulty=d, seed=3) for d in (MODERATE, RICH)]
@@ -56,8 +54,8 @@ def test_flip_of_the_picture_is_the_picture_of_the_flip(recipe):
         layers, items = compose(scene)
         flipped_layers, flipped_items = compose(flip)
         for item, other in zip(items, flipped_items, strict=True):
-            class_index = item.garment.class_index
-            swap = LAYOUT.flip_indices[class_index, : len(item.landmarks_px)]
+            category = item.garment.pattern.category
+            swap = LAYOUT.flip_indices[category.id - 1, : category.num_landmarks]
             expected = item.landmarks_px[swap] * [-1, 1] + [scene.size[1] - 1, 0]
             np.testing.assert_allclose(other.landmarks_px, expected, atol=1e-6)
             np.testing.assert_array_equal(other.hidden, item.hidden[swap])

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from df2_landmarks.synthetic import MODERATE, RICH, Recipe, plan_picture
-from df2_landmarks.synthetic.labels.labels import near_px, owned_mask
-from df2_landmarks.synthetic.paint.layers import NOBODY
-from df2_landmarks.synthetic.scene.outfit import Garment
+from df2_landmarks.synthetic.labels import near_px, owned_mask
+from df2_landmarks.synthetic.paint import NOBODY
+from df2_landmarks.synthetic.scene import Garment
 from df2_landmarks.taxonomy import CATEGORIES, LAYOUT
 
 PICTURES = 120
@@ -26,7 +26,7 @@ def items_of(plan):
         for owner, item in placed:
             exact = np.floor(item.landmarks_px + 0.5)
             landmarks = np.reshape(record["landmarks"], (-1, 3))
-            same_class = item.garment.class_index == record["category_id"] - 1
+            same_class = item.garment.pattern.category.id == record["category_id"]
             if (
                 same_class
                 and (exact[landmarks[:, 2] > 0] == landmarks[landmarks[:, 2] > 0, :2]).all()
@@ -76,8 +76,8 @@ def test_a_covered_landmark_lies_under_something_in_front_of_it(items):
         for row in np.flatnonzero(landmarks[:, 2] == 1):
             x, y = landmarks[row, :2]
             seen = int(plan.label_map[y, x]) - 1
-            own = [plan.layers[layer].depth for layer in item.layers_of_row[row]]
-            assert seen >= 0 and plan.layers[seen].depth >= min(own)
+            panel_depths = [plan.layers[layer].depth for layer in item.layers_of_row[row]]
+            assert seen >= 0 and plan.layers[seen].depth >= min(panel_depths)
             assert seen not in item.layers_of_row[row]
             covered += 1
     assert covered > 50
@@ -146,7 +146,7 @@ def test_left_is_on_the_images_left(items):
     for _, record, _, _, item in items:
         if record["viewpoint"] == 3:
             continue
-        category = CATEGORIES[item.garment.class_index]
+        category = item.garment.pattern.category
         for pair in category.flip_pairs:
             left, right = (item.landmarks_px[number - 1, 0] for number in pair)
             is_limb = category.landmark_names[pair[0] - 1].startswith(("sleeve", "cuff", "leg"))

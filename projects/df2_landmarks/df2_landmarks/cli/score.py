@@ -7,7 +7,8 @@
     df2 score --gt GT.json --results A.json --compare B.json
 
 GT is the COCO JSON with all landmarks (both protocols are derived from it), or an official file.
-Files may be plain, gzipped or zipped. The evaluation server is closed: this score is the score.
+Files may be plain, gzipped or zipped. The challenge's server is closed: this score replaces it, and
+it equals pycocotools' to the last bit.
 """
 
 from __future__ import annotations
@@ -35,19 +36,42 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         prog="df2 score", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--gt", required=True, metavar="FILE", help="ground truth, COCO JSON")
-    parser.add_argument("--results", required=True, metavar="FILE|ZIP")
-    parser.add_argument("--protocol", choices=("both", *PROTOCOLS), default="both")
+    parser.add_argument(
+        "--results", required=True, metavar="FILE|ZIP", help="COCO results, or a submission"
+    )
+    parser.add_argument(
+        "--protocol", choices=("both", *PROTOCOLS), default="both", help="landmarks that are scored"
+    )
     parser.add_argument("--json", metavar="OUT", help="also write all numbers to this file")
     parser.add_argument(
-        "--by", type=axes, default=[], metavar="A,B", help=f"break down by: {','.join(AXES)}"
+        "--by", type=axes, default=[], metavar="A,B", help=f"score subsets by {', '.join(AXES)}"
     )
-    parser.add_argument("--diagnose", action="store_true", help="say what costs how much AP")
     parser.add_argument(
-        "--train-gt", metavar="FILE", help="learn the mean shapes of --diagnose from this split"
+        "--diagnose", action="store_true", help="show how much AP each error type costs"
     )
-    parser.add_argument("--compare", metavar="OTHER", help="a second results file")
-    parser.add_argument("--resamples", type=positive, default=500, help="of --compare (500)")
-    return parser.parse_args(argv)
+    parser.add_argument(
+        "--train-gt",
+        metavar="FILE",
+        help="with --diagnose: training split to compute the mean shapes of the baseline from "
+        "(default: GT)",
+    )
+    parser.add_argument(
+        "--true-box-results",
+        metavar="FILE",
+        help="with --diagnose: results of the same model in the annotated boxes, written by "
+        "`train_net.py --eval-only --ground-truth-boxes` to "
+        "OUTPUT_DIR/ground_truth_boxes/landmark_results.json",
+    )
+    parser.add_argument(
+        "--compare", metavar="FILE|ZIP", help="show the difference to these results"
+    )
+    parser.add_argument(
+        "--resamples", type=positive, default=500, help="bootstrap draws of --compare (500)"
+    )
+    args = parser.parse_args(argv)
+    if args.true_box_results and not args.diagnose:
+        parser.error("--true-box-results needs --diagnose")
+    return args
 
 
 def axes(text: str) -> list[str]:
@@ -65,53 +89,60 @@ def run(args: argparse.Namespace) -> None:
     detections = read_results(args.results, ground_truth)
     protocols = PROTOCOLS if args.protocol == "both" else (args.protocol,)
     scores = [score(ground_truth, detections, protocol) for protocol in protocols]
-    breakdowns = [break_down(ground_truth, one, args.by) for one in scores]
+    breakdowns = [break_down(ground_truth, result, args.by) for result in scores]
     content: dict[str, Any] = {
-        one.protocol: score_as_dict(ground_truth, one, by)
-        for one, by in zip(scores, breakdowns, strict=True)
+        result.protocol: score_as_dict(ground_truth, result, breakdown)
+        for result, breakdown in zip(scores, breakdowns, strict=True)
     }
     say(f"{args.results} on {args.gt}\n{score_text(ground_truth, detections, scores, breakdowns)}")
     if args.diagnose:
-        diagnose(args, ground_truth, scores[0], content)
+        add_diagnosis(args, ground_truth, scores[0], content)
     if args.compare:
-        compare(args, ground_truth, scores, content)
+        add_comparison(args, ground_truth, scores, content)
     if args.json:
-        write_json(Path(args.json), content)
+        with atomic_write(Path(args.json)) as file:
+            file.write(json.dumps(content, indent=1, allow_nan=False).encode() + b"\n")
 
 
-def diagnose(
-    args: argparse.Namespace, ground_truth: GroundTruth, one: Score, content: dict[str, Any]
+def add_diagnosis(
+    args: argparse.Namespace, ground_truth: GroundTruth, result: Score, content: dict[str, Any]
 ) -> None:
+    """Print the diagnosis and add it to the content of the JSON file."""
     from df2_landmarks.evaluation import mean_shapes
-    from df2_landmarks.evaluation.diagnosis import diagnosis, diagnosis_text
+    from df2_landmarks.evaluation.diagnosis import diagnose, diagnosis_text
 
     source = ground_truth
     if args.train_gt:
         source = read_ground_truth(args.train_gt, needs_annotations=True)
-    shapes = mean_shapes(source)
-    found = diagnosis(ground_truth, one, shapes)
-    content[one.protocol]["diagnosis"] = found.as_dict()
-    say(f"\n{diagnosis_text(found)}")
+    true_box_detections = None
+    if args.true_box_results:
+        true_box_detections = read_results(args.true_box_results, ground_truth)
+    diagnosis = diagnose(
+        ground_truth, result, mean_shapes(source), true_box_detections=true_box_detections
+    )
+    content[result.protocol]["diagnosis"] = diagnosis.as_dict()
+    say(f"\n{diagnosis_text(diagnosis)}")
 
 
-def compare(
-    args: argparse.Namespace, ground_truth: GroundTruth, scores: list[Score], content: dict
+def add_comparison(
+    args: argparse.Namespace,
+    ground_truth: GroundTruth,
+    scores: Sequence[Score],
+    content: dict[str, Any],
 ) -> None:
+    """Print the comparison with other results and add it to the content of the JSON file."""
     from df2_landmarks.evaluation import compare_scores, comparison_text
 
     other = read_results(args.compare, ground_truth)
-    for one in scores:
-        rival = score(ground_truth, other, one.protocol)
-        found = compare_scores(
-            one, rival, num_images=len(ground_truth.image_ids), resamples=args.resamples
+    for result in scores:
+        comparison = compare_scores(
+            result,
+            score(ground_truth, other, result.protocol),
+            num_images=len(ground_truth.image_ids),
+            resamples=args.resamples,
         )
-        content[one.protocol]["compare"] = found.as_dict()
-        say(f"\n{comparison_text(found, args.results, args.compare)}")
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    with atomic_write(path) as file:
-        file.write(json.dumps(content, indent=1, allow_nan=False).encode() + b"\n")
+        content[result.protocol]["compare"] = comparison.as_dict()
+        say(f"\n{comparison_text(comparison, args.results, args.compare)}")
 
 
 if __name__ == "__main__":

@@ -62,7 +62,7 @@ def pack(args: argparse.Namespace) -> None:
     ground_truth = read_ground_truth(args.gt)
     detections = read_results(args.results, ground_truth)
     split = args.split or split_of(ground_truth)
-    write_submission(args.output, detections, ground_truth.image_ids, split=split)
+    write_submission(args.output, detections, split=split)
     print_facts(args.output, split, ground_truth)
 
 

@@ -15,6 +15,7 @@ from df2_landmarks.common.files import (
     atomic_write,
     check_output_file,
     make_output_folder,
+    remove_leftovers,
 )
 from df2_landmarks.common.input_files import (
     check_input_file,
@@ -39,6 +40,7 @@ __all__ = [
     "open_only_member",
     "positive",
     "progress_bar",
+    "remove_leftovers",
     "run_command",
     "say",
 ]

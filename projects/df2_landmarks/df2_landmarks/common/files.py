@@ -14,7 +14,7 @@ from df2_landmarks.common.errors import UserError
 
 
 @contextmanager
-def atomic_path(path: str | Path) -> Iterator[Path]:
+def atomic_path(path: str | Path, *, keep_leftovers: bool = False) -> Iterator[Path]:
     """Give a temporary path beside ``path``; it takes that name when the block ends without error.
 
     The block writes a file or a folder there. After an error nothing is left, and an older file of
@@ -23,6 +23,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
     Args:
         path: the file or folder to make. Missing parent folders are made.
+        keep_leftovers: do not remove what killed processes left for this name. Looking for it lists
+            the folder, which is slow for thousands of files: call `remove_leftovers` once instead.
 
     Raises:
         UserError: the folder or the file cannot be written.
@@ -35,7 +37,8 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _remove_leftovers(path)
+        if not keep_leftovers:
+            remove_leftovers(path.parent, path.name)
         yield temporary
         os.replace(temporary, path)
     except OSError as error:
@@ -49,17 +52,34 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 
 @contextmanager
-def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
+def atomic_write(path: str | Path, *, keep_leftovers: bool = False) -> Iterator[BinaryIO]:
     """Open a file for writing bytes; it appears under its name when the block ends without error.
 
     Args:
         path: the file to write. Missing parent folders are made.
+        keep_leftovers: as of `atomic_path`.
 
     Raises:
         UserError: the folder or the file cannot be written.
     """
-    with atomic_path(path) as temporary, open(temporary, "w+b") as file:
+    writing = atomic_path(path, keep_leftovers=keep_leftovers)
+    with writing as temporary, open(temporary, "w+b") as file:
         yield file
+
+
+def remove_leftovers(folder: str | Path, name: str | None = None) -> None:
+    """Remove the temporary paths that killed processes left in a folder.
+
+    Args:
+        folder: where to look.
+        name: of the file or folder that they were for; None for any.
+    """
+    target = ".+" if name is None else re.escape(name)
+    leftover = re.compile(rf"\.{target}\.([0-9]+)\.partial\Z")
+    for entry in os.scandir(folder):
+        match = leftover.match(entry.name)
+        if match and not _is_running(int(match[1])):
+            _remove(Path(entry.path))
 
 
 def check_output_file(option: str, path: str | Path) -> None:
@@ -97,15 +117,6 @@ def make_output_folder(folder: str | Path, option: str) -> None:
         ) from error
     if not os.access(folder, os.W_OK | os.X_OK):
         raise UserError(f"{option} {folder}: the folder cannot be written to; name another one")
-
-
-def _remove_leftovers(path: Path) -> None:
-    """Remove the temporary paths of processes that were killed."""
-    name = re.compile(re.escape(f".{path.name}.") + r"([0-9]+)\.partial\Z")
-    for entry in os.scandir(path.parent):
-        match = name.match(entry.name)
-        if match and not _is_running(int(match[1])):
-            _remove(Path(entry.path))
 
 
 def _remove(path: Path) -> None:

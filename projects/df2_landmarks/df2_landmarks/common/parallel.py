@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
 
 from df2_landmarks.common.errors import UserError
@@ -53,7 +53,7 @@ def map_chunks(
     try:
         waiting: deque[Future[Result]] = deque()
         for chunk in chunks:
-            with _interrupt_blocked():  # a process that is started here inherits this
+            with _interrupts_delayed():  # the pool starts a process when it gets work
                 waiting.append(pool.submit(function, chunk))
             if len(waiting) >= CHUNKS_PER_JOB * jobs:
                 yield waiting.popleft().result()
@@ -75,12 +75,12 @@ def default_jobs() -> int:
     return min(MAX_DEFAULT_JOBS, os.cpu_count() or 1)
 
 
-@contextlib.contextmanager
-def _interrupt_blocked() -> Iterator[None]:
-    """Hold Ctrl-C back in this thread.
+@contextmanager
+def _interrupts_delayed() -> Iterator[None]:
+    """Deliver an interrupt after the block only.
 
-    A worker must leave it to the parent: it would print a traceback, or keep the lock of the queue
-    for ever if it were taking work.
+    An interrupt while a process is started would leave it half started, to end with a traceback.
+    The new process inherits the block, so an interrupt cannot end it before `_start_worker`.
     """
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -90,10 +90,12 @@ def _interrupt_blocked() -> Iterator[None]:
 
 
 def _start_worker() -> None:
-    """End when the parent is gone."""
+    """Leave interrupts to the parent, and end when the parent is gone."""
     import multiprocessing
     import threading
 
+    # A worker that is interrupted while it takes work may keep the queue's lock for ever.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     assert parent is not None
 

@@ -1,108 +1,123 @@
-"""A COCO JSON's records on disk, keyed by the content of the JSON.
+"""The records of a COCO JSON in one file, which all processes of a machine map into memory.
 
-``annotations/train.json`` gets ``annotations/.cache/train-<hash>/``. While size and time of the
-JSON are those noted there, it is not read again; otherwise its content is hashed and compared. A
-cache of which a file is missing or has another size than noted is built again.
+``annotations/train.json`` gets ``annotations/.cache/train-<format>-<hash of the content>.bin`` with
+the modification time of the JSON. While time and size of the JSON are those of the cache, the JSON
+is not read again; otherwise its content is hashed, and another content gets another cache. A cache
+that was cut off is built again.
+
+The file: one msgpack record per image in order of the ids; int64 offsets of the records; int32
+number of garments per image, without crowds; the trailer.
 """
 
 from __future__ import annotations
 
 import fcntl
+import glob
 import hashlib
-import json
 import logging
+import mmap
 import os
-import re
-import shutil
-import tempfile
+import struct
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
-from df2_landmarks.data.coco_reader import read_coco
-from df2_landmarks.data.packing import pack
+from df2_landmarks.common import UserError, atomic_write
+from df2_landmarks.formats import CocoImage, CocoItem, read_coco, to_continuous
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 1
-"""To be raised when the packing changes."""
+FORMAT = 2
+"""To be raised when the layout of the file changes."""
+_TRAILER = struct.Struct("<8sQQ")
+"""``_MAGIC``, size of the JSON in bytes, number of images."""
+_MAGIC = b"df2cache"
+
+ATTRIBUTES = ("pair_id", "style", "source", "scale", "occlusion", "zoom_in", "viewpoint")
+"""Extra annotation keys that are carried along where a file has them."""
 
 
-@dataclass(frozen=True)
-class CacheFiles:
-    """The files of one cache.
+class CachedGarment(msgspec.Struct, array_like=True):
+    """A garment. Landmarks are 3*K and polygons 2*n float32 numbers, as bytes."""
+
+    class_index: int
+    bbox_xywh: tuple[float, float, float, float]
+    iscrowd: int
+    landmarks: bytes
+    polygons: list[bytes]
+    attributes: dict[str, int | str]
+
+
+class CachedImage(msgspec.Struct, array_like=True):
+    """An image; the file name is relative to the folder of the images."""
+
+    file_name: str
+    image_id: int
+    height: int
+    width: int
+    garments: list[CachedGarment]
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(CachedImage).decode
+
+
+class Cache:
+    """A cache file, mapped into memory.
 
     Attributes:
-        folder: holds them and nothing else.
-    """
-
-    folder: Path
-
-    @property
-    def records(self) -> Path:
-        """Packed images, one after the other; one byte more, since nothing cannot be mapped."""
-        return self.folder / "records.bin"
-
-    @property
-    def offsets(self) -> Path:
-        """(images + 1,) int64, where each record starts."""
-        return self.folder / "offsets.npy"
-
-    @property
-    def num_garments(self) -> Path:
-        """(images,) int32, garments that are no crowds."""
-        return self.folder / "num_garments.npy"
-
-    @property
-    def source(self) -> Path:
-        """JSON: what the cache was built from, and the sizes of its files."""
-        return self.folder / "source.json"
-
-    def sizes(self) -> dict[str, int]:
-        """Name -> bytes of each file but ``source``.
-
-        Raises:
-            OSError: one is missing.
-        """
-        data = (self.records, self.offsets, self.num_garments)
-        return {path.name: path.stat().st_size for path in data}
-
-
-def open_cache(json_file: Path) -> CacheFiles:
-    """The cache of a JSON, built if there is none of its content.
+        json_size: size of the JSON in bytes.
+        num_garments: (images,) garments of each image, without crowds.
 
     Raises:
-        ValueError: the file is not a DeepFashion2 COCO JSON.
-        OSError: there is no room for the cache.
+        OSError, ValueError, struct.error: there is no such file, or it was cut off.
+    """
+
+    def __init__(self, path: Path) -> None:
+        with open(path, "rb") as file:
+            self._data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        magic, self.json_size, count = _TRAILER.unpack(self._data[-_TRAILER.size :])
+        start = len(self._data) - _TRAILER.size - 4 * count - 8 * (count + 1)
+        if magic != _MAGIC or start < 0:
+            raise ValueError(f"{path}: is not a whole cache")
+        self._offsets = np.frombuffer(self._data, "<i8", count + 1, start)
+        self.num_garments = np.frombuffer(self._data, "<i4", count, start + 8 * (count + 1))
+
+    def __getitem__(self, row: int) -> CachedImage:
+        start, stop = self._offsets[row : row + 2].tolist()
+        return _decode(self._data[start:stop])
+
+
+def cache_of(json_file: Path) -> Path:
+    """Return the cache file of a JSON; build it if there is none of its content.
+
+    Raises:
+        UserError: the file is not a DeepFashion2 COCO JSON, or the cache cannot be written.
     """
     folder = _cache_folder(json_file)
-    known = _unchanged(json_file, folder)
-    if known is not None:
-        return known
+    if path := _unchanged(json_file, folder):
+        return path
     with _locked(folder / f"{json_file.stem}.lock"):
-        # another process may have built it while this one waited
-        known = _unchanged(json_file, folder)
-        if known is not None:
-            return known
-        stamp = _stamp(json_file)
-        content = json_file.read_bytes()
-        digest = hashlib.sha256(content).hexdigest()
-        files = CacheFiles(folder / f"{json_file.stem}-{FORMAT}-{digest[:16]}")
-        if not _noted(files):
-            _build(json_file, content, files)
-        _write_source(files, stamp)
-    return files
+        if path := _unchanged(json_file, folder):  # another process built it meanwhile
+            return path
+        stat = json_file.stat()
+        digest = _sha256(json_file)
+        path = folder / f"{json_file.stem}-{FORMAT}-{digest[:16]}.bin"
+        if not _json_size(path):
+            _build(json_file, stat, path)
+        os.utime(path, ns=(stat.st_mtime_ns, stat.st_mtime_ns))
+    return path
 
 
 def _cache_folder(json_file: Path) -> Path:
-    """Beside the JSON; in the user's cache folder where that cannot be written to."""
-    beside = json_file.parent / ".cache"
-    if os.access(beside if beside.exists() else json_file.parent, os.W_OK):
-        folder = beside
-    else:
+    """Return the folder beside the JSON, or one of the user's where that cannot be written to."""
+    folder = json_file.parent / ".cache"
+    if not os.access(folder if folder.exists() else json_file.parent, os.W_OK):
         user_cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         place = hashlib.sha256(str(json_file.parent.resolve()).encode()).hexdigest()[:16]
         folder = user_cache / "df2_landmarks" / place
@@ -110,31 +125,25 @@ def _cache_folder(json_file: Path) -> Path:
     return folder
 
 
-def _stamp(json_file: Path) -> dict[str, int]:
-    status = json_file.stat()
-    return {"size": status.st_size, "mtime_ns": status.st_mtime_ns}
-
-
-def _unchanged(json_file: Path, folder: Path) -> CacheFiles | None:
-    stamp = _stamp(json_file)
-    for files in _caches(json_file, folder, version=str(FORMAT)):
-        if _noted(files).get("json") == stamp:
-            return files
+def _unchanged(json_file: Path, folder: Path) -> Path | None:
+    """Return the cache that has the time and the size of the JSON."""
+    stat = json_file.stat()
+    for path in _caches(json_file, folder):
+        if path.stat().st_mtime_ns == stat.st_mtime_ns and _json_size(path) == stat.st_size:
+            return path
     return None
 
 
-def _noted(files: CacheFiles) -> dict[str, dict[str, int]]:
-    """What `_write_source` wrote; nothing if it never did, or the cache is damaged since."""
+def _caches(json_file: Path, folder: Path) -> list[Path]:
+    return list(folder.glob(f"{glob.escape(json_file.stem)}-{FORMAT}-{'[0-9a-f]' * 16}.bin"))
+
+
+def _json_size(path: Path) -> int:
+    """Return the size of the JSON that a cache was built from, 0 if there is no whole cache."""
     try:
-        noted: dict[str, dict[str, int]] = json.loads(files.source.read_text())
-        return noted if noted["files"] == files.sizes() else {}
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
-
-
-def _caches(json_file: Path, folder: Path, version: str = r"\d+") -> list[CacheFiles]:
-    pattern = re.compile(rf"{re.escape(json_file.stem)}-{version}-[0-9a-f]{{16}}")
-    return [CacheFiles(path) for path in folder.iterdir() if pattern.fullmatch(path.name)]
+        return Cache(path).json_size
+    except (OSError, ValueError, struct.error):
+        return 0
 
 
 @contextmanager
@@ -144,41 +153,77 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
-def _build(json_file: Path, content: bytes, files: CacheFiles) -> None:
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _build(json_file: Path, stat: os.stat_result, path: Path) -> None:
     logger.info("Building the cache of %s ...", json_file)
-    _remove_leftovers(json_file, files.folder.parent)
-    prefix = f"building-{json_file.stem}-"
-    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=files.folder.parent))
-    unfinished = CacheFiles(folder)
-    try:
-        offsets, num_garments = [0], []
-        with open(unfinished.records, "wb") as file:
-            for image in read_coco(json_file, content):
-                offsets.append(offsets[-1] + file.write(pack(image)))
-                num_garments.append(sum(not garment.iscrowd for garment in image.garments))
-            file.write(b"\0")
-        np.save(unfinished.offsets, np.asarray(offsets, dtype=np.int64))
-        np.save(unfinished.num_garments, np.asarray(num_garments, dtype=np.int32))
-        for old in _caches(json_file, files.folder.parent):
-            shutil.rmtree(old.folder, ignore_errors=True)  # who has it mapped keeps it
-        folder.chmod(0o755)
-        folder.rename(files.folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    logger.info("Cached %d images of %s in %s", len(num_garments), json_file, files.folder)
+    offsets, num_garments = [0], []
+    with atomic_write(path) as file:
+        for image in _cached_images(json_file):
+            offsets.append(offsets[-1] + file.write(_encode(image)))
+            num_garments.append(sum(not garment.iscrowd for garment in image.garments))
+        file.write(np.asarray(offsets, dtype="<i8").tobytes())
+        file.write(np.asarray(num_garments, dtype="<i4").tobytes())
+        file.write(_TRAILER.pack(_MAGIC, stat.st_size, len(num_garments)))
+        after = json_file.stat()
+        if (after.st_size, after.st_mtime_ns) != (stat.st_size, stat.st_mtime_ns):
+            raise UserError(f"{json_file}: was changed while it was read; start again")
+    for other in _caches(json_file, path.parent):
+        if other != path:
+            other.unlink(missing_ok=True)  # a process that has it mapped keeps it
+    logger.info("Cached %d images of %s in %s", len(num_garments), json_file, path)
 
 
-def _remove_leftovers(json_file: Path, folder: Path) -> None:
-    """Remove what processes left that were killed; who builds a cache of this JSON has the lock."""
-    unfinished = re.compile(rf"building-{re.escape(json_file.stem)}-\w{{8}}")
-    for path in folder.iterdir():
-        if unfinished.fullmatch(path.name):
-            shutil.rmtree(path, ignore_errors=True)
+def _cached_images(json_file: Path) -> Iterator[CachedImage]:
+    """Yield the images in order of their ids, each with its garments in the order of the file."""
+    images: list[CocoImage] = []
+    garments: defaultdict[int, list[CachedGarment]] = defaultdict(list)
+    for some_images, items in read_coco(json_file):
+        images += some_images
+        for item in items:
+            garments[item.annotation.image_id].append(_cached_garment(json_file, item))
+    for image in sorted(images, key=lambda image: image.id):
+        if not image.file_name or image.width < 1 or image.height < 1:
+            raise UserError(
+                f"{json_file}: image {image.id} must have file_name, width and height, but has "
+                f"{image.file_name!r}, {image.width} and {image.height}"
+            )
+        own_garments = garments.pop(image.id, [])
+        for garment in own_garments:
+            garment.landmarks = _continuous(garment.landmarks, image).tobytes()
+        yield CachedImage(image.file_name, image.id, image.height, image.width, own_garments)
 
 
-def _write_source(files: CacheFiles, stamp: dict[str, int]) -> None:
-    """Last of all: it makes the cache valid."""
-    with tempfile.NamedTemporaryFile("w", dir=files.folder, delete=False) as file:
-        json.dump({"json": stamp, "files": files.sizes()}, file)
-    os.chmod(file.name, 0o644)
-    os.replace(file.name, files.source)
+def _cached_garment(json_file: Path, item: CocoItem) -> CachedGarment:
+    annotation = item.annotation
+    if isinstance(annotation.segmentation, dict):
+        raise UserError(
+            f"{json_file}: annotation {annotation.id}: segmentation must be a list of polygons, "
+            "but is a mask in RLE form; write polygons"
+        )
+    return CachedGarment(
+        item.class_index,
+        annotation.bbox,
+        annotation.iscrowd,
+        np.asarray(item.landmarks, dtype=np.float32).tobytes(),
+        [np.asarray(polygon, dtype=np.float32).tobytes() for polygon in annotation.segmentation],
+        {n: v for n in ATTRIBUTES if (v := getattr(annotation, n)) is not None},
+    )
+
+
+def _continuous(pixel_landmarks: bytes, image: CocoImage) -> NDArray[np.float32]:
+    """Return landmarks in [0, width] x [0, height], continuous; unlabelled ones become zeros.
+
+    Some files have landmarks at y == height, half a pixel outside after the shift: they are moved
+    onto the border, else every augmentation would take them for landmarks that left the image.
+    """
+    landmarks = np.frombuffer(pixel_landmarks, dtype=np.float32).reshape(-1, 3).copy()
+    landmarks[:, :2] = to_continuous(landmarks[:, :2]).clip(0, (image.width, image.height))
+    landmarks[landmarks[:, 2] == 0] = 0
+    return landmarks.reshape(-1)

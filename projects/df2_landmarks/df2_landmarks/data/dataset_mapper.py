@@ -18,12 +18,20 @@ from detectron2.structures import Boxes, BoxMode, Instances, Keypoints, PolygonM
 from numpy.typing import NDArray
 from PIL import Image
 
-from df2_landmarks.data.augmentation import build_augmentation
+from df2_landmarks.common import UserError
 from df2_landmarks.taxonomy import LAYOUT
 
 MIN_POLYGON_AREA_PX = 1.0
 ROUNDING_PX = 1e-6
 """How far transforms may move a landmark on the border outwards by rounding."""
+
+
+def build_augmentation(cfg: CfgNode, is_train: bool) -> list[T.Augmentation]:
+    """Return Detectron2's augmentations (resize, flip), after its random crop where enabled."""
+    augmentations = detection_utils.build_augmentation(cfg, is_train)
+    if is_train and cfg.INPUT.CROP.ENABLED:
+        augmentations.insert(0, T.RandomCrop(cfg.INPUT.CROP.TYPE, cfg.INPUT.CROP.SIZE))
+    return augmentations
 
 
 class LandmarkDatasetMapper:
@@ -92,10 +100,10 @@ class LandmarkDatasetMapper:
         )
         landmarks = np.zeros((len(annotations), LAYOUT.max_landmarks, 3), dtype=np.float32)
         for row, annotation in zip(landmarks, annotations, strict=True):
-            own = transform_landmarks(
+            own_landmarks = transform_landmarks(
                 annotation["keypoints"], annotation["category_id"], transforms, image_size
             )
-            row[: len(own)] = own
+            row[: len(own_landmarks)] = own_landmarks
         instances.gt_keypoints = Keypoints(torch.from_numpy(landmarks))
         if self.use_masks:
             instances.gt_masks = PolygonMasks(
@@ -105,26 +113,24 @@ class LandmarkDatasetMapper:
 
 
 def read_image(dataset_dict: dict[str, Any], image_format: str) -> NDArray[np.uint8]:
-    """(H, W, 3) image of a dataset dict.
+    """Read the (H, W, 3) image of a dataset dict.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is not a readable image, or not of the size that the annotations say.
+        UserError: there is no such file, it is not a readable image, or it does not have the size
+            that the annotations say.
     """
     path = dataset_dict["file_name"]
     try:
         image = detection_utils.read_image(path, format=image_format)
     except FileNotFoundError:
-        raise FileNotFoundError(
-            f"{path}: the annotations name this image, but it is missing"
-        ) from None
+        raise UserError(f"{path}: the annotations name this image, but it is missing") from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path}: not a readable image ({error}); extract it again") from None
+        raise UserError(f"{path}: not a readable image ({error}); extract it again") from None
     expected = dataset_dict["width"], dataset_dict["height"]
-    found = image.shape[1], image.shape[0]
-    if expected != found:
-        raise ValueError(
-            f"{path}: the annotations say width x height {expected}, but the image has {found}. "
+    got = image.shape[1], image.shape[0]
+    if expected != got:
+        raise UserError(
+            f"{path}: the annotations say width x height {expected}, but the image has {got}. "
             "Convert the annotations again with these images (`make convert`)"
         )
     return image
@@ -161,7 +167,7 @@ def transform_landmarks(
 
 
 def is_mirrored(transforms: T.TransformList) -> bool:
-    """Whether a list of transforms flips an odd number of times, in either direction.
+    """Return whether a list of transforms flips an odd number of times, in either direction.
 
     A vertical flip is a horizontal one turned upside down: it exchanges left and right as well.
     """
@@ -172,7 +178,7 @@ def is_mirrored(transforms: T.TransformList) -> bool:
 def usable_polygons(
     segmentation: Sequence[Sequence[float]], transforms: T.TransformList
 ) -> list[NDArray[np.float64]]:
-    """Transformed polygons that enclose an area; the others are left out.
+    """Return the transformed polygons that enclose an area; leave out the others.
 
     Files have polygons of fewer than three points and of one line. Detectron2's loader drops the
     whole garment for them; here it keeps its box and its landmarks and only teaches no mask.
@@ -188,6 +194,6 @@ def usable_polygons(
 
 
 def _area_px(polygon: NDArray[np.float64]) -> float:
-    """Shoelace formula; of a self-intersecting polygon only an approximation."""
+    """Return the area by the shoelace formula: an approximation if the polygon crosses itself."""
     x, y = polygon[:, 0], polygon[:, 1]
     return 0.5 * abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1)))

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
+from detectron2.structures import BoxMode
 from numpy.typing import NDArray
 
-from df2_landmarks.data.cache import CacheFiles, open_cache
-from df2_landmarks.data.packing import unpack
+from df2_landmarks.common import UserError
+from df2_landmarks.data.cache import Cache, CachedImage, cache_of
 
 
 def load_landmark_json(json_file: str | Path, image_root: str | Path) -> LandmarkRecords:
@@ -27,49 +27,43 @@ def load_landmark_json(json_file: str | Path, image_root: str | Path) -> Landmar
         ``category_id`` (the class, 0..C-1), ``segmentation`` (polygons as in the file),
         ``iscrowd``, the attributes that the file has, and ``keypoints``: a float32 array of 3*K
         numbers x, y, v for the K landmarks of its own category. x and y are continuous image
-        coordinates inside the image; the file's are pixel indices, so 0.5 is added here
-        (`evaluation/results.py` takes it off).
+        coordinates inside the image (`df2_landmarks.formats.to_continuous` of the file's).
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file is not such a JSON.
+        UserError: there is no such file, or it is not such a JSON.
     """
     path = Path(json_file)
     if not path.is_file():
-        raise FileNotFoundError(
+        raise UserError(
             f"{path} does not exist. Put the raw data in place and run `make convert`, or point "
             "DETECTRON2_DATASETS to the folder that holds it (see datasets/README.md)"
         )
-    return LandmarkRecords(open_cache(path), Path(image_root))
+    return LandmarkRecords(cache_of(path), Path(image_root))
 
 
 class LandmarkRecords(Sequence[dict[str, Any]]):
-    """Dataset dicts that are decoded when they are asked for.
-
-    The bytes stay in a memory-mapped file, which all processes of a machine share.
-    """
+    """Dataset dicts, each decoded when it is asked for; their bytes stay in the mapped file."""
 
     def __init__(
-        self, files: CacheFiles, image_root: Path, rows: NDArray[np.int64] | None = None
+        self, cache_file: Path, image_root: Path, rows: NDArray[np.int64] | None = None
     ) -> None:
         """
         Args:
-            files: the cache.
+            cache_file: from `cache_of`.
             image_root: folder of the images.
             rows: images to choose, all by default.
         """
-        self._files = files
+        self._cache_file = cache_file
         self._image_root = image_root
-        self._offsets = np.load(files.offsets, mmap_mode="r")
-        self._num_garments = np.load(files.num_garments, mmap_mode="r")
-        self._rows = np.arange(len(self._num_garments)) if rows is None else rows
-        with open(files.records, "rb") as file:
-            self._data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self._cache = Cache(cache_file)
+        self._rows = np.arange(len(self._cache.num_garments)) if rows is None else rows
 
     def with_garments(self) -> LandmarkRecords:
-        """The images that have at least one garment (crowds do not count)."""
-        rows = self._rows[self._num_garments[self._rows] > 0]
-        return LandmarkRecords(self._files, self._image_root, rows)
+        """Return the images that have at least one garment (crowds do not count)."""
+        return self._subset(self._rows[self._cache.num_garments[self._rows] > 0])
+
+    def _subset(self, rows: NDArray[np.int64]) -> LandmarkRecords:
+        return LandmarkRecords(self._cache_file, self._image_root, rows)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -81,14 +75,33 @@ class LandmarkRecords(Sequence[dict[str, Any]]):
 
     def __getitem__(self, index: int | slice) -> dict[str, Any] | LandmarkRecords:
         if isinstance(index, slice):
-            return LandmarkRecords(self._files, self._image_root, self._rows[index])
-        row = self._rows[index]
-        start, stop = self._offsets[row : row + 2].tolist()
-        return unpack(self._data[start:stop], self._image_root)
+            return self._subset(self._rows[index])
+        return _dataset_dict(self._cache[int(self._rows[index])], self._image_root)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return (self[index] for index in range(len(self)))
 
     def __reduce__(self) -> tuple[type[LandmarkRecords], tuple[Any, ...]]:
-        # a loader process maps the file itself
-        return LandmarkRecords, (self._files, self._image_root, self._rows)
+        # A loader process maps the file itself.
+        return LandmarkRecords, (self._cache_file, self._image_root, self._rows)
+
+
+def _dataset_dict(image: CachedImage, image_root: Path) -> dict[str, Any]:
+    return {
+        "file_name": str(image_root / image.file_name),
+        "image_id": image.image_id,
+        "height": image.height,
+        "width": image.width,
+        "annotations": [
+            {
+                "bbox": list(garment.bbox_xywh),
+                "bbox_mode": BoxMode.XYWH_ABS,
+                "category_id": garment.class_index,
+                "segmentation": [np.frombuffer(p, dtype=np.float32) for p in garment.polygons],
+                "iscrowd": garment.iscrowd,
+                "keypoints": np.frombuffer(garment.landmarks, dtype=np.float32),
+                **garment.attributes,
+            }
+            for garment in image.garments
+        ],
+    }

@@ -1,10 +1,20 @@
-"""Training and testing with Detectron2: what joins data, model and evaluation."""
+"""Training and testing with Detectron2: what joins data, model and evaluation.
 
-from df2_landmarks.engine.checkpoint import evaluation_weights, load_for_evaluation
-from df2_landmarks.engine.checkpoint_conversion import convert_checkpoint
+* ``setup``: command line and YAML into a checked configuration.
+* ``trainer``: `Trainer`; ``training_step``, ``averaging``, ``evaluation_hook``: its parts.
+* ``checkpoint``: files of weights: which one is evaluated, reading, writing, conversion.
+* ``evaluators``: box, mask and landmark AP; ``landmark_pictures``: detections drawn.
+* ``dry_run``, ``timed_training``, ``ground_truth_boxes``: other ways to train and evaluate.
+"""
+
+from df2_landmarks.engine.checkpoint import (
+    convert_checkpoint,
+    evaluation_weights,
+    load_for_evaluation,
+)
 from df2_landmarks.engine.dry_run import dry_run
+from df2_landmarks.engine.evaluators import RESULTS_FILE, BoxMaskEvaluator, LandmarkEvaluator
 from df2_landmarks.engine.ground_truth_boxes import GroundTruthBoxTrainer, ground_truth_box_config
-from df2_landmarks.engine.landmark_evaluator import RESULTS_FILE
 from df2_landmarks.engine.landmark_pictures import landmark_pictures
 from df2_landmarks.engine.setup import (
     CONFIGS,
@@ -15,11 +25,14 @@ from df2_landmarks.engine.setup import (
 )
 from df2_landmarks.engine.timed_training import train_within
 from df2_landmarks.engine.trainer import Trainer
+from df2_landmarks.engine.training_step import trains_in_bfloat16
 
 __all__ = [
     "CONFIGS",
     "RESULTS_FILE",
+    "BoxMaskEvaluator",
     "GroundTruthBoxTrainer",
+    "LandmarkEvaluator",
     "Trainer",
     "argument_parser",
     "convert_checkpoint",
@@ -32,4 +45,5 @@ __all__ = [
     "setup_config",
     "setup_run",
     "train_within",
+    "trains_in_bfloat16",
 ]

@@ -2,90 +2,83 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from itertools import chain
 from typing import Any
 
 import torch
 from detectron2.engine import HookBase
 from torch import nn
+from torch.optim.swa_utils import AveragedModel
+
+from df2_landmarks.common import UserError
+
+TensorList = tuple[torch.Tensor, ...] | list[torch.Tensor]
 
 
 class WeightAverage:
-    """A running average of all parameters and floating-point buffers of a model.
+    """A second model whose parameters and floating-point buffers are a running average.
 
-    The model trains on with its raw weights; `applied` lends it the average. Each update is
-    ``average += (1 - d) * (raw - average)`` with ``d = min(decay, (1 + n) / (10 + n))`` at the
-    n-th update, so that the random start is soon forgotten (the rule of TensorFlow's
-    ExponentialMovingAverage with ``num_updates``).
+    The n-th update is ``average += (1 - d) * (raw - average)`` with
+    ``d = min(decay, (1 + n) / (10 + n))``, so that the random start is soon forgotten (the rule of
+    TensorFlow's ExponentialMovingAverage with ``num_updates``). The raw model is not changed.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         """
         Args:
-            model: on its device already; its tensors are followed, not replaced.
+            model: the raw model, on its device.
             decay: weight of the past, such as 0.999.
 
         Raises:
-            ValueError: decay is not between 0 and 1.
+            UserError: decay is not between 0 and 1.
         """
         if not 0 < decay < 1:
-            raise ValueError(f"SOLVER.EMA_DECAY must be 0 (off) or between 0 and 1, got {decay}")
-        named = chain(model.named_parameters(), model.named_buffers())
-        self._raw = {name: t.detach() for name, t in named if t.is_floating_point()}
-        self._average = {name: t.clone() for name, t in self._raw.items()}
+            raise UserError(f"SOLVER.EMA_DECAY must be 0 (off) or between 0 and 1, but got {decay}")
+        self._raw = model
         self._decay = decay
-        self._applied = False
-        self.num_updates = 0
+        self._averaged = AveragedModel(model, multi_avg_fn=self._lerp, use_buffers=True)
+        self.start()
+
+    @property
+    def model(self) -> nn.Module:
+        """The averaged model."""
+        return self._averaged.module
+
+    @property
+    def num_updates(self) -> int:
+        """Updates since `start`."""
+        return int(self._averaged.n_averaged) - 1
 
     def start(self) -> None:
-        """Begin at the weights that the model has now."""
-        for name, tensor in self._raw.items():
-            self._average[name].copy_(tensor)
+        """Begin at the weights that the raw model has now."""
+        self._averaged.n_averaged.zero_()
+        self._averaged.update_parameters(self._raw)  # the first of an AveragedModel is a copy
+
+    def update(self) -> None:
+        """Take in the raw weights after a step of the optimizer."""
+        self._averaged.update_parameters(self._raw)
 
     @torch.no_grad()
-    def update(self) -> None:
-        """Take in the weights after one step of the optimizer."""
-        assert not self._applied
-        decay = min(self._decay, (1 + self.num_updates) / (10 + self.num_updates))
-        torch._foreach_lerp_(
-            list(self._average.values()), list(self._raw.values()), weight=1 - decay
-        )
-        self.num_updates += 1
-
-    @contextmanager
-    def applied(self) -> Iterator[None]:
-        """The model holds the average inside, and its raw weights again afterwards."""
-        assert not self._applied
-        self._swap()
-        try:
-            yield
-        finally:
-            self._swap()
+    def _lerp(self, average: TensorList, raw: TensorList, _: Any) -> None:
+        if not average[0].is_floating_point():  # counters and indices
+            torch._foreach_copy_(average, raw)
+            return
+        n = self.num_updates
+        decay = min(self._decay, (1 + n) / (10 + n))
+        torch._foreach_lerp_(average, raw, weight=1 - decay)
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint holds beside the averaged model: where training goes on from."""
-        assert self._applied, "a checkpoint holds the average as its model"
-        return {"raw_weights": dict(self._average), "num_updates": self.num_updates}
+        """Return what a checkpoint needs beside the averaged model: the state of the training."""
+        return {"raw_weights": self._raw.state_dict(), "num_updates": self.num_updates}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore from a checkpoint whose average the model has just loaded."""
+        """Restore from a checkpoint whose model, the average, the raw model has just loaded."""
         self.start()
-        for name, tensor in self._raw.items():
-            tensor.copy_(state["raw_weights"][name])
-        self.num_updates = state["num_updates"]
-
-    def _swap(self) -> None:
-        for name, tensor in self._raw.items():
-            kept = tensor.clone()
-            tensor.copy_(self._average[name])
-            self._average[name].copy_(kept)
-        self._applied = not self._applied
+        self._raw.load_state_dict(state["raw_weights"], strict=False)
+        self._averaged.n_averaged.fill_(state["num_updates"] + 1)
 
 
 class AverageWeights(HookBase):
-    """Updates a `WeightAverage` after each step; to be registered before what uses it."""
+    """A hook that updates a `WeightAverage` after each step; registered before its users."""
 
     def __init__(self, average: WeightAverage) -> None:
         self._average = average

@@ -1,20 +1,22 @@
-"""Which weights are loaded, and clear errors where they cannot be."""
+"""Checkpoint files: which one is evaluated, reading, writing, and conversion between layouts."""
 
 from __future__ import annotations
 
 import logging
 import pickle
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.config import CfgNode
 from fvcore.common.checkpoint import _IncompatibleKeys
 from torch import nn
 
+from df2_landmarks.common import UserError, atomic_write, check_input_file
 from df2_landmarks.engine.averaging import WeightAverage
 from df2_landmarks.modeling import (
     HEAD,
@@ -22,6 +24,7 @@ from df2_landmarks.modeling import (
     has_class_convolutions,
     has_single_predictor,
     to_category_predictors,
+    to_single_predictor,
 )
 
 logger = logging.getLogger(__name__)
@@ -46,26 +49,16 @@ ARRAY_GLOBALS = {
         )
     ),
 }
-"""All that a pickle of arrays needs to name."""
+"""All names that a pickle of arrays needs."""
 
-
-UNREADABLE = (pickle.UnpicklingError, EOFError, RuntimeError, UnicodeDecodeError)
-"""What reading a checkpoint may raise, of bytes that are none."""
-
-
-def unreadable(path: str, error: Exception) -> ValueError:
-    """The error for a file whose reading raised one of `UNREADABLE`."""
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    if reason.startswith("Weights only load failed"):  # and how to load it without that safeguard
-        reason = "it is no file of torch.save, or holds more than tensors and plain data"
-    return ValueError(f"{path}: not a readable checkpoint ({reason})")
+CONVERSIONS = {"single": to_single_predictor, "per-category": to_category_predictors}
 
 
 class LandmarkCheckpointer(DetectionCheckpointer):
-    """`DetectionCheckpointer` that loads data only, and tells what is wrong with a file.
+    """`DetectionCheckpointer` that loads data only, and says what is wrong with a file.
 
-    The ``model`` of a file is what is to be evaluated: where weights are averaged, the average,
-    and the raw weights, which training goes on from, are in ``ema`` beside it.
+    The ``model`` of a file has the weights to evaluate. Where weights are averaged, these are the
+    average, and the raw weights, from which a training is resumed, are in ``ema`` beside it.
     """
 
     def __init__(
@@ -79,13 +72,13 @@ class LandmarkCheckpointer(DetectionCheckpointer):
     ) -> None:
         """
         Args:
-            model: the model.
-            save_dir: folder of what is saved.
-            complete: every parameter of the model must be in a loaded file, and the landmark head's
-                may be all that the file has of one, as evaluation needs; otherwise (training) at
-                least one parameter must be in it.
-            average: of the model's weights.
-            **kwargs: as of `DetectionCheckpointer`.
+            model: the model that is trained, or evaluated.
+            save_dir: folder of the saved files.
+            complete: a file must have every parameter of the model, and no other parameter of a
+                landmark head, as evaluation needs. Otherwise (training) it must have at least one
+                parameter of the model.
+            average: the average of the model's weights.
+            **kwargs: passed to `DetectionCheckpointer`.
         """
         if average is not None:
             kwargs["ema"] = average
@@ -93,36 +86,46 @@ class LandmarkCheckpointer(DetectionCheckpointer):
         self.complete = complete
         self._average = average
 
-    def evaluated_weights(self) -> AbstractContextManager[None]:
-        """The model has the weights that are evaluated and saved, inside the context."""
-        return nullcontext() if self._average is None else self._average.applied()
+    @property
+    def evaluated_model(self) -> nn.Module:
+        """The model to evaluate: the average where there is one."""
+        return self.model if self._average is None else self._average.model
 
     def save(self, name: str, **kwargs: Any) -> None:
-        with self.evaluated_weights():
-            super().save(name, **kwargs)
+        """Save the weights to evaluate and the state of the training; tag it as the last file.
 
-    def path_of(self, name: str) -> Path:
-        """File that `save` and `save_weights` write for a name."""
-        return Path(self.save_dir, f"{name}.pth")
+        Raises:
+            UserError: the file cannot be written; the last checkpoint stays.
+        """
+        if not self.save_dir or not self.save_to_disk:
+            return
+        state = {key: value.state_dict() for key, value in self.checkpointables.items()}
+        self.save_weights(name, **state, **kwargs)
+        self.tag_last_checkpoint(f"{name}.pth")
 
     def save_weights(self, name: str, **extra: Any) -> None:
-        """Save the weights alone, for evaluation; the last checkpoint stays the one to resume.
+        """Save the weights to evaluate; `--resume` goes on from the file that `save` has tagged.
 
-        A file of that name is replaced only when the new one is complete.
+        Raises:
+            UserError: the file cannot be written; an older one of that name stays as it was.
         """
         if not self.save_to_disk:
             return
-        partial = self.path_of(f"{name}.partial")
-        with self.evaluated_weights():
-            torch.save({"model": self.model.state_dict(), **extra}, partial)
-        partial.replace(self.path_of(name))
+        path = self.path_of(name)
+        logger.info(f"Saving checkpoint to {path}")
+        with atomic_write(path) as file:
+            torch.save({"model": self.evaluated_model.state_dict(), **extra}, file)
+
+    def path_of(self, name: str) -> Path:
+        """Return the file that `save` and `save_weights` write for a name."""
+        return Path(self.save_dir, f"{name}.pth")
 
     def load(self, path: str, checkpointables: list[str] | None = None) -> dict[str, Any]:
         """Load weights.
 
         Raises:
-            FileNotFoundError: there is no such local file.
-            ValueError: the file cannot be fetched or read, or is of another model.
+            UserError: there is no such local file, or it cannot be fetched or read, or is of
+                another model.
         """
         if path:
             path = _local_path(path, self.path_manager)
@@ -130,34 +133,35 @@ class LandmarkCheckpointer(DetectionCheckpointer):
         rest = super().load(path, checkpointables)
         if checkpointables is None and self._average is None and "ema" in rest:
             logger.warning(
-                f"{path} was trained with SOLVER.EMA_DECAY, which is off now: training goes on "
+                f"{path} was trained with SOLVER.EMA_DECAY, which is off now: training continues "
                 "from the averaged weights"
             )
         return rest
 
     def _load_file(self, filename: str) -> dict[str, Any]:
-        try:
-            if filename.endswith(".pkl"):
-                return _load_model_zoo_pickle(filename)
-            return super()._load_file(filename)
-        except UNREADABLE as error:
-            raise unreadable(filename, error) from error
+        if filename.endswith(".pkl"):
+            checkpoint = _read_model_zoo_pickle(filename)
+        else:
+            with _unreadable_is_user_error(filename):
+                checkpoint = super()._load_file(filename)
+        _check_weights(filename, checkpoint.get("model"))
+        return checkpoint
 
     def _load_model(self, checkpoint: dict[str, Any]) -> _IncompatibleKeys:
-        own = self.model.state_dict()
-        has_own_layout = has_category_predictors(own) and not has_class_convolutions(own)
-        if has_own_layout and has_single_predictor(checkpoint["model"]):
+        names = self.model.state_dict()
+        by_category = has_category_predictors(names) and not has_class_convolutions(names)
+        if by_category and has_single_predictor(checkpoint["model"]):
             logger.info(
                 f"{self._path}: the channels of its stock landmark head go to one head per category"
             )
             checkpoint["model"] = to_category_predictors(checkpoint["model"])
-        num_given = len(checkpoint["model"])  # the stock method consumes it
+        num_given = len(checkpoint["model"])  # the stock method empties it
         incompatible = super()._load_model(checkpoint)
         lacking = {name for name, *_ in incompatible.incorrect_shapes}
         lacking.update(incompatible.missing_keys)
-        total = len(own.keys() - {"pixel_mean", "pixel_std"})
+        total = len(names.keys() - {"pixel_mean", "pixel_std"})
         if (self.complete and lacking) or len(lacking) >= total:
-            raise ValueError(
+            raise UserError(
                 f"{self._path}: a checkpoint of another model. {len(lacking)} of this model's "
                 f"{total} tensors are not among its {num_given} or have another shape, such as "
                 f"{', '.join(sorted(lacking)[:3])}. Give the config that it was trained with "
@@ -165,72 +169,142 @@ class LandmarkCheckpointer(DetectionCheckpointer):
             )
         unused = sorted(key for key in incompatible.unexpected_keys if key.startswith(HEAD))
         if self.complete and unused:  # without them the head computes something else
-            raise ValueError(
-                f"{self._path}: its landmark head has {len(unused)} tensors that this model's has "
-                f"not, such as {', '.join(unused[:3])}. Give the config that it was trained with: "
-                "MODEL.ROI_LANDMARK_HEAD and MODEL.ROI_KEYPOINT_HEAD"
+            raise UserError(
+                f"{self._path}: its landmark head has {len(unused)} tensors that this model does "
+                f"not have, such as {', '.join(unused[:3])}. Give the config that it was trained "
+                "with: MODEL.ROI_LANDMARK_HEAD and MODEL.ROI_KEYPOINT_HEAD"
             )
         return incompatible
 
 
 def evaluation_weights(cfg: CfgNode, opts: Sequence[str]) -> str:
-    """Path of the weights that `--eval-only` evaluates.
+    """Return the path of the weights that `--eval-only` evaluates.
 
-    MODEL.WEIGHTS of the command line, else the last checkpoint of the output folder. The weights
-    that a config names are where training starts from, and are never evaluated.
+    They are MODEL.WEIGHTS of the command line, else the last checkpoint of the output folder. The
+    weights that a config file names are the start of a training, and are never evaluated.
 
     Raises:
-        FileNotFoundError: there are neither.
+        UserError: there are neither.
     """
     if "MODEL.WEIGHTS" in opts[::2]:
         return cfg.MODEL.WEIGHTS
     last = Path(cfg.OUTPUT_DIR, "last_checkpoint")
     if last.is_file():
         return str(Path(cfg.OUTPUT_DIR, last.read_text().strip()))
-    raise FileNotFoundError(
+    raise UserError(
         f"nothing to evaluate: {cfg.OUTPUT_DIR} holds no checkpoint. Train first with this config "
         "and OUTPUT_DIR, or give a trained model: MODEL.WEIGHTS path/to/model_final.pth"
     )
 
 
 def load_for_evaluation(model: nn.Module, path: str) -> None:
-    """Load every parameter of `model` from `path`.
+    """Load every parameter of a model.
+
+    Args:
+        model: the model.
+        path: a checkpoint file.
 
     Raises:
-        FileNotFoundError: there is no such local file.
-        ValueError: no path is given, or the file is unreadable or of another model.
+        UserError: the path is empty, there is no such file, or it is unreadable or of another
+            model.
     """
     if not path:
-        raise ValueError("MODEL.WEIGHTS is empty: give a trained model, such as model_final.pth")
+        raise UserError("MODEL.WEIGHTS is empty: give a trained model, such as model_final.pth")
     LandmarkCheckpointer(model, complete=True).load(path, checkpointables=[])
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a file of `torch.save` that holds tensors by name in "model".
+
+    Raises:
+        UserError: there is no such file, or it is not such a file.
+    """
+    check_input_file(path)
+    with _unreadable_is_user_error(str(path)):
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    is_checkpoint = isinstance(checkpoint, dict)
+    _check_weights(str(path), checkpoint.get("model") if is_checkpoint else None)
+    return checkpoint
+
+
+def convert_checkpoint(source: Path, target: Path, *, to: str) -> int:
+    """Write the converted weights of a checkpoint; its other entries (optimizer) are left out.
+
+    Args:
+        source: a checkpoint of Detectron2.
+        target: the new file; an older one is replaced when the new one is complete.
+        to: one of `CONVERSIONS`.
+
+    Returns:
+        Number of tensors written.
+
+    Raises:
+        UserError: there is no such file, it cannot be converted, or the new one cannot be written.
+    """
+    check_input_file(source)
+    if target.is_dir():
+        raise UserError(f"{target}: is a folder; give the name of a file")
+    with atomic_write(target) as file:
+        weights = read_checkpoint(source)["model"]
+        try:
+            converted = CONVERSIONS[to](weights)
+        except UserError as error:
+            raise UserError(f"{source}: {error}") from error
+        torch.save({"model": converted}, file)
+    return len(converted)
 
 
 def _local_path(path: str, path_manager: Any) -> str:
     if "://" not in path:
         if not Path(path).is_file():
-            raise FileNotFoundError(f"MODEL.WEIGHTS {path} does not exist")
+            raise UserError(f"MODEL.WEIGHTS {path} does not exist")
         return path
     try:
         return path_manager.get_local_path(path)
-    except Exception as error:  # whatever a download may raise
-        raise ValueError(
-            f"cannot fetch MODEL.WEIGHTS {path} ({error}). {NO_NETWORK_HELP}"
+    except Exception as error:  # a download may raise anything
+        raise UserError(
+            f"cannot fetch MODEL.WEIGHTS {path} ({error}). {NO_NETWORK_HELP}", exit_code=2
         ) from error
 
 
-def _load_model_zoo_pickle(filename: str) -> dict[str, Any]:
-    """Detectron2's model-zoo format: a pickled dict of arrays."""
-    with open(filename, "rb") as file:
+@contextmanager
+def _unreadable_is_user_error(path: str) -> Iterator[None]:
+    """Put around the one call that decodes a file's bytes: damaged bytes may raise anything."""
+    try:
+        yield
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        if reason.startswith("Weights only load failed"):  # continues with how to allow code
+            reason = "it is not a file of torch.save, or holds more than tensors and plain data"
+        raise UserError(f"{path}: not a readable checkpoint ({reason})") from error
+
+
+def _check_weights(path: str, weights: Any) -> None:
+    """Check that these are tensors by name."""
+    is_valid = isinstance(weights, dict) and all(
+        isinstance(name, str) and isinstance(value, (torch.Tensor, np.ndarray))
+        for name, value in weights.items()
+    )
+    if not is_valid:
+        raise UserError(f"{path}: not a checkpoint of Detectron2, which has tensors in 'model'")
+
+
+def _read_model_zoo_pickle(filename: str) -> dict[str, Any]:
+    """Read Detectron2's model-zoo format: a pickled dict of arrays."""
+    with open(filename, "rb") as file, _unreadable_is_user_error(filename):
         data = _ArrayUnpickler(file, encoding="latin1").load()
+    if not isinstance(data, dict):
+        return {}
     if "model" in data and "__author__" in data:
         return data
-    data = data.get("blobs", data)
-    arrays = {k: v for k, v in data.items() if not k.endswith("_momentum")}
+    blobs = data.get("blobs", data)  # Caffe2's
+    _check_weights(filename, blobs)
+    arrays = {name: array for name, array in blobs.items() if not name.endswith("_momentum")}
     return {"model": arrays, "__author__": "Caffe2", "matching_heuristics": True}
 
 
 class _ArrayUnpickler(pickle.Unpickler):
-    """Reads arrays and plain containers; refuses everything that could run code."""
+    """An unpickler of arrays and plain containers; it refuses everything that could run code."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in ARRAY_GLOBALS:

@@ -1,4 +1,4 @@
-"""A short training and evaluation that fails where a long one would, and tells its needs."""
+"""A few iterations and an evaluation, to catch errors early and estimate time, memory and disk."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ from detectron2.data import DatasetCatalog
 from detectron2.evaluation import DatasetEvaluator, DatasetEvaluators
 from detectron2.utils import comm
 
+from df2_landmarks.common import UserError
 from df2_landmarks.engine.trainer import Trainer
 
 logger = logging.getLogger(__name__)
 
 NUM_STEPS = 5
-"""Detectron2 does not time the first two."""
+"""Iterations; Detectron2 does not time the first two."""
 
 NUM_IMAGES = 20
 
@@ -35,16 +36,16 @@ def dry_run(cfg: CfgNode) -> None:
     All processes of a training call it. The checkpoints are removed again.
 
     Args:
-        cfg: the training's, but for OUTPUT_DIR, which is a folder for the dry run.
+        cfg: configuration of the training, with a folder for the dry run as OUTPUT_DIR.
 
     Raises:
-        ValueError: the disk is too small for the training's checkpoints. Whatever else is wrong
-            raises what the training itself would.
+        UserError: the disk is too small for the checkpoints of the training, or anything that the
+            training itself would raise.
     """
     sizes = {name: _size(name) for name in (*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST)}
     watch = _Stopwatch()
     trainer = _trainer_class(watch)(cfg)
-    trainer.max_iter = NUM_STEPS  # the learning rate follows the real number of iterations
+    trainer.max_iter = NUM_STEPS  # the schedule of the learning rate keeps the real number
     folder = Path(cfg.OUTPUT_DIR)
     try:
         trainer.resume_or_load(resume=False)
@@ -59,17 +60,17 @@ def dry_run(cfg: CfgNode) -> None:
 
 
 class _Stopwatch(DatasetEvaluator):
-    """Placed before the evaluators, measures how long the model works on the images."""
+    """An evaluator, placed before the others, that measures the time of the model on the images."""
 
     def __init__(self) -> None:
-        self.files: set[str] = set()  # with augmentation an image comes twice
+        self.files: set[str] = set()  # with augmentation each image is processed twice
         self.seconds = 0.0
 
     def reset(self) -> None:
         self._start = time.perf_counter()
 
     def process(self, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
-        self.files.update(one["file_name"] for one in inputs)
+        self.files.update(image_input["file_name"] for image_input in inputs)
 
     def evaluate(self) -> None:
         self.seconds += time.perf_counter() - self._start
@@ -96,7 +97,7 @@ def _size(dataset_name: str) -> tuple[int, int]:
 
 
 def _peak_memory(device: str) -> int:
-    """Of this process, in bytes: on its GPU, else in main memory."""
+    """Most bytes that this process held: on its GPU, else in main memory."""
     if device != "cpu":
         return torch.cuda.max_memory_allocated()
     unit = 1 if sys.platform == "darwin" else 1024
@@ -106,7 +107,7 @@ def _peak_memory(device: str) -> int:
 def _report(
     trainer: Trainer, sizes: dict[str, tuple[int, int]], watch: _Stopwatch, peak: int
 ) -> None:
-    cfg = trainer.cfg  # with the batch and the schedule of this number of GPUs
+    cfg = trainer.cfg  # batch and schedule are scaled to the number of GPUs
     solver, period = cfg.SOLVER, cfg.TEST.EVAL_PERIOD
     step = statistics.median(value for value, _ in trainer.storage.histories()["time"].values())
     training = step * solver.MAX_ITER
@@ -122,11 +123,11 @@ def _report(
         num_processes = comm.get_world_size()
         image = watch.seconds / len(watch.files)
         num_images = sum(sizes[name][0] for name in cfg.DATASETS.TEST)
-        one = image * num_images / num_processes
+        evaluation = image * num_images / num_processes
         count = 1 if period <= 0 else -(-solver.MAX_ITER // period)
         lines.append(
-            f"evaluation  {image:.2f} s per image; {num_images:,} images take {_time(one)}, "
-            f"and {count} evaluation{'s' * (count > 1)} {_time(count * one)}"
+            f"evaluation  {image:.2f} s per image; {num_images:,} images take {_time(evaluation)}, "
+            f"and {count} evaluation{'s' * (count > 1)} {_time(count * evaluation)}"
         )
     device = "process (its data loaders apart)" if cfg.MODEL.DEVICE == "cpu" else "GPU"
     lines.append(f"memory      at most {_bytes(peak)} per {device}, in {NUM_STEPS} iterations")
@@ -142,9 +143,10 @@ def _report(
     )
     logger.info("Dry run (its scores mean nothing):\n" + "\n".join(f"  {line}" for line in lines))
     if needed > free:
-        raise ValueError(
+        raise UserError(
             f"OUTPUT_DIR {folder.parent}: the checkpoints of the training need {_bytes(needed)}, "
-            f"but {_bytes(free)} are free. Make room, or set a higher SOLVER.CHECKPOINT_PERIOD"
+            f"but {_bytes(free)} are free. Make room, or set a higher SOLVER.CHECKPOINT_PERIOD",
+            exit_code=2,
         )
 
 

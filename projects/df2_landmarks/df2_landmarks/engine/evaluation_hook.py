@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import logging
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
-import torch
 from detectron2.config import CfgNode
 from detectron2.engine.hooks import EvalHook
 from detectron2.utils import comm
 
-from df2_landmarks.engine.landmark_evaluator import TASKS
+from df2_landmarks.common import UserError
+from df2_landmarks.engine.checkpoint import LandmarkCheckpointer, read_checkpoint
+from df2_landmarks.engine.evaluators import TASKS
 from df2_landmarks.engine.landmark_pictures import landmark_pictures
 from df2_landmarks.formats import VISIBLE_AND_OCCLUDED
 from df2_landmarks.visualization import contact_sheet
-
-if TYPE_CHECKING:
-    from df2_landmarks.engine.trainer import Trainer
 
 logger = logging.getLogger(__name__)
 
@@ -26,36 +25,48 @@ TILE_PX = 400
 
 
 class EarlyStop(BaseException):
-    """Ends the training loop; no `Exception`, since Detectron2 logs those as failures."""
+    """The end of a training that no longer improves.
+
+    It is not an `Exception`, since Detectron2 logs those as failures.
+    """
 
 
 class EvaluationHook(EvalHook):
-    """Detectron2's `EvalHook` that also keeps the best model and stops when it stays the best.
+    """Detectron2's `EvalHook` that also keeps the best model and stops a training without progress.
 
-    The best is by landmark AP of the protocol that the challenge ranks by, on the first data set of
-    DATASETS.TEST. Its file, ``model_best.pth``, holds that AP and the iteration, from which a
-    resumed training goes on.
+    The best model has the highest landmark AP under the protocol that the challenge ranks by, on
+    the first data set of DATASETS.TEST. Its file, ``model_best.pth``, holds this AP and its
+    iteration, so that a resumed training knows them.
     """
 
-    trainer: Trainer
-
-    def __init__(self, cfg: CfgNode, *, with_pictures: bool) -> None:
+    def __init__(
+        self,
+        cfg: CfgNode,
+        *,
+        evaluate: Callable[[], dict[str, Any]],
+        checkpointer: LandmarkCheckpointer,
+        with_pictures: bool,
+    ) -> None:
         """
         Args:
-            cfg: the training's.
-            with_pictures: a TensorBoard writer takes them.
+            cfg: configuration of the training.
+            evaluate: evaluates `checkpointer.evaluated_model`; called by all processes.
+            checkpointer: saves the best model.
+            with_pictures: put pictures into the event storage, for TensorBoard.
 
         Raises:
-            ValueError: early stopping without evaluations.
+            UserError: early stopping without evaluations.
         """
         self._patience = cfg.SOLVER.EARLY_STOPPING.PATIENCE
         if self._patience > 0 and cfg.TEST.EVAL_PERIOD <= 0:
-            raise ValueError(
+            raise UserError(
                 f"SOLVER.EARLY_STOPPING.PATIENCE is {self._patience} evaluations, but there are "
                 "none during training: set TEST.EVAL_PERIOD to a number of iterations"
             )
         super().__init__(cfg.TEST.EVAL_PERIOD, self._evaluate)
         self._cfg = cfg
+        self._evaluate_model = evaluate
+        self._checkpointer = checkpointer
         self._num_pictures = cfg.TEST.NUM_PICTURES if with_pictures else 0
         self._landmark_ap: float | None = None
         self._best_ap, self._best_iteration = -math.inf, 0
@@ -65,12 +76,10 @@ class EvaluationHook(EvalHook):
             self._best_ap, self._best_iteration = self._best_of_earlier_run()
 
     def _evaluate(self) -> dict[str, Any]:
-        with self.trainer.evaluated_weights():
-            results = self.trainer.test(self.trainer.cfg, self.trainer.model)
-            if comm.is_main_process():
-                self._put_pictures()
+        results = self._evaluate_model()
+        if comm.is_main_process():
+            self._put_pictures()
         self._landmark_ap = self._landmark_ap_of(results)
-        self.trainer._last_eval_results = results  # where Detectron2 expects them
         return results
 
     def _do_eval(self) -> None:
@@ -80,18 +89,20 @@ class EvaluationHook(EvalHook):
             raise EarlyStop(
                 f"Stopped early after iteration {self.trainer.iter + 1}: landmark AP has not risen "
                 f"in {self._patience} evaluations (SOLVER.EARLY_STOPPING.PATIENCE). The best model "
-                f"is in {self.trainer.checkpointer.path_of(BEST)}"
+                f"is in {self._checkpointer.path_of(BEST)}"
             )
 
     def _keep_best(self) -> bool:
-        """Save the model if it is the best so far; whether training is to stop."""
+        """Save the model if it is the best so far; return whether training must stop."""
         if self._period <= 0 or self._landmark_ap is None:
             return False
-        iteration = min(self.trainer.iter, self.trainer.max_iter - 1)  # one more after the last
+        iteration = min(
+            self.trainer.iter, self.trainer.max_iter - 1
+        )  # after the last it is max_iter
         if self._landmark_ap > self._best_ap:
             self._best_ap, self._best_iteration = self._landmark_ap, iteration
             extra = {"iteration": iteration, "landmark_ap": self._landmark_ap}
-            self.trainer.checkpointer.save_weights(BEST, **extra)
+            self._checkpointer.save_weights(BEST, **extra)
             logger.info(f"{BEST}.pth: landmark AP {self._best_ap:.2f}, the best so far")
             return False
         since = (iteration - self._best_iteration) // self._period
@@ -102,24 +113,25 @@ class EvaluationHook(EvalHook):
         return 0 < self._patience <= since
 
     def _landmark_ap_of(self, results: dict[str, Any]) -> float | None:
-        """In percent; None without ground truth and on all processes but the main one."""
+        """Landmark AP in percent; None without ground truth and in all but the main process."""
         if len(self._cfg.DATASETS.TEST) > 1:
             results = results.get(self._cfg.DATASETS.TEST[0], {})
         ap = results.get(TASKS[VISIBLE_AND_OCCLUDED], {}).get("AP", math.nan)
         return float(ap) if math.isfinite(ap) else None
 
     def _best_of_earlier_run(self) -> tuple[float, int]:
-        path = self.trainer.checkpointer.path_of(BEST)
+        path = self._checkpointer.path_of(BEST)
         if not path.is_file():
             return -math.inf, 0
-        saved = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        return saved["landmark_ap"], saved["iteration"]
+        best = read_checkpoint(path)
+        if "landmark_ap" not in best or "iteration" not in best:
+            raise UserError(f"{path}: not the best model of a training; move it elsewhere")
+        return best["landmark_ap"], best["iteration"]
 
     def _put_pictures(self) -> None:
         if self._num_pictures <= 0 or not self._cfg.DATASETS.TEST:
             return
-        # not through DistributedDataParallel: the other processes take no part
-        model = self.trainer.checkpointer.model
+        model = self._checkpointer.evaluated_model
         for number, pair in enumerate(landmark_pictures(self._cfg, model, self._num_pictures)):
             sheet = contact_sheet([pair], num_columns=1, tile_px=TILE_PX)
             rgb = sheet[:, :, ::-1].transpose(2, 0, 1).copy()

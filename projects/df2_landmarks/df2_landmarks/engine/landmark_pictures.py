@@ -1,4 +1,4 @@
-"""Pictures of ground truth beside detections, for a look at how a model does."""
+"""Pictures of ground truth beside detections."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ MIN_SCORE = 0.4
 
 
 def landmark_pictures(cfg: CfgNode, model: nn.Module, count: int) -> list[tuple[Image, Image]]:
-    """Pairs of ground truth and detections that score at least `MIN_SCORE`.
+    """Draw pairs of ground truth and detections with a score of at least `MIN_SCORE`.
 
     Args:
-        cfg: gives the data set, the first of DATASETS.TEST, and the size of the input.
+        cfg: configuration with the data set, the first of DATASETS.TEST, and the input size.
         model: on any device; its mode is restored afterwards.
         count: number of pairs at most; always the same pictures, spread over the data set.
 
@@ -38,6 +38,6 @@ def landmark_pictures(cfg: CfgNode, model: nn.Module, count: int) -> list[tuple[
             image = read_image(record, image_format="BGR")
             instances = model([mapper(record)])[0]["instances"].to("cpu")
             truth = draw_garments(image, garments_of_annotations(record["annotations"]))
-            found = draw_garments(image, garments_of_instances(instances, MIN_SCORE))
-            pairs.append((truth, found))
+            detections = draw_garments(image, garments_of_instances(instances, MIN_SCORE))
+            pairs.append((truth, detections))
     return pairs

@@ -1,35 +1,46 @@
-"""Command-line arguments -> a frozen configuration."""
+"""Command-line arguments into a frozen configuration, checked before the hours of work."""
 
 from __future__ import annotations
 
 import argparse
 import difflib
+import math
 import re
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 import yaml
 from detectron2.config import CfgNode, get_cfg
+from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.engine import default_argument_parser, default_setup
 from detectron2.utils import comm
+from detectron2.utils.file_io import PathManager
 from detectron2.utils.logger import setup_logger
 
+from df2_landmarks.common import UserError, make_output_folder
 from df2_landmarks.config import add_df2_landmarks_config
-from df2_landmarks.engine.config_check import check_evaluation, check_training, check_values
-from df2_landmarks.engine.output_folder import make_output_folder
+from df2_landmarks.taxonomy import LAYOUT
 
 warnings.filterwarnings("ignore", "torch.meshgrid")  # Detectron2's anchors call it the old way
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 DEFAULT_CONFIG = CONFIGS / "df2_landmark_rcnn_R_50_FPN_1x.yaml"
 DRY_RUN_FOLDER = "dry_run"
-"""In the OUTPUT_DIR of the config: everything that a dry run writes."""
+"""Folder in OUTPUT_DIR for everything that a dry run writes."""
+
+NOT_NEGATIVE = (
+    "MODEL.ROI_LANDMARK_HEAD.TARGET_WIDTH",
+    "MODEL.ROI_LANDMARK_HEAD.CONFIDENCE_POWER",
+    "SOLVER.EARLY_STOPPING.PATIENCE",
+    "TEST.NUM_PICTURES",
+)
 
 
 def argument_parser(epilog: str | None = None) -> argparse.ArgumentParser:
-    """Detectron2's own arguments, with this project's defaults."""
+    """Return Detectron2's own arguments and this project's, with this project's defaults."""
     parser = default_argument_parser(epilog)
     parser.add_argument(
         "--dry-run",
@@ -46,19 +57,19 @@ def argument_parser(epilog: str | None = None) -> argparse.ArgumentParser:
 
 
 def resolve_num_gpus(num_gpus: int | None) -> int:
-    """Number of GPUs to use; by default one where there is one.
+    """Return the number of GPUs to use; by default one GPU if there is any.
 
     Raises:
-        ValueError: there are not that many.
+        UserError: there are not that many.
     """
     available = torch.cuda.device_count()
     if num_gpus is None:
         return min(1, available)
     if num_gpus < 0:
-        raise ValueError(f"--num-gpus must be 0 (CPU) or more, but got {num_gpus}")
+        raise UserError(f"--num-gpus must be 0 (CPU) or more, but got {num_gpus}")
     if num_gpus > available:
-        raise ValueError(
-            f"{num_gpus} GPUs were asked for, but this machine has {available}. "
+        raise UserError(
+            f"--num-gpus {num_gpus}: this machine has {available} GPUs. "
             f"Use GPUS={available} (--num-gpus {available})"
             + ("; 0 trains on the CPU" if available == 0 else "")
         )
@@ -71,40 +82,34 @@ def setup_config(
     *,
     on_cpu: bool | None = None,
 ) -> CfgNode:
-    """Default configuration + a YAML file + ``KEY VALUE`` pairs, frozen.
+    """Return the default configuration + a YAML file + ``KEY VALUE`` pairs, frozen.
 
     Args:
         config_file: YAML; its values must be plain data.
-        opts: alternating keys and values that overrule the file.
-        on_cpu: use the CPU; by default where there is no GPU.
+        opts: alternating keys and values that override the file.
+        on_cpu: use the CPU; by default only if there is no GPU.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file is no YAML of a configuration, or names another one that is not there,
-            or a key or value is not the configuration's.
+        UserError: there is no such file, or it is not the YAML of a configuration, or a key or
+            value is unknown or out of range.
+
+    Example:
+        >>> cfg = setup_config(opts=["SOLVER.MAX_ITER", "100"], on_cpu=True)
+        >>> cfg.SOLVER.MAX_ITER, cfg.MODEL.DEVICE
+        (100, 'cpu')
     """
     cfg = get_cfg()
     add_df2_landmarks_config(cfg)
     path = Path(config_file)
     if not path.is_file():
-        raise FileNotFoundError(
-            f"config file {path} does not exist; the project's are in {CONFIGS}"
-        )
+        raise UserError(f"config file {path} does not exist; the project's are in {CONFIGS}")
     if len(opts) % 2:
-        raise ValueError(f"options must be KEY VALUE pairs, but got {len(opts)} words: {opts}")
+        raise UserError(f"options must be KEY VALUE pairs, but got {len(opts)} words: {opts}")
     known = set(_keys(cfg))
-    try:
-        where = str(path)
+    with _user_errors_of_yacs(str(path), known):
         cfg.merge_from_file(str(path), allow_unsafe=False)
-        where = "command line"
+    with _user_errors_of_yacs("command line", known):
         cfg.merge_from_list(list(opts))
-    except (KeyError, AssertionError, ValueError, OSError, yaml.YAMLError) as error:
-        raise ValueError(_explain(where, error, known)) from error
-    except (TypeError, AttributeError, RecursionError) as error:  # of a file that is a list, say
-        raise ValueError(
-            f"{where}: must be sections of keys and values, as in {DEFAULT_CONFIG}, with one "
-            "such file as _BASE_ at most"
-        ) from error
     check_values(cfg)
     if on_cpu is None:
         on_cpu = not torch.cuda.is_available()
@@ -115,29 +120,111 @@ def setup_config(
 
 
 def setup_run(args: argparse.Namespace) -> CfgNode:
-    """Configuration of one process of a run, with Detectron2's logging and seeding set up.
+    """Return the configuration of one process of a run; set up Detectron2's logging and seed.
+
+    Args:
+        args: of `argument_parser`, with ``num_gpus`` resolved.
 
     Raises:
-        FileNotFoundError: a file that is needed later is missing.
-        ValueError: the arguments do not go together, or the configuration would fail later.
+        UserError: the arguments contradict each other, the configuration would fail later, or a
+            file or folder that is needed later is missing.
     """
     if args.dry_run and (args.eval_only or args.resume):
-        raise ValueError("--dry-run tries a training from its start: without --eval-only, --resume")
+        raise UserError("--dry-run tries a training from its start: without --eval-only, --resume")
     if args.ground_truth_boxes and not args.eval_only:
-        raise ValueError("--ground-truth-boxes is a way to evaluate: give --eval-only, too")
+        raise UserError("--ground-truth-boxes only works in an evaluation: add --eval-only")
     cfg = setup_config(args.config_file, args.opts, on_cpu=args.num_gpus == 0)
     check_evaluation(cfg)
     if not args.eval_only:
         check_training(cfg)
     if args.dry_run:
         cfg.defrost()
-        # what an earlier training left stays as it is
+        # In a folder of its own, so that the files of an earlier training stay.
         cfg.OUTPUT_DIR = str(Path(cfg.OUTPUT_DIR, DRY_RUN_FOLDER))
         cfg.freeze()
-    make_output_folder(Path(cfg.OUTPUT_DIR), "OUTPUT_DIR")
+    make_output_folder(cfg.OUTPUT_DIR, "OUTPUT_DIR")
     default_setup(cfg, args)
     setup_logger(cfg.OUTPUT_DIR, distributed_rank=comm.get_rank(), name="df2_landmarks")
     return cfg
+
+
+def check_values(cfg: CfgNode) -> None:
+    """Check values that building the model and the trainer does not check.
+
+    Raises:
+        UserError: one of them is out of its range.
+    """
+    for key in NOT_NEGATIVE:
+        value = cfg
+        for name in key.split("."):
+            value = value[name]
+        if value is None or not 0 <= value < math.inf:
+            raise UserError(f"{key} must be 0 or more, but got {value}")
+    dims = cfg.MODEL.ROI_LANDMARK_HEAD.CLASS_CONV_DIMS
+    if dims is None or not all(isinstance(number, int) and number > 0 for number in dims):
+        raise UserError(
+            "MODEL.ROI_LANDMARK_HEAD.CLASS_CONV_DIMS must be numbers of channels, such as [64], "
+            f"but got {dims}"
+        )
+    if LAYOUT.num_categories != cfg.MODEL.ROI_HEADS.NUM_CLASSES:
+        raise UserError(
+            f"MODEL.ROI_HEADS.NUM_CLASSES must be {LAYOUT.num_categories}, the categories of "
+            f"DeepFashion2, but got {cfg.MODEL.ROI_HEADS.NUM_CLASSES}"
+        )
+
+
+def check_evaluation(cfg: CfgNode) -> None:
+    """Check what an evaluation needs, which may be hours away.
+
+    Raises:
+        UserError: there is no such data set, or the model or its augmentation cannot be evaluated.
+    """
+    _check_names(cfg.DATASETS.TEST, "DATASETS.TEST")
+    if cfg.DATASETS.TEST and not cfg.MODEL.KEYPOINT_ON:
+        raise UserError("MODEL.KEYPOINT_ON must be True: the evaluation scores landmarks")
+    if cfg.TEST.AUG.ENABLED and not cfg.TEST.AUG.MIN_SIZES:
+        raise UserError("TEST.AUG.ENABLED needs at least one size in TEST.AUG.MIN_SIZES")
+
+
+def check_training(cfg: CfgNode) -> None:
+    """Check the data sets of a training, and those of its evaluations, which come later.
+
+    Raises:
+        UserError: there is no such data set, or one to be evaluated has no annotation file.
+    """
+    _check_names(cfg.DATASETS.TRAIN, "DATASETS.TRAIN")
+    for name in cfg.DATASETS.TEST:
+        json_file = MetadataCatalog.get(name).get("json_file")
+        if json_file is not None and not PathManager.isfile(json_file):
+            raise UserError(
+                f"DATASETS.TEST {name}: {json_file} does not exist. Put the raw data in place and "
+                "run `make convert`, point DETECTRON2_DATASETS to the folder that holds it (see "
+                'datasets/README.md), or train without evaluation: DATASETS.TEST "()"'
+            )
+
+
+def _check_names(names: Sequence[str], key: str) -> None:
+    """Check that data sets are registered."""
+    known = DatasetCatalog.list()
+    for name in names:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"Did you mean {close[0]}?" if close else "Add it by register_landmark_dataset"
+            raise UserError(f"{key}: there is no data set {name!r}. {hint}")
+
+
+@contextmanager
+def _user_errors_of_yacs(where: str, known: set[str]) -> Iterator[None]:
+    """Put around the one call by which yacs reads what the user wrote."""
+    try:
+        yield
+    except (KeyError, AssertionError, ValueError, OSError, yaml.YAMLError) as error:
+        raise UserError(_explain(where, error, known)) from error
+    except (TypeError, AttributeError, RecursionError) as error:  # such as a file that is a list
+        raise UserError(
+            f"{where}: must be sections of keys and values, as in {DEFAULT_CONFIG}, with one "
+            "such file as _BASE_ at most"
+        ) from error
 
 
 def _keys(node: CfgNode, prefix: str = "") -> Iterator[str]:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 import sys
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from detectron2.config import CfgNode
 from detectron2.engine import HookBase
 from detectron2.engine.hooks import EvalHook
-from detectron2.utils.events import EventStorage, EventWriter, JSONWriter
+from detectron2.utils.events import EventStorage, EventWriter, JSONWriter, get_event_storage
 
-from df2_landmarks.engine.progress import ProgressLine
+from df2_landmarks.common import progress_bar, say
 from df2_landmarks.engine.trainer import Trainer
 
 
@@ -25,10 +26,17 @@ class TimedRun:
 
 
 def train_within(cfg: CfgNode, minutes: float) -> TimedRun:
-    """Train from `cfg.MODEL.WEIGHTS` for SOLVER.MAX_ITER iterations or `minutes`, what ends first.
+    """Train from `cfg.MODEL.WEIGHTS` until the time or the iterations are used up.
 
     The learning rate falls along a half cosine to zero at that end, after SOLVER.WARMUP_ITERS
     iterations of linear warm-up, so that a slower machine gives a shorter but complete training.
+
+    Args:
+        cfg: frozen configuration; SOLVER.MAX_ITER is the number of iterations at most.
+        minutes: the time at most.
+
+    Raises:
+        UserError: the configuration cannot be trained with, or a file cannot be read or written.
     """
     trainer = TimedTrainer(cfg, seconds=60 * minutes)
     trainer.resume_or_load(resume=False)
@@ -36,7 +44,7 @@ def train_within(cfg: CfgNode, minutes: float) -> TimedRun:
 
 
 class TimedTrainer(Trainer):
-    """`Trainer` with an end in time, and its progress on one line."""
+    """`Trainer` with an end in time and a progress bar."""
 
     def __init__(self, cfg: CfgNode, *, seconds: float) -> None:
         """
@@ -51,29 +59,28 @@ class TimedTrainer(Trainer):
 
     @property
     def elapsed(self) -> float:
-        """Seconds since the start."""
+        """Return the seconds since the start."""
         return time.perf_counter() - self.started
 
     @property
     def share_done(self) -> float:
-        """Share of the training that is behind, 0..1, by iterations or by time."""
+        """Return the share of the training that is done, 0..1, by iterations or by time."""
         return min(1.0, max(self.iter / self.max_iter, self.elapsed / self.budget))
 
     def build_hooks(self) -> list[HookBase]:
-        """The stock hooks without the evaluation at the end, which does not count as training."""
+        """Return the stock hooks without the evaluation, which would use up the time."""
         return [hook for hook in super().build_hooks() if not isinstance(hook, EvalHook)]
 
     def build_writers(self) -> list[EventWriter]:
-        deadline = self.started + self.budget
         return [
-            ProgressLine(self.max_iter, deadline=deadline, stream=sys.stdout),
+            Progress(self.max_iter, deadline=self.started + self.budget),
             JSONWriter(f"{self.cfg.OUTPUT_DIR}/metrics.json"),
         ]
 
     def train(self) -> TimedRun:
         """Train to the end and save ``model_final``.
 
-        Detectron2's own loop knows its number of iterations beforehand, and this one does not.
+        Not by Detectron2's own loop, which needs the number of iterations beforehand.
         """
         self.iter = self.start_iter
         with EventStorage(self.start_iter) as self.storage:
@@ -90,8 +97,52 @@ class TimedTrainer(Trainer):
         return TimedRun(self.iter, self.elapsed / 60)
 
 
+class Progress(EventWriter):
+    """A writer of iteration, loss, speed and time left.
+
+    On a terminal it draws a bar; elsewhere (a log file) it prints a line for each twentieth.
+    """
+
+    def __init__(self, max_iter: int, *, deadline: float = math.inf) -> None:
+        """
+        Args:
+            max_iter: number of iterations.
+            deadline: `time.perf_counter` value at which the training ends in any case.
+        """
+        self._max_iter = max_iter
+        self._deadline = deadline
+        self._last_twentieth = -1
+        self._stack = ExitStack()
+        self._show = self._stack.enter_context(progress_bar("  training", "iterations"))
+
+    def write(self) -> None:
+        latest, values = get_event_storage().latest(), get_event_storage().histories()
+        if "total_loss" not in latest:
+            return  # The first iteration failed; its own error is what matters.
+        done = latest["total_loss"][1] + 1  # the storage's own counter is ahead after the training
+        text = (
+            f"loss {values['total_loss'].median(20):.2f}"
+            f"  landmarks {values['loss_keypoint'].median(20):.2f}"
+        )
+        total = self._max_iter
+        if "time" in values:  # Detectron2 leaves out the first iterations.
+            seconds = values["time"].global_avg()
+            until_deadline = max(0.0, self._deadline - time.perf_counter())
+            left = int(min(seconds * (self._max_iter - done), until_deadline))
+            text += f"  {seconds:.2f} s/iteration  {left // 60}:{left % 60:02d} left"
+            total = min(total, done + math.ceil(left / seconds))
+        self._show(done, total, text)
+        twentieth = 20 * done // self._max_iter
+        if twentieth > self._last_twentieth and not sys.stderr.isatty():
+            say(f"  iteration {done}/{self._max_iter}  {text}")
+        self._last_twentieth = twentieth
+
+    def close(self) -> None:
+        self._stack.close()
+
+
 class _Annealing(HookBase):
-    """Sets the learning rate; registered behind the hook of the config's own schedule."""
+    """A hook that sets the learning rate, after the hook of the config's own schedule."""
 
     trainer: TimedTrainer
 

@@ -1,12 +1,12 @@
-"""Detectron2's trainer with this project's mapper, evaluators and optimizer."""
+"""Detectron2's trainer with this project's data, model, evaluators, optimizer and hooks."""
 
 from __future__ import annotations
 
 import importlib.util
 import logging
 import weakref
+from collections import OrderedDict
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -28,18 +28,26 @@ from torch import nn
 from torch.utils.data import ConcatDataset
 
 import df2_landmarks.modeling  # noqa: F401 (registers the heads)
+from df2_landmarks.common import UserError
 from df2_landmarks.data import LandmarkDatasetMapper, LandmarkRecords
-from df2_landmarks.engine.accumulation import accumulated_step, check_accumulation
 from df2_landmarks.engine.averaging import AverageWeights, WeightAverage
-from df2_landmarks.engine.box_mask_evaluator import BoxMaskEvaluator
 from df2_landmarks.engine.checkpoint import LandmarkCheckpointer
-from df2_landmarks.engine.cpu_precision import has_bfloat16, train_in_bfloat16
 from df2_landmarks.engine.evaluation_hook import EarlyStop, EvaluationHook
-from df2_landmarks.engine.landmark_evaluator import LandmarkEvaluator
-from df2_landmarks.engine.tta_evaluation import merge_results, tta_config
+from df2_landmarks.engine.evaluators import BoxMaskEvaluator, LandmarkEvaluator
+from df2_landmarks.engine.training_step import (
+    check_accumulation,
+    training_step,
+    trains_in_bfloat16,
+)
 from df2_landmarks.modeling import LandmarkRCNNWithTTA
 
 logger = logging.getLogger(__name__)
+
+TTA_SUFFIX = "_TTA"
+"""End of the names of tasks that were evaluated with test-time augmentation, as in Detectron2."""
+
+TTA_FOLDER = "inference_TTA"
+"""Folder in OUTPUT_DIR for the files of the augmented evaluation."""
 
 
 class Trainer(DefaultTrainer):
@@ -51,10 +59,12 @@ class Trainer(DefaultTrainer):
             cfg: frozen configuration.
 
         Raises:
-            ValueError: the batch cannot be split as SOLVER.ACCUMULATE_STEPS asks.
+            UserError: the configuration cannot be trained with.
         """
         super().__init__(cfg)
-        check_accumulation(self.cfg)  # after its batch has been scaled to the number of GPUs
+        check_accumulation(self.cfg)  # its batch has been scaled to the number of GPUs
+        self._num_parts = self.cfg.SOLVER.ACCUMULATE_STEPS
+        self._bfloat16 = trains_in_bfloat16(self.cfg)
 
     def resume_or_load(self, resume: bool = True) -> None:
         if resume and not self.checkpointer.has_checkpoint():
@@ -66,25 +76,25 @@ class Trainer(DefaultTrainer):
     @classmethod
     def build_model(cls, cfg: CfgNode) -> nn.Module:
         model = super().build_model(cfg)
-        if cfg.SOLVER.BF16_ON_CPU and cfg.MODEL.DEVICE == "cpu" and has_bfloat16():
-            train_in_bfloat16(model)
+        if trains_in_bfloat16(cfg):
+            model.to(memory_format=torch.channels_last)
         return model
 
     @classmethod
     def build_train_loader(cls, cfg: CfgNode) -> Any:
-        # The records stay on disk; Detectron2's own way makes a list of all of them.
+        # The records stay on disk; Detectron2's own loader makes a list of all of them.
         splits = [DatasetCatalog.get(name) for name in cfg.DATASETS.TRAIN]
         if cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS:
             splits = [s.with_garments() if isinstance(s, LandmarkRecords) else s for s in splits]
         if not any(len(split) for split in splits):
-            raise ValueError(f"DATASETS.TRAIN {cfg.DATASETS.TRAIN}: no image has a garment")
+            raise UserError(f"DATASETS.TRAIN {cfg.DATASETS.TRAIN}: no image has a garment")
         dataset = splits[0] if len(splits) == 1 else ConcatDataset(splits)
         mapper = LandmarkDatasetMapper(cfg, is_train=True)
         return build_detection_train_loader(cfg, mapper=mapper, dataset=dataset)
 
     @classmethod
     def test_records(cls, dataset_name: str) -> Sequence[dict[str, Any]]:
-        """The images that are evaluated."""
+        """Return the images that are evaluated."""
         return DatasetCatalog.get(dataset_name)
 
     @classmethod
@@ -97,7 +107,7 @@ class Trainer(DefaultTrainer):
 
     @classmethod
     def build_evaluator(cls, cfg: CfgNode, dataset_name: str) -> DatasetEvaluators:
-        """Box and mask AP, then landmark AP; results and the submission go to OUTPUT_DIR."""
+        """Return box and mask AP, then landmark AP; files go to OUTPUT_DIR."""
         tasks = ("bbox", "segm") if cfg.MODEL.MASK_ON else ("bbox",)
         return DatasetEvaluators(
             [
@@ -108,7 +118,7 @@ class Trainer(DefaultTrainer):
 
     @classmethod
     def test(cls, cfg: CfgNode, model: nn.Module, evaluators: Any = None) -> dict[str, Any]:
-        """As the stock one; with TEST.AUG.ENABLED each task's result and beside it `<task>_TTA`."""
+        """Evaluate as Detectron2; with TEST.AUG.ENABLED also augmented, as `<task>_TTA`."""
         if not cfg.TEST.AUG.ENABLED:
             return super().test(cfg, model, evaluators)
         augmented_model = LandmarkRCNNWithTTA(cfg, model)
@@ -118,16 +128,16 @@ class Trainer(DefaultTrainer):
 
     @classmethod
     def build_optimizer(cls, cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
-        """SGD or AdamW.
+        """Return SGD or AdamW.
 
         Raises:
-            ValueError: SOLVER.OPTIMIZER is neither.
+            UserError: SOLVER.OPTIMIZER is neither.
         """
         if cfg.SOLVER.OPTIMIZER == "SGD":
             return build_optimizer(cfg, model)
         if cfg.SOLVER.OPTIMIZER != "AdamW":
-            raise ValueError(
-                f'SOLVER.OPTIMIZER must be "SGD" or "AdamW", got {cfg.SOLVER.OPTIMIZER!r}'
+            raise UserError(
+                f'SOLVER.OPTIMIZER must be "SGD" or "AdamW", but got {cfg.SOLVER.OPTIMIZER!r}'
             )
         parameters = get_default_optimizer_params(
             model,
@@ -146,21 +156,32 @@ class Trainer(DefaultTrainer):
         )
 
     def build_hooks(self) -> list[HookBase]:
-        """The stock ones, with averaged weights and with `EvaluationHook` for the evaluation."""
+        """Return the stock hooks with averaged weights and with `EvaluationHook` as evaluation."""
         model = self.model.module if comm.get_world_size() > 1 else self.model
         decay = self.cfg.SOLVER.EMA_DECAY
         average = WeightAverage(model, decay) if decay else None
-        # Replaced here, since the stock hook for saving takes the checkpointer that is there now.
+        trainer = weakref.proxy(self)  # so that hooks do not keep models alive
+        # Replaced before the stock hooks are built, whose hook for saving takes this checkpointer.
         self.checkpointer = LandmarkCheckpointer(
-            model, self.cfg.OUTPUT_DIR, average=average, trainer=weakref.proxy(self)
+            model, self.cfg.OUTPUT_DIR, average=average, trainer=trainer
         )
         hooks = super().build_hooks()
         place = next(i for i, hook in enumerate(hooks) if isinstance(hook, EvalHook))
-        hooks[place] = EvaluationHook(self.cfg, with_pictures=has_tensorboard())
+        hooks[place] = EvaluationHook(
+            self.cfg,
+            evaluate=lambda: trainer._evaluate(),
+            checkpointer=self.checkpointer,
+            with_pictures=has_tensorboard(),
+        )
         return hooks if average is None else [AverageWeights(average), *hooks]
 
+    def _evaluate(self) -> dict[str, Any]:
+        results = self.test(self.cfg, self.checkpointer.evaluated_model)
+        self._last_eval_results = results  # what `train` of Detectron2 returns
+        return results
+
     def build_writers(self) -> list[EventWriter]:
-        """The stock ones; where TensorBoard is not installed, without it."""
+        """Return the stock writers, without TensorBoard where it is not installed."""
         if has_tensorboard():
             return super().build_writers()
         logger.warning("tensorboard is not installed: losses and scores go to metrics.json only.")
@@ -169,19 +190,15 @@ class Trainer(DefaultTrainer):
             JSONWriter(str(Path(self.cfg.OUTPUT_DIR, "metrics.json"))),
         ]
 
-    def evaluated_weights(self) -> AbstractContextManager[None]:
-        """The model has the weights to evaluate inside: the average, where there is one."""
-        return self.checkpointer.evaluated_weights()
-
     def run_step(self) -> None:
-        if self.cfg.SOLVER.ACCUMULATE_STEPS == 1:
+        if self._num_parts == 1 and not self._bfloat16:
             super().run_step()
             return
         self._trainer.iter = self.iter
-        accumulated_step(self._trainer, self.cfg.SOLVER.ACCUMULATE_STEPS)
+        training_step(self._trainer, num_parts=self._num_parts, bfloat16=self._bfloat16)
 
     def train(self) -> Any:
-        """As the stock one; ends early, and saves, when an evaluation says so."""
+        """Train as Detectron2; end early, and save, where an evaluation raises `EarlyStop`."""
         try:
             return super().train()
         except EarlyStop as stop:
@@ -194,10 +211,61 @@ class Trainer(DefaultTrainer):
         return {**super().state_dict(), "_trainer": self._trainer.state_dict()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        if "_trainer" in state_dict:
+            self._check_optimizer(state_dict["_trainer"]["optimizer"])
         super().load_state_dict(state_dict)
         if "_trainer" in state_dict:
             self._trainer.load_state_dict(state_dict["_trainer"])
 
+    def _check_optimizer(self, saved: dict[str, Any]) -> None:
+        """Check that a saved optimizer is of the same kind; torch would load another one silently.
+
+        Raises:
+            UserError: it is not.
+        """
+        # AdamW's groups have "betas", SGD's have "momentum".
+        saved_kinds, kinds = (
+            ["betas" in group for group in groups]
+            for groups in (saved["param_groups"], self.optimizer.param_groups)
+        )
+        if saved_kinds != kinds:
+            raise UserError(
+                f"--resume: the last checkpoint in OUTPUT_DIR {self.cfg.OUTPUT_DIR} is of another "
+                "optimizer or model. Resume with its config, or start another training from it: "
+                "MODEL.WEIGHTS, and another OUTPUT_DIR"
+            )
+
+
+def tta_config(cfg: CfgNode) -> CfgNode:
+    """Return the configuration of the augmented pass: its own folder, images in original size.
+
+    The views are made from the original image. Detectron2's own projects make them from the image
+    that is resized for the plain evaluation, which resizes twice.
+    """
+    cfg = cfg.clone()
+    cfg.defrost()
+    cfg.OUTPUT_DIR = str(Path(cfg.OUTPUT_DIR, TTA_FOLDER))
+    cfg.INPUT.MIN_SIZE_TEST = 0  # Detectron2's value for "do not resize"
+    cfg.freeze()
+    views = cfg.TEST.AUG
+    logger.info(
+        f"Once more with test-time augmentation: short sides {views.MIN_SIZES}, "
+        f"{'each also mirrored' if views.FLIP else 'not mirrored'}; files in {cfg.OUTPUT_DIR}"
+    )
+    return cfg
+
+
+def merge_results(plain: dict[str, Any], augmented: dict[str, Any], cfg: CfgNode) -> dict[str, Any]:
+    """Merge results of `DefaultTrainer.test`: the augmented ones are named ``<task>_TTA``."""
+    if len(cfg.DATASETS.TEST) > 1:  # a level of data sets above the tasks
+        return OrderedDict((name, _side_by_side(plain[name], augmented[name])) for name in plain)
+    return _side_by_side(plain, augmented)
+
+
+def _side_by_side(plain: dict[str, Any], augmented: dict[str, Any]) -> dict[str, Any]:
+    return OrderedDict({**plain, **{task + TTA_SUFFIX: v for task, v in augmented.items()}})
+
 
 def has_tensorboard() -> bool:
+    """Return whether TensorBoard is installed."""
     return importlib.util.find_spec("tensorboard") is not None

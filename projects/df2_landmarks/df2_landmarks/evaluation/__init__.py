@@ -1,25 +1,25 @@
-"""The official landmark score, exactly and fast, and its explanation. Arrays in, numbers and tables
-out: no files, no torch.
+"""The official landmark score, exactly and fast, and its explanation: numpy only, no files.
 
 * ``oks``, ``pairs``, ``matching``, ``average_precision``, ``score``: the score, step by step.
-* ``breakdown``, ``comparison``, ``mean_shape``: subsets, two results side by side, the baseline.
-* ``published``, ``report_json``, ``tables``, ``score_text``, ``comparison_tables``: what is shown.
-* ``diagnosis``: a room of its own, imported when it is asked for.
+* ``breakdown``: the score of subsets; ``comparison``: two results with a confidence interval.
+* ``mean_shape``: the baseline; ``published``: scores of others on the real validation set.
+* ``tables``: scores and comparisons as text and as plain data.
+* ``diagnosis``: a room of its own, why a score is what it is; imported where it is needed.
 """
 
-from df2_landmarks.evaluation.breakdown import AXES
+from df2_landmarks.evaluation.breakdown import AXES, break_down
 from df2_landmarks.evaluation.comparison import compare_scores
-from df2_landmarks.evaluation.comparison_tables import comparison_text
 from df2_landmarks.evaluation.mean_shape import mean_shapes, place_mean_shapes
-from df2_landmarks.evaluation.report_json import break_down, score_as_dict
 from df2_landmarks.evaluation.score import Score, score
-from df2_landmarks.evaluation.score_text import score_text
 from df2_landmarks.evaluation.tables import (
     TITLES,
     category_table,
+    comparison_text,
     counts_line,
     number,
     overall_table,
+    score_as_dict,
+    score_text,
     table,
 )
 

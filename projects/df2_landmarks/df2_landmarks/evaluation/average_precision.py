@@ -1,4 +1,4 @@
-"""Precision and recall from a matching, equal to ``COCOeval.accumulate``, and the ten numbers.
+"""Precision and recall of a matching, equal to ``COCOeval.accumulate``, and the ten numbers.
 
 T = 10 thresholds, R = 101 recall steps, C = categories, A = size ranges (3).
 """
@@ -48,20 +48,20 @@ class Curves:
     scores: NDArray[np.float64]
 
     def summary(self, category: int | None = None) -> dict[str, float | None]:
-        """The ten numbers as fractions, None where nothing defines them.
+        """Return the ten numbers as fractions, None where undefined.
 
         Args:
             category: 0-based class; all by default.
         """
-        return {name: self._mean(category, *how) for name, how in SUMMARY.items()}
+        return {name: self._mean(category, *definition) for name, definition in SUMMARY.items()}
 
     @property
     def ap(self) -> float | None:
-        """Overall AP; defined for curves of ALL_SIZES too."""
+        """The overall AP; defined for curves of ALL_SIZES, too."""
         return self._mean(None, *SUMMARY["AP"])
 
     def per_category(self) -> list[float | None]:
-        """AP of each category as a fraction, None without ground truth."""
+        """Return the AP of each category as a fraction, None without ground truth."""
         return [_defined_mean(self.precision[:, :, c, 0]) for c in range(LAYOUT.num_categories)]
 
     def _mean(
@@ -74,20 +74,19 @@ class Curves:
 
 
 def accumulate(pairs: Pairs, matching: Matching, images: NDArray[np.bool_] | None = None) -> Curves:
-    """Precision and recall of all categories.
+    """Compute precision and recall of all categories.
 
     Args:
         pairs: the detections and items that were matched.
-        matching: the matching.
-        images: (I,) images to look at, all by default.
+        matching: their matching.
+        images: (I,) mask of the images that count, all by default.
     """
     shape = (len(THRESHOLDS), len(RECALL_STEPS), LAYOUT.num_categories, len(matching.item))
     precision, scores = np.full(shape, UNDEFINED), np.full(shape, UNDEFINED)
     recall = np.full((shape[0], *shape[2:]), UNDEFINED)
     for c in range(LAYOUT.num_categories):
-        found = slice(pairs.class_starts[c], pairs.class_starts[c + 1])
-        items = slice(pairs.item_starts[c], pairs.item_starts[c + 1])
-        order = np.argsort(-pairs.scores[found], kind="stable") + found.start
+        detections, items = pairs.class_rows(c)
+        order = np.argsort(-pairs.scores[detections], kind="stable") + detections.start
         counted = ~matching.item_ignored[:, items]
         if images is not None:
             order = order[images[pairs.images[order]]]
@@ -104,25 +103,25 @@ def accumulate(pairs: Pairs, matching: Matching, images: NDArray[np.bool_] | Non
 
 
 def _curve(
-    hit: NDArray[np.bool_],
+    matched: NDArray[np.bool_],
     ignored: NDArray[np.bool_],
     scores: NDArray[np.float64],
     num_items: int,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """(T, R) precision, (T,) recall and (T, R) scores of n detections in order of score."""
-    true = np.cumsum(hit & ~ignored, axis=1).astype(np.float64)
-    false = np.cumsum(~hit & ~ignored, axis=1).astype(np.float64)
+    """Return (T, R) precision, (T,) recall and (T, R) scores of n detections in order of score."""
+    true = np.cumsum(matched & ~ignored, axis=1).astype(np.float64)
+    false = np.cumsum(~matched & ~ignored, axis=1).astype(np.float64)
     recall = true / num_items
     precision = true / (false + true + np.spacing(1))
     precision = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    curve = np.zeros((len(hit), len(RECALL_STEPS)))
+    curve = np.zeros((len(matched), len(RECALL_STEPS)))
     score_curve = np.zeros_like(curve)
-    for t in range(len(hit)):
+    for t in range(len(matched)):
         index = np.searchsorted(recall[t], RECALL_STEPS, side="left")
         index = index[index < len(scores)]
         curve[t, : len(index)] = precision[t, index]
         score_curve[t, : len(index)] = scores[index]
-    last = recall[:, -1] if len(scores) else np.zeros(len(hit))
+    last = recall[:, -1] if len(scores) else np.zeros(len(matched))
     return curve, last, score_curve
 
 

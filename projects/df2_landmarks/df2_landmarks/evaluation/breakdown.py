@@ -1,20 +1,22 @@
-"""The score by the data set's own attributes, as in Table 5 of the DeepFashion2 paper.
+"""The score by category and by the data set's attributes, as in Table 5 of the DeepFashion2 paper.
 
 The rule: a subset is scored on the images that show an item of it. Other items on these images are
-ignored: a detection that matches one is neither right nor wrong, and so they are no false
-positives. A detection that matches nothing is false in every subset its image belongs to.
+ignored: a detection that matches such an item is neither a true nor a false positive. A detection
+without a match is a false positive in every subset its image belongs to.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from df2_landmarks.evaluation.average_precision import Curves
+from df2_landmarks.evaluation.average_precision import accumulate
+from df2_landmarks.evaluation.matching import match
 from df2_landmarks.evaluation.pairs import Pairs
-from df2_landmarks.evaluation.score import Score, score_subset
+from df2_landmarks.evaluation.score import Score
 from df2_landmarks.formats import ATTRIBUTES, GroundTruth
 from df2_landmarks.taxonomy import LAYOUT
 
@@ -30,19 +32,14 @@ VALUES: dict[str, tuple[str, ...]] = {
 }
 """Names of the attribute values 1, 2, 3 (README of the data set)."""
 
-RULE = (
-    "Each subset is scored on the images that show an item of it; other items there are ignored "
-    "(no false positives)."
-)
-
 
 @dataclass(frozen=True)
 class Subset:
-    """Score of a subset.
+    """The score of a subset.
 
     Attributes:
-        items: items that count.
-        images: images that were looked at.
+        items: number of items that count.
+        images: number of images that count.
         summary: the ten numbers as fractions, None where undefined.
     """
 
@@ -51,37 +48,40 @@ class Subset:
     summary: dict[str, float | None]
 
 
-def breakdown(ground_truth: GroundTruth, score: Score, axis: str) -> dict[str, Subset]:
-    """Scores of the subsets along one axis, by name of the value.
+Breakdown = Mapping[str, Mapping[str, Subset]]
+"""Axis -> value -> score of the subset."""
+
+
+def break_down(ground_truth: GroundTruth, score: Score, axes: Sequence[str]) -> Breakdown:
+    """Score the subsets along each axis.
 
     Args:
-        ground_truth: what was scored.
+        ground_truth: the ground truth of the score.
         score: the overall score.
-        axis: "category" or an attribute; items without a known value are in no subset.
+        axes: "category" or attributes; items without a known value are in no subset.
 
     Raises:
-        ValueError: there is no such axis.
+        ValueError: an axis does not exist.
     """
+    return {axis: _subsets(ground_truth, score, axis) for axis in axes}
+
+
+def _subsets(ground_truth: GroundTruth, score: Score, axis: str) -> dict[str, Subset]:
     if axis not in AXES:
         raise ValueError(f"must be one of {', '.join(AXES)}, but got {axis!r}")
-    pairs = score.pairs
+    pairs, num_images = score.pairs, len(ground_truth.image_ids)
     if axis == CATEGORY:
-        names = [category.official_name for category in LAYOUT.categories]
-        counts = np.diff(pairs.item_starts)
-        ignored = np.add.reduceat(np.append(pairs.item_ignored, 0), pairs.item_starts[:-1])
-        ignored[counts == 0] = 0
-        return {
-            name: Subset(
-                items=int(counts[c] - ignored[c]),
-                images=len(ground_truth.image_ids),
-                summary=score.curves.summary(c),
-            )
-            for c, name in enumerate(names)
-        }
+        subsets = {}
+        for c, category in enumerate(LAYOUT.categories):
+            items = pairs.class_rows(c)[1]
+            num_items = int(np.count_nonzero(~pairs.item_ignored[items]))
+            summary = score.curves.summary(c)
+            subsets[category.official_name] = Subset(num_items, num_images, summary)
+        return subsets
     column = ATTRIBUTES.index(axis)
     values = np.concatenate([truth.attributes[:, column] for truth in ground_truth.classes])
     return {
-        name: _subset(len(ground_truth.image_ids), pairs, values == value)
+        name: _subset(num_images, pairs, values == value)
         for value, name in enumerate(VALUES[axis], start=1)
     }
 
@@ -90,5 +90,5 @@ def _subset(num_images: int, pairs: Pairs, inside: NDArray[np.bool_]) -> Subset:
     counted = inside & ~pairs.item_ignored
     images = np.zeros(num_images, dtype=bool)
     images[pairs.item_images[counted]] = True
-    curves: Curves = score_subset(pairs, ~inside, images)
+    curves = accumulate(pairs, match(pairs, ~inside), images)
     return Subset(int(counted.sum()), int(images.sum()), curves.summary())

@@ -1,15 +1,16 @@
-"""Is one result better than another? Paired bootstrap over images.
+"""The difference between two results with its confidence interval: paired bootstrap over images.
 
 Each resample draws as many images as there are, with replacement, and scores both results on the
 same draw. An image drawn n times counts n times: its detections and items get the weight n, which
-is the same as n copies. Source of the method: Efron and Tibshirani, An Introduction to the
-Bootstrap (percentile interval).
+equals n copies. Source of the method: Efron and Tibshirani, An Introduction to the Bootstrap
+(percentile interval).
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -38,8 +39,12 @@ class Difference:
 
     @property
     def is_clear(self) -> bool:
-        """The interval does not contain 0."""
+        """True if the interval does not contain 0."""
         return self.low > 0 or self.high < 0
+
+    def as_dict(self) -> dict[str, float]:
+        """Return plain data for JSON."""
+        return {**asdict(self), "difference": self.difference}
 
 
 @dataclass(frozen=True)
@@ -52,79 +57,91 @@ class Comparison:
     per_category: tuple[Difference | None, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain data, by official category name."""
+        """Return plain data for JSON, by official category name."""
         names = [category.official_name for category in LAYOUT.categories]
+        overall, *per_category = (
+            None if difference is None else difference.as_dict()
+            for difference in (self.overall, *self.per_category)
+        )
         return {
             "resamples": self.resamples,
             "confidence": CONFIDENCE,
-            "AP": _as_dict(self.overall),
-            "per_category": {
-                name: _as_dict(one) for name, one in zip(names, self.per_category, strict=True)
-            },
+            "AP": overall,
+            "per_category": dict(zip(names, per_category, strict=True)),
         }
 
 
 def compare_scores(
     first: Score, second: Score, *, num_images: int, resamples: int = 500, seed: int = 0
 ) -> Comparison:
-    """Compares two results on the same ground truth and protocol.
+    """Compare two results on the same ground truth and under the same protocol.
 
     Args:
         first: score of the first result.
-        second: score of the second one.
-        num_images: I.
-        resamples: number of draws; the interval is that of 95 %.
-        seed: of the draws.
+        second: score of the second result.
+        num_images: number of images of the ground truth.
+        resamples: number of bootstrap draws; the interval has a confidence of 95 %.
+        seed: seed of the draws.
+
+    Example:
+        >>> from df2_landmarks.evaluation import score
+        >>> from df2_landmarks.formats import read_ground_truth, read_results
+        >>> ground_truth = read_ground_truth("validation.json")
+        >>> detections = read_results("landmark_results.json", ground_truth)
+        >>> result = score(ground_truth, detections, "visible")
+        >>> num_images = len(ground_truth.image_ids)
+        >>> overall = compare_scores(result, result, num_images=num_images, resamples=9).overall
+        >>> overall.difference, overall.is_clear
+        (0.0, False)
     """
     rng = np.random.default_rng(seed)
-    curves = [_Curves(score) for score in (first, second)]
+    weighted = [WeightedAP(first), WeightedAP(second)]
     draws = np.full((resamples, 2, LAYOUT.num_categories), np.nan)
     for draw in draws:
         weights = np.bincount(rng.integers(0, num_images, num_images), minlength=num_images)
-        draw[:] = [one.ap(weights) for one in curves]
-    values = np.asarray(
-        [
-            [math.nan if ap is None else ap for ap in one.curves.per_category()]
-            for one in (first, second)
-        ]
-    )
-    per_category = [_difference(values[:, [c]], draws[:, :, [c]]) for c in range(values.shape[1])]
-    return Comparison(first.protocol, resamples, _difference(values, draws), tuple(per_category))
+        draw[:] = [result.per_category(weights) for result in weighted]
+    aps = np.asarray([_with_nan(result.curves.per_category()) for result in (first, second)])
+    per_category = [_difference(aps[:, [c]], draws[:, :, [c]]) for c in range(aps.shape[1])]
+    return Comparison(first.protocol, resamples, _difference(aps, draws), tuple(per_category))
 
 
-class _Curves:
-    """What the AP of a resample needs, prepared once; T thresholds, n detections of a class."""
+def _with_nan(values: Sequence[float | None]) -> list[float]:
+    return [math.nan if value is None else value for value in values]
+
+
+class WeightedAP:
+    """The AP of a result with a weight for each image; prepared once for many weights."""
 
     def __init__(self, score: Score) -> None:
         pairs, matching = score.pairs, score.matching
         self._classes = []
         for c in range(LAYOUT.num_categories):
-            found = slice(pairs.class_starts[c], pairs.class_starts[c + 1])
-            items = slice(pairs.item_starts[c], pairs.item_starts[c + 1])
-            order = np.argsort(-pairs.scores[found], kind="stable") + found.start
-            hit = matching.item[0][:, order] != UNMATCHED
-            counts = ~matching.ignored[0][:, order]
+            detections, items = pairs.class_rows(c)
+            order = np.argsort(-pairs.scores[detections], kind="stable") + detections.start
+            matched = matching.item[0][:, order] != UNMATCHED
+            counted = ~matching.ignored[0][:, order]
             item_images = pairs.item_images[items][~matching.item_ignored[0, items]]
-            self._classes.append((hit & counts, counts, pairs.images[order], item_images))
+            self._classes.append((matched & counted, counted, pairs.images[order], item_images))
 
-    def ap(self, weights: NDArray[np.int64]) -> NDArray[np.float64]:
-        """(C,) AP where image i counts ``weights[i]`` times, NaN without items."""
-        return np.asarray([_weighted_ap(weights, *one) for one in self._classes])
+    def per_category(self, weights: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the (C,) AP where image i counts ``weights[i]`` times, NaN without items."""
+        return np.asarray([_weighted_ap(weights, *arrays) for arrays in self._classes])
 
 
 def _weighted_ap(
     weights: NDArray[np.int64],
     true: NDArray[np.bool_],
-    counts: NDArray[np.bool_],
+    counted: NDArray[np.bool_],
     images: NDArray[np.int64],
     item_images: NDArray[np.int64],
 ) -> float:
+    """Return the AP of a class, given its (T, n) detections in order of score."""
     num_items = weights[item_images].sum()
     if num_items == 0:
-        return float("nan")
+        return math.nan
     weight = weights[images].astype(np.float32)  # exact: sums stay below 2 ** 24
     true_sum = np.cumsum(true * weight, axis=1)
-    all_sum = np.cumsum(counts * weight, axis=1)
+    all_sum = np.cumsum(counted * weight, axis=1)
     precision = true_sum / np.maximum(all_sum, 1)
     precision = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
     recall = true_sum.astype(np.float64) / num_items
@@ -135,28 +152,17 @@ def _weighted_ap(
     return total / (len(true) * len(RECALL_STEPS))
 
 
-def _difference(values: NDArray[np.float64], draws: NDArray[np.float64]) -> Difference | None:
-    """From (2, n) APs and (resamples, 2, n) drawn ones; categories without items do not count."""
-    present = ~np.isnan(values[0])
+def _difference(aps: NDArray[np.float64], draws: NDArray[np.float64]) -> Difference | None:
+    """Return the difference of (2, n) APs and its interval from (resamples, 2, n) drawn ones.
+
+    Categories without items, in the ground truth or in a draw, do not count.
+    """
+    present = ~np.isnan(aps[0])
     if not present.any():
         return None
-    with np.errstate(invalid="ignore"):
-        drawn = draws[:, :, present]
-        means = np.where(np.isnan(drawn), 0, drawn).sum(axis=2) / np.maximum(
-            (~np.isnan(drawn)).sum(axis=2), 1
-        )
+    drawn = draws[:, :, present]
+    num_drawn = (~np.isnan(drawn)).sum(axis=2)
+    means = np.nansum(drawn, axis=2) / np.maximum(num_drawn, 1)
     low, high = np.quantile(means[:, 0] - means[:, 1], [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    first, second = values[:, present].mean(axis=1)
+    first, second = aps[:, present].mean(axis=1)
     return Difference(float(first), float(second), float(low), float(high))
-
-
-def _as_dict(one: Difference | None) -> dict[str, float] | None:
-    if one is None:
-        return None
-    return {
-        "first": one.first,
-        "second": one.second,
-        "difference": one.difference,
-        "low": one.low,
-        "high": one.high,
-    }

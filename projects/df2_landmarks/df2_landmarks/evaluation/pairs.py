@@ -1,4 +1,4 @@
-"""Which detections meet which items, and how similar they are: flat arrays over all categories.
+"""The pairs of a detection and an item, and their similarity: flat arrays over all categories.
 
 A *cell* is an image and a category with at least one detection and one item. Its D x G pairs lie
 together, detection by detection. N = detections, G = items, P = pairs, all over all categories.
@@ -7,6 +7,7 @@ together, detection by detection. N = detections, G = items, P = pairs, all over
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +19,7 @@ from df2_landmarks.taxonomy import LAYOUT
 _CHUNK = 1 << 12
 
 
-@dataclass(frozen=True, eq=False)
-class Cells:
+class Cells(NamedTuple):
     """Cells as ranges: each field is (number of cells,)."""
 
     first_detection: NDArray[np.int64]
@@ -31,13 +31,14 @@ class Cells:
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """All that the score needs to know, for one protocol.
+    """All that the score is computed from, under one protocol.
 
     Attributes:
+        image_ids: (I,) of the ground truth.
         ranked: per class, the detections that count, in the order of the flat arrays.
         class_starts: (C + 1,) where each class begins among the flat detections.
         item_starts: (C + 1,) where each class begins among the flat items.
-        cells: where detections meet items.
+        cells: images and categories with detections and items.
         oks: (P,).
         item_ignored: (G,) items that do not count whatever their size.
         item_crowd: (G,).
@@ -46,6 +47,7 @@ class Pairs:
         scores, areas, images: (N,) of the detections.
     """
 
+    image_ids: NDArray[np.int64]
     ranked: tuple[ClassDetections, ...]
     class_starts: NDArray[np.int64]
     item_starts: NDArray[np.int64]
@@ -59,23 +61,34 @@ class Pairs:
     areas: NDArray[np.float64]
     images: NDArray[np.int64]
 
+    def class_rows(self, class_index: int) -> tuple[slice, slice]:
+        """Return the rows of the detections and the rows of the items of a class."""
+        return (
+            slice(*self.class_starts[class_index : class_index + 2].tolist()),
+            slice(*self.item_starts[class_index : class_index + 2].tolist()),
+        )
+
 
 def pair_up(ground_truth: GroundTruth, detections: Detections, protocol: str) -> Pairs:
-    """Ranks the detections, keeps 20 per image and category, and measures them on the items."""
-    ranked = tuple(found.ranked() for found in detections.classes)
-    cells, oks = [], []
-    class_starts = np.cumsum([0, *(len(found) for found in ranked)])
-    item_starts = np.cumsum([0, *(len(truth) for truth in ground_truth.classes)])
-    num_pairs = 0
-    for class_index, (truth, found) in enumerate(zip(ground_truth.classes, ranked, strict=True)):
-        some = class_cells(truth.image_index, found.image_index)
-        values = class_oks(class_index, truth, found, some, protocol)
-        shifts = (class_starts[class_index], 0, item_starts[class_index], 0, num_pairs)
-        cells.append(np.stack(_columns(some), axis=1) + np.asarray(shifts))
-        oks.append(values)
-        num_pairs += len(values)
+    """Rank the detections, keep 20 per image and category, and compute their OKS with the items.
+
+    Raises:
+        UserError: a detection is of an image that the ground truth does not have.
+    """
+    detections = detections.of_images(ground_truth.image_ids)
+    ranked = tuple(part.ranked() for part in detections.classes)
     truths = ground_truth.classes
+    class_starts = np.cumsum([0, *map(len, ranked)])
+    item_starts = np.cumsum([0, *map(len, truths)])
+    cells, oks, num_pairs = [], [], 0
+    for c, (truth, class_detections) in enumerate(zip(truths, ranked, strict=True)):
+        in_class = class_cells(truth.image_index, class_detections.image_index)
+        oks.append(class_oks(c, truth, class_detections, in_class, protocol))
+        shifts = (class_starts[c], 0, item_starts[c], 0, num_pairs)
+        cells.append(np.stack(in_class, axis=1) + np.asarray(shifts))
+        num_pairs += len(oks[-1])
     return Pairs(
+        image_ids=ground_truth.image_ids,
         ranked=ranked,
         class_starts=class_starts,
         item_starts=item_starts,
@@ -85,35 +98,35 @@ def pair_up(ground_truth: GroundTruth, detections: Detections, protocol: str) ->
         item_crowd=np.concatenate([truth.crowd for truth in truths]),
         item_areas=np.concatenate([truth.areas for truth in truths]),
         item_images=np.concatenate([truth.image_index for truth in truths]),
-        scores=np.concatenate([found.scores for found in ranked]),
-        areas=np.concatenate([found.areas for found in ranked]),
-        images=np.concatenate([found.image_index for found in ranked]),
+        scores=np.concatenate([part.scores for part in ranked]),
+        areas=np.concatenate([part.areas for part in ranked]),
+        images=np.concatenate([part.image_index for part in ranked]),
     )
 
 
 def class_cells(item_images: NDArray[np.int64], detection_images: NDArray[np.int64]) -> Cells:
-    """Cells of one class from the ascending image indices of its items and detections."""
+    """Return the cells of a class from the ascending image indices of its items and detections."""
     images, first_detection, num_detections = np.unique(
         detection_images, return_index=True, return_counts=True
     )
     first_item = np.searchsorted(item_images, images, side="left")
     num_items = np.searchsorted(item_images, images, side="right") - first_item
-    some = num_items > 0
-    num_pairs = num_detections[some] * num_items[some]
+    has_items = num_items > 0
+    num_pairs = (num_detections * num_items)[has_items]
     return Cells(
-        first_detection=first_detection[some],
-        num_detections=num_detections[some],
-        first_item=first_item[some],
-        num_items=num_items[some],
+        first_detection=first_detection[has_items],
+        num_detections=num_detections[has_items],
+        first_item=first_item[has_items],
+        num_items=num_items[has_items],
         first_pair=np.cumsum(num_pairs) - num_pairs,
     )
 
 
 def pair_indices(cells: Cells) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(P,) detection and (P,) item of each pair."""
+    """Return the (P,) detection and (P,) item of each pair."""
     num_pairs = cells.num_detections * cells.num_items
-    place = np.arange(num_pairs.sum()) - np.repeat(cells.first_pair - _first(cells), num_pairs)
-    row, column = np.divmod(place, np.repeat(cells.num_items, num_pairs))
+    pair_in_cell = np.arange(num_pairs.sum()) - np.repeat(cells.first_pair, num_pairs)
+    row, column = np.divmod(pair_in_cell, np.repeat(cells.num_items, num_pairs))
     return (
         np.repeat(cells.first_detection, num_pairs) + row,
         np.repeat(cells.first_item, num_pairs) + column,
@@ -121,24 +134,28 @@ def pair_indices(cells: Cells) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 
 def class_oks(
-    class_index: int, truth: ClassTruth, found: ClassDetections, cells: Cells, protocol: str
+    class_index: int,
+    truth: ClassTruth,
+    class_detections: ClassDetections,
+    cells: Cells,
+    protocol: str,
 ) -> NDArray[np.float64]:
-    """(P,) OKS of the pairs of one class."""
+    """Return the (P,) OKS of the pairs of a class."""
     detection, item = pair_indices(cells)
     labelled = truth.labelled(protocol)
-    empty = ~np.any(labelled, axis=1)[item]
+    unlabelled = ~np.any(labelled, axis=1)[item]
     result = np.zeros(len(detection))
-    for rows in _chunks(np.flatnonzero(~empty), _CHUNK):
+    for rows in _chunks(np.flatnonzero(~unlabelled), _CHUNK):
         result[rows] = landmark_oks(
-            found.landmarks_xy[detection[rows]],
+            class_detections.landmarks_xy[detection[rows]],
             truth.landmarks_xy[item[rows]],
             labelled[item[rows]],
             truth.areas[item[rows]],
             LAYOUT.sigmas(class_index),
         )
-    for rows in _chunks(np.flatnonzero(empty), _CHUNK // 16):
+    for rows in _chunks(np.flatnonzero(unlabelled), _CHUNK // 16):
         result[rows] = box_oks(
-            _all_slots(class_index, found, detection[rows]),
+            _all_slots(class_index, class_detections, detection[rows]),
             truth.boxes_xywh[item[rows]],
             truth.areas[item[rows]],
             LAYOUT.slot_sigmas,
@@ -147,31 +164,16 @@ def class_oks(
 
 
 def _all_slots(
-    class_index: int, found: ClassDetections, detection: NDArray[np.int64]
+    class_index: int, class_detections: ClassDetections, detection: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """(n, S, 2) slots of detections, foreign ones as in the file."""
+    """Return the (n, S, 2) slots of detections, those of other categories as in the file."""
     slots = np.zeros((len(detection), LAYOUT.num_slots, 2))
-    slots[:, LAYOUT.slots(class_index)] = found.landmarks_xy[detection]
-    rows = found.full_row[detection]
-    slots[rows >= 0] = found.full_xy[rows[rows >= 0]]
-    # What a caller replaced (oracles, controls) stands in the own slots only.
-    slots[:, LAYOUT.slots(class_index)] = found.landmarks_xy[detection]
+    rows = class_detections.full_row[detection]
+    slots[rows >= 0] = class_detections.full_xy[rows[rows >= 0]]
+    # Landmarks that a caller replaced (corrections, baseline) are in the category's slots only.
+    slots[:, LAYOUT.slots(class_index)] = class_detections.landmarks_xy[detection]
     return slots
 
 
 def _chunks(rows: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:
     return [rows[start : start + size] for start in range(0, len(rows), size)]
-
-
-def _columns(cells: Cells) -> tuple[NDArray[np.int64], ...]:
-    return (
-        cells.first_detection,
-        cells.num_detections,
-        cells.first_item,
-        cells.num_items,
-        cells.first_pair,
-    )
-
-
-def _first(cells: Cells) -> int:
-    return int(cells.first_pair[0]) if len(cells.first_pair) else 0

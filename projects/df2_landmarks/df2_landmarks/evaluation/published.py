@@ -1,4 +1,4 @@
-"""Published landmark scores on the real validation set, to print beside one's own.
+"""Published landmark scores on the real validation set, printed beside the score of a user.
 
 Sources: the challenge page's baseline, and Table 5 of the DeepFashion2 paper (arXiv 1901.07973),
 AP as (visible, visible and occluded).
@@ -29,12 +29,12 @@ NUM_IMAGES, NUM_ITEMS = 32_153, 51_490
 
 
 def is_real_validation_set(ground_truth: GroundTruth) -> bool:
-    """Whether the sizes are those of the released validation set."""
+    """Return True if the sizes are those of the released validation set."""
     sizes = (len(ground_truth.image_ids), ground_truth.num_items)
     return sizes == (NUM_IMAGES, NUM_ITEMS)
 
 
 def paper_ap(axis: str, value: str, protocol: str) -> float | None:
-    """AP of the paper's Table 5, None where it has none."""
-    found = PAPER.get(axis, {}).get(value)
-    return None if found is None else found[0 if protocol == VISIBLE else 1]
+    """Return the AP of the paper's Table 5, None where it has none."""
+    aps = PAPER.get(axis, {}).get(value)
+    return None if aps is None else aps[0 if protocol == VISIBLE else 1]

@@ -1,12 +1,9 @@
-"""The official landmark score of detections, for a protocol, a subset, or both protocols."""
+"""The official landmark score of detections under a protocol."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-
-import numpy as np
-from numpy.typing import NDArray
 
 from df2_landmarks.evaluation.average_precision import Curves, accumulate
 from df2_landmarks.evaluation.matching import AREA_RANGES, Matching, match
@@ -16,7 +13,7 @@ from df2_landmarks.formats import Detections, GroundTruth
 
 @dataclass(frozen=True, eq=False)
 class Score:
-    """The score under one protocol, with what it was made of."""
+    """A score under one protocol, with the pairs and the matching it was computed from."""
 
     protocol: str
     pairs: Pairs
@@ -25,7 +22,7 @@ class Score:
 
     @property
     def num_ignored(self) -> int:
-        """Items that count neither as found nor as missed: crowds, and nothing labelled."""
+        """Items that do not count: crowds, and items without a labelled landmark."""
         return int(self.pairs.item_ignored.sum())
 
 
@@ -36,27 +33,22 @@ def score(
     *,
     areas: Mapping[str, tuple[float, float]] = AREA_RANGES,
 ) -> Score:
-    """Scores detections.
+    """Score detections as the DeepFashion2 challenge does; equal to pycocotools to the bit.
 
     Args:
         ground_truth: the items of a split.
-        detections: what was found in it.
+        detections: the predictions on its images.
         protocol: "visible" or "visible_and_occluded".
-        areas: size ranges; with ALL_SIZES the curves have AP, but no whole summary.
+        areas: size ranges; with ALL_SIZES the curves have the AP, but not the whole summary.
+
+    Example:
+        >>> from df2_landmarks.formats import read_ground_truth, read_results
+        >>> ground_truth = read_ground_truth("validation.json")
+        >>> detections = read_results("landmark_results.json", ground_truth)
+        >>> result = score(ground_truth, detections, "visible_and_occluded")
+        >>> round(result.curves.summary()["AP50"], 3)
+        1.0
     """
     pairs = pair_up(ground_truth, detections, protocol)
     matching = match(pairs, areas=areas)
     return Score(protocol, pairs, matching, accumulate(pairs, matching))
-
-
-def score_subset(
-    pairs: Pairs, outside: NDArray[np.bool_], images: NDArray[np.bool_] | None = None
-) -> Curves:
-    """Scores a subset of the items of an evaluation.
-
-    Args:
-        pairs: similarities of all items.
-        outside: (G,) items to ignore.
-        images: (I,) images to look at, all by default.
-    """
-    return accumulate(pairs, match(pairs, outside), images)

@@ -1,13 +1,24 @@
-"""Text tables of scores, the same in the scorer and in the training log. AP as fractions."""
+"""Scores and comparisons as text tables and as plain data for JSON. AP as fractions."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
-from df2_landmarks.evaluation.breakdown import Subset
-from df2_landmarks.evaluation.published import PAPER, paper_ap
+import numpy as np
+
+from df2_landmarks.evaluation.breakdown import CATEGORY, Breakdown, Subset
+from df2_landmarks.evaluation.comparison import CONFIDENCE, Comparison, Difference
+from df2_landmarks.evaluation.published import BASELINE, PAPER, is_real_validation_set, paper_ap
 from df2_landmarks.evaluation.score import Score
-from df2_landmarks.formats import VISIBLE, VISIBLE_AND_OCCLUDED, GroundTruth
+from df2_landmarks.formats import (
+    VISIBLE,
+    VISIBLE_AND_OCCLUDED,
+    ClassDetections,
+    ClassTruth,
+    Detections,
+    GroundTruth,
+)
 from df2_landmarks.taxonomy import LAYOUT
 
 TITLES = {VISIBLE: "visible", VISIBLE_AND_OCCLUDED: "visible and occluded"}
@@ -15,62 +26,211 @@ Row = Sequence[str]
 
 
 def number(value: float | None) -> str:
-    """A fraction with three decimals, "n/a" where nothing defines it."""
+    """Format a fraction with three decimals, "n/a" where undefined."""
     return "n/a" if value is None else f"{value:.3f}"
 
 
-def table(header: Row, rows: Sequence[Row]) -> str:
-    """Columns aligned: the first to the left, the others to the right."""
+def gain(value: float | None, base: float | None) -> str:
+    """Format ``value - base`` with its sign, "n/a" where undefined."""
+    return "n/a" if value is None or base is None else f"{value - base:+.3f}"
+
+
+def table(header: Row, rows: Sequence[Row], left: Collection[int] = (0,)) -> str:
+    """Format rows with aligned columns.
+
+    Args:
+        header: titles of the columns.
+        rows: cells.
+        left: indices of the columns aligned to the left; the others are aligned to the right.
+
+    Example:
+        >>> print(table(["category", "AP"], [["skirt", "0.750"], ["trousers", "n/a"]]))
+        category     AP
+        --------  -----
+        skirt     0.750
+        trousers    n/a
+    """
     widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]
+    rules = ["-" * width for width in widths]
 
     def line(row: Row) -> str:
-        cells = [f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True)]
-        cells[0] = f"{row[0]:<{widths[0]}}"
+        cells = [f"{cell:{'<' if i in left else '>'}{widths[i]}}" for i, cell in enumerate(row)]
         return "  ".join(cells).rstrip()
 
-    return "\n".join([line(header), line(["-" * w for w in widths]), *(line(row) for row in rows)])
+    return "\n".join(line(row) for row in (header, rules, *rows))
 
 
-def overall_table(scores: Mapping[str, Mapping[str, float | None]]) -> str:
-    """The ten numbers of several scores, a row each."""
-    names = list(next(iter(scores.values())))
-    rows = [[title, *(number(values[name]) for name in names)] for title, values in scores.items()]
-    return table(["landmarks", *names], rows)
+def score_text(
+    ground_truth: GroundTruth,
+    detections: Detections,
+    scores: Sequence[Score],
+    breakdowns: Sequence[Breakdown],
+) -> str:
+    """Format a score: counts, the ten numbers beside the challenge's baseline, categories, subsets.
 
-
-def breakdown_table(axis: str, per_protocol: Mapping[str, Mapping[str, Subset]]) -> str:
-    """AP, AP50 and AP75 of each subset under each protocol, beside the paper's AP."""
-    header = [axis, "items"]
-    rows = [[value] for value in next(iter(per_protocol.values()))]
-    has_paper = axis in PAPER
-    for protocol, subsets in per_protocol.items():
-        title = TITLES[protocol]
-        header += [f"AP {title}", "AP50", "AP75", *(["paper's AP"] if has_paper else [])]
-        for row, (value, subset) in zip(rows, subsets.items(), strict=True):
-            row += [str(subset.items)] if len(row) == 1 else []
-            row += [number(subset.summary[name]) for name in ("AP", "AP50", "AP75")]
-            row += [number(paper_ap(axis, value, protocol))] if has_paper else []
-    return table(header, rows)
-
-
-def category_table(ground_truth: GroundTruth, scores: Sequence[Score]) -> str:
-    """AP of each category, a column for each score, with the number of items."""
-    columns = [score.curves.per_category() for score in scores]
-    rows = [
-        [
-            category.official_name,
-            str(len(ground_truth.classes[c])),
-            *(number(column[c]) for column in columns),
-        ]
-        for c, category in enumerate(LAYOUT.categories)
+    Args:
+        ground_truth: the items of the split.
+        detections: the predictions that were scored.
+        scores: one per protocol.
+        breakdowns: one per protocol, with the same axes.
+    """
+    is_real = is_real_validation_set(ground_truth)
+    counts = counts_line(ground_truth, scores, len(detections))
+    overall: dict[str, Mapping[str, float | None]] = {}
+    for score in scores:
+        title = TITLES[score.protocol]
+        overall[title] = score.curves.summary()
+        other = "" if is_real else " (on another data set)"
+        baseline = BASELINE[score.protocol]
+        overall[f"  challenge baseline, {title}{other}"] = {
+            name: baseline.get(name) for name in overall[title]
+        }
+    parts = [
+        "\n".join([counts, *_notes(ground_truth, detections)]),
+        overall_table(overall),
+        category_table(ground_truth, scores),
     ]
-    return table(["category", "items", *(f"AP {TITLES[score.protocol]}" for score in scores)], rows)
+    axes = list(breakdowns[0])
+    for axis in axes:
+        per_protocol = {
+            score.protocol: breakdown[axis]
+            for score, breakdown in zip(scores, breakdowns, strict=True)
+        }
+        parts.append(breakdown_table(axis, per_protocol))
+    if set(axes) - {CATEGORY}:
+        parts.append(
+            "Each subset is scored on the images that show an item of it; the other items on these "
+            "images are ignored."
+        )
+    if set(axes) & PAPER.keys() and not is_real:
+        parts.append(
+            "The paper's AP was measured on the real validation set, which this ground truth is "
+            "not: do not compare."
+        )
+    return "\n\n".join(parts)
 
 
 def counts_line(ground_truth: GroundTruth, scores: Sequence[Score], num_detections: int) -> str:
-    """How much was scored, and what did not count."""
+    """Format how many images, items and detections were scored, and how many items do not count."""
     ignored = ", ".join(f"{score.num_ignored} ({TITLES[score.protocol]})" for score in scores)
     return (
         f"{len(ground_truth.image_ids)} images, {ground_truth.num_items} items, "
         f"{num_detections} detections; ignored items (crowd or no labelled landmark): {ignored}"
     )
+
+
+def _notes(ground_truth: GroundTruth, detections: Detections) -> list[str]:
+    notes = []
+    num_detected, num_annotated = _num_images(detections.classes), _num_images(ground_truth.classes)
+    if 0 < 2 * num_detected < num_annotated:
+        notes.append(
+            f"The results have detections on {num_detected} images, the ground truth has items on "
+            f"{num_annotated}: do they belong to the same split?"
+        )
+    if not ground_truth.has_occluded:
+        notes.append(
+            "No landmark of this ground truth is marked as occluded (v = 1): both protocols score "
+            "the same landmarks."
+        )
+    absent = [
+        category.official_name
+        for category, truth in zip(LAYOUT.categories, ground_truth.classes, strict=True)
+        if not len(truth)
+    ]
+    if absent:
+        notes.append(f"Categories without ground truth (n/a): {', '.join(absent)}")
+    return notes
+
+
+def _num_images(classes: Sequence[ClassDetections] | Sequence[ClassTruth]) -> int:
+    return len(np.unique(np.concatenate([arrays.image_index for arrays in classes])))
+
+
+def overall_table(scores: Mapping[str, Mapping[str, float | None]]) -> str:
+    """Format the ten numbers of several scores, a row each."""
+    names = list(next(iter(scores.values())))
+    rows = [[title, *(number(values[name]) for name in names)] for title, values in scores.items()]
+    return table(["landmarks", *names], rows)
+
+
+def category_table(ground_truth: GroundTruth, scores: Sequence[Score]) -> str:
+    """Format the number of items and the AP of each category, a column for each score."""
+    columns = [score.curves.per_category() for score in scores]
+    rows = [
+        [category.official_name, str(len(truth)), *map(number, aps)]
+        for category, truth, *aps in zip(
+            LAYOUT.categories, ground_truth.classes, *columns, strict=True
+        )
+    ]
+    return table(["category", "items", *(f"AP {TITLES[score.protocol]}" for score in scores)], rows)
+
+
+def breakdown_table(axis: str, per_protocol: Mapping[str, Mapping[str, Subset]]) -> str:
+    """Format AP, AP50 and AP75 of each subset under each protocol, beside the paper's AP.
+
+    The number of items is that of the first protocol.
+    """
+    has_paper = axis in PAPER
+    first = next(iter(per_protocol.values()))
+    header = [axis, "scored items"]
+    rows = [[value, str(subset.items)] for value, subset in first.items()]
+    for protocol, subsets in per_protocol.items():
+        header += [f"AP {TITLES[protocol]}", "AP50", "AP75", *(["paper's AP"] if has_paper else [])]
+        for row, (value, subset) in zip(rows, subsets.items(), strict=True):
+            row += [number(subset.summary[name]) for name in ("AP", "AP50", "AP75")]
+            row += [number(paper_ap(axis, value, protocol))] if has_paper else []
+    return table(header, rows)
+
+
+def comparison_text(comparison: Comparison, first: str, second: str) -> str:
+    """Format the differences between two results, overall and per category with ground truth.
+
+    Args:
+        comparison: the differences.
+        first: name of the first result.
+        second: name of the second result.
+    """
+    names = ["all", *(category.official_name for category in LAYOUT.categories)]
+    differences = (comparison.overall, *comparison.per_category)
+    rows = [
+        [name, *_difference_cells(difference)]
+        for name, difference in zip(names, differences, strict=True)
+        if difference is not None
+    ]
+    return (
+        f"A = {first}\nB = {second}\nDifference in AP, {TITLES[comparison.protocol]}, with its "
+        f"{CONFIDENCE:.0%} interval from low to high ({comparison.resamples} paired bootstrap "
+        "draws of images); * = the interval does not contain 0\n\n"
+        + table(["category", "AP A", "AP B", "A - B", "low", "high", ""], rows)
+    )
+
+
+def _difference_cells(difference: Difference) -> list[str]:
+    signed = (difference.difference, difference.low, difference.high)
+    return [
+        *map(number, (difference.first, difference.second)),
+        *(f"{value:+.3f}" for value in signed),
+        "*" if difference.is_clear else "",
+    ]
+
+
+def score_as_dict(ground_truth: GroundTruth, score: Score, breakdown: Breakdown) -> dict[str, Any]:
+    """Return the ten numbers, AP per category, counts and the breakdown as plain data for JSON.
+
+    APs are fractions, None where undefined.
+    """
+    names = [category.official_name for category in LAYOUT.categories]
+    return {
+        **score.curves.summary(),
+        "per_category": dict(zip(names, score.curves.per_category(), strict=True)),
+        "images": len(ground_truth.image_ids),
+        "items": ground_truth.num_items,
+        "ignored_items": score.num_ignored,
+        "by": {
+            axis: {
+                value: {**subset.summary, "items": subset.items, "images": subset.images}
+                for value, subset in subsets.items()
+            }
+            for axis, subsets in breakdown.items()
+        },
+    }

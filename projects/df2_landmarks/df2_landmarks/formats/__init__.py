@@ -3,10 +3,18 @@
 * ``annotations``, ``results``, ``submission``: the files, each reader beside its writer.
 * ``ground_truth``, ``detections``: arrays per category, for scores.
 * ``garment``: one garment, for people.
-* ``json_stream``, ``slot_text``, ``record_errors``: large JSON files in bounded memory.
+* ``coordinates``: the half pixel between files and everything else.
+* ``slots``: the 294 slots as text. ``json_stream``: large JSON files in bounded memory.
 """
 
-from df2_landmarks.formats.annotations import read_ground_truth
+from df2_landmarks.formats.annotations import (
+    CocoImage,
+    CocoItem,
+    read_boxes_and_masks,
+    read_coco,
+    read_ground_truth,
+)
+from df2_landmarks.formats.coordinates import to_continuous, to_pixel_indices
 from df2_landmarks.formats.detections import (
     MAX_DETECTIONS,
     ClassDetections,
@@ -25,10 +33,13 @@ from df2_landmarks.formats.ground_truth import (
     ClassTruth,
     GroundTruth,
 )
-from df2_landmarks.formats.results import detections_from_predictions, write_results_file
-from df2_landmarks.formats.results_reader import read_results
-from df2_landmarks.formats.submission import MEMBERS, write_submission
-from df2_landmarks.formats.submission_check import check_submission
+from df2_landmarks.formats.results import (
+    detections_from_predictions,
+    read_results,
+    write_results_file,
+)
+from df2_landmarks.formats.slots import slot_text
+from df2_landmarks.formats.submission import MEMBERS, check_submission, write_submission
 
 __all__ = [
     "ATTRIBUTES",
@@ -39,6 +50,8 @@ __all__ = [
     "VISIBLE_AND_OCCLUDED",
     "ClassDetections",
     "ClassTruth",
+    "CocoImage",
+    "CocoItem",
     "Detections",
     "Garment",
     "GroundTruth",
@@ -49,8 +62,13 @@ __all__ = [
     "garments_of_annotations",
     "garments_of_instances",
     "rank_in_group",
+    "read_boxes_and_masks",
+    "read_coco",
     "read_ground_truth",
     "read_results",
+    "slot_text",
+    "to_continuous",
+    "to_pixel_indices",
     "write_results_file",
     "write_submission",
     "zero_padded_areas",

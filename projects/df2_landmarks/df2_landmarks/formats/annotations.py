@@ -1,10 +1,16 @@
-"""Reading ground truth: COCO JSON with 294 slots, ours or the official one, record by record."""
+"""COCO annotations with 294 slots, ours or the official ones: one reader for loading and scoring.
+
+`read_coco` reads and checks them, block by block. Everything else here consumes it: arrays for the
+score (`read_ground_truth`), boxes and masks for pycocotools (`read_boxes_and_masks`). The loader's
+cache (`df2_landmarks.data`) is its third consumer.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from array import array
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -18,22 +24,23 @@ from df2_landmarks.formats.ground_truth import (
     GroundTruth,
     find_images,
 )
-from df2_landmarks.formats.json_stream import read_members
-from df2_landmarks.formats.record_errors import (
-    Integer,
-    ListDecoder,
-    check_category,
-    fail,
-)
-from df2_landmarks.formats.slot_text import ParsedSlots, RecordError, SlotTexts
+from df2_landmarks.formats.json_stream import Integer, fail_record, read_members
+from df2_landmarks.formats.slots import Slots, read_slots
 from df2_landmarks.taxonomy import LAYOUT
 
 
-class _Image(msgspec.Struct, gc=False):
+class CocoImage(msgspec.Struct, gc=False):
+    """A record of ``images``. The score needs the id only, loading needs all."""
+
     id: Integer
+    file_name: str = ""
+    width: Integer = 0
+    height: Integer = 0
 
 
-class _Annotation(msgspec.Struct, gc=False):
+class CocoAnnotation(msgspec.Struct, gc=False):
+    """A record of ``annotations``."""
+
     id: Integer
     image_id: Integer
     category_id: Integer
@@ -42,19 +49,62 @@ class _Annotation(msgspec.Struct, gc=False):
     area: float
     num_keypoints: Integer | None = None
     iscrowd: Integer = 0
-    scale: int | None = None
-    occlusion: int | None = None
-    zoom_in: int | None = None
-    viewpoint: int | None = None
+    segmentation: list[list[float]] | dict[str, Any] = []
+    pair_id: Integer | None = None
+    style: Integer | None = None
     source: str | None = None
+    scale: Integer | None = None
+    occlusion: Integer | None = None
+    zoom_in: Integer | None = None
+    viewpoint: Integer | None = None
 
 
-_IMAGES = msgspec.json.Decoder(list[_Image])
-_ANNOTATIONS = msgspec.json.Decoder(list[_Annotation])
+class CocoItem(NamedTuple):
+    """A checked annotation.
+
+    Attributes:
+        annotation: its fields; ``keypoints`` is not to be kept.
+        class_index: 0-based class.
+        landmarks: 3 * K numbers x, y, v of its own landmarks, in pixel indices.
+    """
+
+    annotation: CocoAnnotation
+    class_index: int
+    landmarks: list[float]
+
+
+_DECODERS: dict[str, Any] = {
+    "images": msgspec.json.Decoder(list[CocoImage]),
+    "annotations": msgspec.json.Decoder(list[CocoAnnotation]),
+}
+
+
+def read_coco(path: str | Path) -> Iterator[tuple[list[CocoImage], list[CocoItem]]]:
+    """Read a COCO JSON of 294-slot keypoints (plain, gzip or zip) in bounded memory.
+
+    Yields:
+        Some images and no items, or no images and some items, in the order of the file.
+
+    Raises:
+        UserError: the file does not exist or is not such a file; the message names record and
+            field. What concerns the file as a whole is found at its end.
+    """
+    image_ids, ids, images_of_items = array("q"), array("q"), array("q")
+    with open_input(path) as (stream, name):
+        for key, first, records in read_members(stream, name, _DECODERS):
+            if key == "images":
+                image_ids.extend(image.id for image in records)
+                yield records, []
+            else:
+                ids.extend(annotation.id for annotation in records)
+                images_of_items.extend(annotation.image_id for annotation in records)
+                where = f"{name}, {key}"
+                yield [], [_item(where, i, record) for i, record in enumerate(records, first)]
+    _check_ids(name, *(np.asarray(column) for column in (image_ids, ids, images_of_items)))
 
 
 def read_ground_truth(path: str | Path, *, needs_annotations: bool = False) -> GroundTruth:
-    """Read a COCO JSON of 294-slot keypoints: ours, or an official one (plain, gzip or zip).
+    """Read the ground truth of a score: our COCO JSON, or an official one (plain, gzip or zip).
 
     Args:
         path: the file.
@@ -69,161 +119,150 @@ def read_ground_truth(path: str | Path, *, needs_annotations: bool = False) -> G
             f"{path}: there is no such ground truth; `make convert` writes it into the annotations "
             "folder of the data, and --gt (GT= or DATA= of make) names another one"
         )
-    image_ids: list[int] = []
-    decoders: dict[str, ListDecoder[Any]] = {"images": _IMAGES, "annotations": _ANNOTATIONS}
-    annotated = False
-    with open_input(path) as (stream, name):
-        items = _Items(f"{name}, annotations")
-        for key, first, records in read_members(stream, name, decoders):
-            if key == "images":
-                image_ids.extend(record.id for record in records)
-            else:
-                annotated = annotated or bool(records)  # an empty list: a test split
-                items.add(first, records)
-        items.flush()
-    if not image_ids:
-        raise UserError(f"{name}: must have a list 'images' with at least one image")
-    if needs_annotations and not annotated:
+    image_ids = array("q")
+    columns = [_Columns() for _ in LAYOUT.counts]
+    for images, items in read_coco(path):
+        image_ids.extend(image.id for image in images)
+        for item in items:
+            columns[item.class_index].add(item)
+    sorted_ids = np.sort(np.asarray(image_ids))
+    classes = tuple(
+        some.class_truth(sorted_ids, count)
+        for some, count in zip(columns, LAYOUT.counts, strict=True)
+    )
+    has_annotations = any(len(truth) for truth in classes)
+    if needs_annotations and not has_annotations:
         raise UserError(f"{path}: has no annotations; give the training or validation split")
-    return _assemble(name, np.unique(image_ids), items.batches, annotated)
+    return GroundTruth(Path(path).name, sorted_ids, classes, has_annotations)
 
 
-@dataclass(frozen=True)
-class _Batch:
-    integers: NDArray[np.int64]  # place in the file, id, image id, iscrowd, num_keypoints
-    scalars: NDArray[np.float64]  # area, box
-    attributes: NDArray[np.int8]
-    landmarks: NDArray[np.float64]
+def read_boxes_and_masks(path: str | Path) -> dict[str, Any]:
+    """Read a COCO JSON without its keypoints, for ``pycocotools.coco.COCO``.
+
+    Returns:
+        A data set with ``images``, ``annotations`` and ``categories``, for ``COCO().dataset``.
+
+    Raises:
+        UserError: as `read_coco`.
+    """
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for some_images, items in read_coco(path):
+        images += [msgspec.structs.asdict(image) for image in some_images]
+        annotations += [
+            {name: getattr(annotation, name) for name in _BOX_AND_MASK_FIELDS}
+            for annotation, _, _ in items
+        ]
+    categories = [{"id": c.id, "name": c.official_name} for c in LAYOUT.categories]
+    return {"info": {}, "images": images, "annotations": annotations, "categories": categories}
 
 
-class _Items:
-    """Annotations, collected per class."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._texts = [SlotTexts(c) for c in range(LAYOUT.num_categories)]
-        self.batches: list[list[_Batch]] = [[] for _ in LAYOUT.counts]
-
-    def add(self, first: int, items: list[_Annotation]) -> None:
-        for row, item in enumerate(items, first):
-            c = check_category(item.category_id, name=self._name, record=row)
-            text = bytes(item.keypoints)
-            item.keypoints = msgspec.Raw()  # lets go of the block it points into
-            try:
-                ready = self._texts[c].add(row, text, item)
-            except RecordError as error:
-                fail(self._name, error.row, str(error))
-            if ready:
-                self._parse(c)
-
-    def flush(self) -> None:
-        for c in range(LAYOUT.num_categories):
-            self._parse(c)
-
-    def _parse(self, class_index: int) -> None:
-        try:
-            for parsed in self._texts[class_index].parse():
-                _check_landmarks(parsed.full, class_index, parsed.own, parsed.rows)
-                self.batches[class_index].append(_batch(parsed))
-        except RecordError as error:
-            fail(self._name, error.row, str(error))
+_BOX_AND_MASK_FIELDS = (
+    "id",
+    "image_id",
+    "category_id",
+    "bbox",
+    "area",
+    "iscrowd",
+    "segmentation",
+)
 
 
-def _batch(parsed: ParsedSlots) -> _Batch:
-    labelled = np.count_nonzero(parsed.own[:, :, 2], axis=1).tolist()
-    integers = [
-        (row, i.id, i.image_id, i.iscrowd, n if i.num_keypoints is None else i.num_keypoints)
-        for row, i, n in zip(parsed.rows.tolist(), parsed.extras, labelled, strict=True)
-    ]
-    scalars = [(item.area, *item.bbox) for item in parsed.extras]
-    attributes = [_attributes(item) for item in parsed.extras]
-    return _Batch(
-        np.asarray(integers, dtype=np.int64),
-        np.asarray(scalars, dtype=np.float64),
-        np.asarray(attributes, dtype=np.int8),
-        parsed.own,
-    )
+def _item(where: str, record: int, annotation: CocoAnnotation) -> CocoItem:
+    text = bytes(annotation.keypoints)
+    annotation.keypoints = msgspec.Raw()  # lets go of the block it points into
+    slots = read_slots(annotation.category_id, text, name=where, record=record)
+    for v in slots.own[2::3]:
+        if v not in (0, 1, 2):
+            fail_record(where, record, f"keypoints: v must be 0, 1 or 2, but got {v:g}")
+    if slots.every and _has_foreign_landmark(slots):
+        fail_record(where, record, "keypoints: a slot of another category has v > 0")
+    return CocoItem(annotation, slots.class_index, slots.own)
 
 
-def _check_landmarks(
-    full: NDArray[np.float64] | None,
-    class_index: int,
-    own: NDArray[np.float64],
-    rows: NDArray[np.int64],
+def _has_foreign_landmark(slots: Slots) -> bool:
+    every_v = np.asarray(slots.every)[2::3]
+    return bool(every_v[LAYOUT.slot_class != slots.class_index].any())
+
+
+def _check_ids(
+    name: str,
+    image_ids: NDArray[np.int64],
+    ids: NDArray[np.int64],
+    images_of_items: NDArray[np.int64],
 ) -> None:
-    wrong = ~np.isin(own[:, :, 2], (0, 1, 2)).all(axis=1)
-    if wrong.any():
-        row = int(np.argmax(wrong))
-        values = own[row, ~np.isin(own[row, :, 2], (0, 1, 2)), 2]
-        raise RecordError(int(rows[row]), f"keypoints: v must be 0, 1 or 2, but got {values[0]:g}")
-    if full is not None:
-        foreign = full[:, LAYOUT.slot_class != class_index, 2].any(axis=1)
-        if foreign.any():
-            row = int(rows[np.argmax(foreign)])
-            raise RecordError(row, "keypoints: a slot of another category has v > 0")
-
-
-def _attributes(item: _Annotation) -> tuple[int, ...]:
-    source = SOURCES.index(item.source) + 1 if item.source in SOURCES else 0
-    values = (item.scale, item.occlusion, item.zoom_in, item.viewpoint)
-    return (*(value if value in (1, 2, 3) else 0 for value in values), source)
-
-
-def _assemble(
-    name: str, image_ids: NDArray[np.int64], batches: list[list[_Batch]], annotated: bool
-) -> GroundTruth:
-    classes = []
-    for class_index, count in enumerate(LAYOUT.counts):
-        empty = _Batch(
-            np.zeros((0, 5), dtype=np.int64),
-            np.zeros((0, 5)),
-            np.zeros((0, len(ATTRIBUTES)), dtype=np.int8),
-            np.zeros((0, count, 3)),
-        )
-        joined = _joined([empty, *batches[class_index]])
-        classes.append(_class_truth(name, image_ids, joined))
-    ids = np.concatenate([truth.ids for truth in classes])
-    _check_ids(name, ids)
-    return GroundTruth(name, image_ids, tuple(classes), annotated)
-
-
-def _joined(batches: list[_Batch]) -> _Batch:
-    names = (field.name for field in fields(_Batch))
-    return _Batch(*(np.concatenate([getattr(b, name) for b in batches]) for name in names))
-
-
-def _class_truth(name: str, image_ids: NDArray[np.int64], items: _Batch) -> ClassTruth:
-    image_index = find_images(image_ids, items.integers[:, 2])
-    if (image_index < 0).any():
-        _, annotation_id, image_id, *_ = items.integers[np.argmin(image_index)]
-        raise UserError(
-            f"{name}: annotation {annotation_id} is of image {image_id}, which is not in the "
-            "list 'images'"
-        )
-    order = np.lexsort((items.integers[:, 0], image_index))
-    _, ids, _, iscrowd, num_keypoints = items.integers[order].T.copy()
-    return ClassTruth(
-        ids=ids,
-        image_index=image_index[order],
-        landmarks_xy=np.ascontiguousarray(items.landmarks[order, :, :2]),
-        visibility=items.landmarks[order, :, 2].astype(np.int8),
-        boxes_xywh=items.scalars[order, 1:],
-        areas=items.scalars[order, 0],
-        crowd=iscrowd != 0,
-        num_labelled=num_keypoints,
-        attributes=items.attributes[order],
-    )
-
-
-def _check_ids(name: str, ids: NDArray[np.int64]) -> None:
-    if ids.size and ids.min() < 1:
+    if not len(image_ids):
+        raise UserError(f"{name}: must have a list 'images' with at least one image")
+    _check_unique(f"{name}: image ids", image_ids)
+    _check_unique(f"{name}: annotation ids", ids)
+    if len(ids) and ids.min() < 1:
         raise UserError(
             f"{name}: annotation ids must be 1 or more, but one is {ids.min()} "
             "(pycocotools takes id 0 for 'no match'); number the annotations from 1"
         )
-    unique, counts = np.unique(ids, return_counts=True)
-    if len(unique) != len(ids):
+    unknown = find_images(np.sort(image_ids), images_of_items) < 0
+    if unknown.any():
+        row = int(np.argmax(unknown))
         raise UserError(
-            f"{name}: annotation ids must be unique, but {unique[np.argmax(counts)]} occurs "
-            f"{counts.max()} times"
+            f"{name}: annotation {ids[row]} is of image {images_of_items[row]}, which is not in "
+            "the list 'images'"
         )
+
+
+def _check_unique(what: str, ids: NDArray[np.int64]) -> None:
+    unique, counts = np.unique(ids, return_counts=True)
+    if len(unique) < len(ids):
+        raise UserError(
+            f"{what} must be unique, but {unique[np.argmax(counts)]} occurs {counts.max()} times "
+            "(files of two splits cannot be merged: they number their images alike)"
+        )
+
+
+class _Columns:
+    """Items of one class, column by column, while a file is read."""
+
+    def __init__(self) -> None:
+        self.integers = array("q")  # id, image id, iscrowd, num_keypoints
+        self.scalars = array("d")  # area, box
+        self.attributes = array("b")
+        self.landmarks = array("d")
+
+    def add(self, item: CocoItem) -> None:
+        annotation, _, landmarks = item
+        num_keypoints = annotation.num_keypoints
+        if num_keypoints is None:
+            num_keypoints = sum(v > 0 for v in landmarks[2::3])
+        self.integers.extend(
+            (annotation.id, annotation.image_id, annotation.iscrowd, num_keypoints)
+        )
+        self.scalars.extend((annotation.area, *annotation.bbox))
+        self.attributes.extend(_attributes(annotation))
+        self.landmarks.fromlist(landmarks)
+
+    def class_truth(self, image_ids: NDArray[np.int64], num_landmarks: int) -> ClassTruth:
+        integers = np.asarray(self.integers).reshape(-1, 4)
+        image_index = find_images(image_ids, integers[:, 1])
+        order = np.argsort(image_index, kind="stable")
+        ids, _, iscrowd, num_keypoints = integers[order].T.copy()
+        scalars = np.asarray(self.scalars).reshape(-1, 5)[order]
+        landmarks = np.asarray(self.landmarks).reshape(-1, num_landmarks, 3)[order]
+        return ClassTruth(
+            ids=ids,
+            image_index=image_index[order],
+            landmarks_xy=landmarks[:, :, :2].copy(),
+            visibility=landmarks[:, :, 2].astype(np.int8),
+            boxes_xywh=scalars[:, 1:],
+            areas=scalars[:, 0],
+            crowd=iscrowd != 0,
+            num_labelled=num_keypoints,
+            attributes=np.asarray(self.attributes).reshape(-1, len(ATTRIBUTES))[order],
+        )
+
+
+def _attributes(annotation: CocoAnnotation) -> tuple[int, ...]:
+    source = annotation.source
+    values = (annotation.scale, annotation.occlusion, annotation.zoom_in, annotation.viewpoint)
+    return (
+        *(value if value in (1, 2, 3) else 0 for value in values),
+        SOURCES.index(source) + 1 if source in SOURCES else 0,
+    )

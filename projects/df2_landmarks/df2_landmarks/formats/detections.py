@@ -1,18 +1,20 @@
 """Detections of a split as one small set of arrays per category.
 
-N = detections of a class, K = landmarks of the class, S = 294 slots. Coordinates are those of the
-files: pixel indices.
+I = images, N = detections of a class, K = landmarks of the class, S = 294 slots. Coordinates are
+those of the files: pixel indices.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
-from df2_landmarks.formats.ground_truth import GroundTruth
+from df2_landmarks.common import UserError
+from df2_landmarks.formats.ground_truth import find_images
 from df2_landmarks.taxonomy import LAYOUT
 
 MAX_DETECTIONS = 20
@@ -25,13 +27,13 @@ class ClassDetections:
 
     Attributes:
         record: (N,) place in the results, which decides between equal scores.
-        image_index: (N,) index into ``GroundTruth.image_ids``.
+        image_index: (N,) index into ``Detections.image_ids``.
         scores: (N,).
         landmarks_xy: (N, K, 2).
         areas: (N,) what decides between medium and large.
         boxes_xywh: (N, 4) predicted boxes; NaN where the results have none.
-        full_row: (N,) row in ``full_xy``, -1 where the foreign slots are zero or not looked at.
-        full_xy: (F, S, 2) all slots of the detections with foreign slots that the score looks at.
+        full_row: (N,) row in ``full_xy``, -1 where the foreign slots are zero or were forgotten.
+        full_xy: (F, S, 2) all slots of the detections whose foreign slots a score may look at.
     """
 
     record: NDArray[np.int64]
@@ -47,36 +49,72 @@ class ClassDetections:
         return len(self.record)
 
     def take(self, index: NDArray) -> ClassDetections:
-        """The detections at ``index`` (indices or mask)."""
+        """Return the detections at ``index`` (indices or mask)."""
         return replace(
             self,
             **{f.name: getattr(self, f.name)[index] for f in fields(self) if f.name != "full_xy"},
         )
 
     def ranked(self) -> ClassDetections:
-        """The best ``MAX_DETECTIONS`` of each image, by image, then falling score, then record."""
+        """Return the best ``MAX_DETECTIONS`` of each image, ordered by image, score and record."""
         order = np.lexsort((self.record, -self.scores, self.image_index))
         return self.take(order[rank_in_group(self.image_index[order]) < MAX_DETECTIONS])
 
 
 @dataclass(frozen=True, eq=False)
 class Detections:
-    """Detections of a split: one ClassDetections per category, in the order of the taxonomy."""
+    """Detections of a split. They know their images, and need no ground truth.
+
+    Attributes:
+        name: where they come from, for messages.
+        image_ids: (I,) ascending; an image without detections may be missing.
+        classes: one ClassDetections per category, in the order of the taxonomy.
+    """
 
     name: str
+    image_ids: NDArray[np.int64]
     classes: tuple[ClassDetections, ...]
 
     def __len__(self) -> int:
-        return sum(len(found) for found in self.classes)
+        return sum(len(some) for some in self.classes)
 
     @property
     def has_boxes(self) -> bool:
         """True if every detection has its predicted box."""
-        return not any(np.isnan(found.boxes_xywh).any() for found in self.classes)
+        return not any(np.isnan(some.boxes_xywh).any() for some in self.classes)
+
+    def of_images(self, image_ids: NDArray[np.int64]) -> Detections:
+        """Return the same detections, with ``image_index`` pointing into other image ids.
+
+        Args:
+            image_ids: (J,) ascending, those of the ground truth.
+
+        Raises:
+            UserError: a detection is of another image.
+        """
+        if np.array_equal(self.image_ids, image_ids):
+            return self
+        new_index = find_images(image_ids, self.image_ids)
+        classes = tuple(
+            replace(some, image_index=new_index[some.image_index]) for some in self.classes
+        )
+        unknown = [record for some in classes for record in some.record[some.image_index < 0]]
+        if unknown:
+            self._fail(int(min(unknown)), image_ids)
+        return Detections(self.name, image_ids, classes)
+
+    def _fail(self, record: int, image_ids: NDArray[np.int64]) -> NoReturn:
+        index = [some.image_index[some.record == record] for some in self.classes]
+        image_id = self.image_ids[np.concatenate(index)[0]]
+        images = f"{len(image_ids)} images, {image_ids[0]}..{image_ids[-1]}"
+        raise UserError(
+            f"{self.name}, record {record}: image_id: {image_id} is not an image of the ground "
+            f"truth ({images}); other split?"
+        )
 
 
 def rank_in_group(groups: NDArray[np.int64]) -> NDArray[np.int64]:
-    """(N,): 0, 1, 2... within each run of equal values."""
+    """Return (N,) 0, 1, 2... within each run of equal values."""
     if not len(groups):
         return np.zeros(0, dtype=np.int64)
     starts = np.flatnonzero(np.concatenate([[True], groups[1:] != groups[:-1]]))
@@ -85,7 +123,7 @@ def rank_in_group(groups: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def empty_class(class_index: int) -> ClassDetections:
-    """No detections."""
+    """Return a class without detections."""
     integers, floats = np.zeros(0, dtype=np.int64), np.zeros(0)
     return ClassDetections(
         record=integers,
@@ -100,7 +138,7 @@ def empty_class(class_index: int) -> ClassDetections:
 
 
 def concatenate_class(class_index: int, parts: Sequence[ClassDetections]) -> ClassDetections:
-    """Joins detections of one class."""
+    """Join detections of one class."""
     if not parts:
         return empty_class(class_index)
     joined = {f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(parts[0])}
@@ -112,7 +150,7 @@ def concatenate_class(class_index: int, parts: Sequence[ClassDetections]) -> Cla
 
 
 def zero_padded_areas(landmarks_xy: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(N,) areas as pycocotools derives them when the foreign slots are zero.
+    """Return (N,) areas as pycocotools derives them when the foreign slots are zero.
 
     Source: ``COCO.loadRes``: the extent of all slots, the zeros of the padding included.
     """
@@ -122,25 +160,3 @@ def zero_padded_areas(landmarks_xy: NDArray[np.float64]) -> NDArray[np.float64]:
     high = np.maximum(landmarks_xy.max(axis=1), 0)
     width, height = (high - low).T
     return width * height
-
-
-def truth_as_detections(ground_truth: GroundTruth) -> Detections:
-    """The items with at least one labelled landmark as perfect predictions with score 1."""
-    classes, start = [], 0
-    for class_index, truth in enumerate(ground_truth.classes):
-        some = (truth.visibility > 0).any(axis=1)
-        count = int(np.count_nonzero(some))
-        classes.append(
-            replace(
-                empty_class(class_index),
-                record=start + np.arange(count),
-                image_index=truth.image_index[some],
-                scores=np.ones(count),
-                landmarks_xy=truth.landmarks_xy[some],
-                areas=zero_padded_areas(truth.landmarks_xy[some]),
-                boxes_xywh=truth.boxes_xywh[some],
-                full_row=np.full(count, -1),
-            )
-        )
-        start += count
-    return Detections("ground truth", tuple(classes))

@@ -50,11 +50,11 @@ class ClassTruth:
         return len(self.ids)
 
     def labelled(self, protocol: str) -> NDArray[np.bool_]:
-        """(N, K): landmarks that the protocol scores."""
+        """Return (N, K), True for landmarks that the protocol scores."""
         return self.visibility == 2 if protocol == VISIBLE else self.visibility > 0
 
     def ignored(self, protocol: str) -> NDArray[np.bool_]:
-        """(N,): items that count neither as found nor as missed: crowds, and nothing labelled."""
+        """Return (N,), True for items that do not count: crowds, and nothing labelled."""
         if protocol == VISIBLE:
             return self.crowd | ~self.labelled(VISIBLE).any(axis=1)
         return self.crowd | (self.num_labelled == 0)
@@ -86,9 +86,9 @@ class GroundTruth:
         return any((truth.visibility == 1).any() for truth in self.classes)
 
     def unlabelled_images(self, class_index: int) -> NDArray[np.bool_]:
-        """(I,): images with an item of the class that has no landmark labelled in some protocol.
+        """Return (I,), True for images where the score looks at the foreign slots of detections.
 
-        There the score looks at all slots of a detection, the foreign ones too.
+        They have an item of the class without a labelled landmark in one of the protocols.
         """
         truth = self.classes[class_index]
         result = np.zeros(len(self.image_ids), dtype=bool)
@@ -96,8 +96,8 @@ class GroundTruth:
         return result
 
 
-def find_images(image_ids: NDArray[np.int64], wanted: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Indices of ``wanted`` in the ascending ``image_ids``, -1 where missing."""
-    index = np.searchsorted(image_ids, wanted)
+def find_images(image_ids: NDArray[np.int64], wanted_ids: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the index of each of ``wanted_ids`` in the ascending ``image_ids``, -1 if missing."""
+    index = np.searchsorted(image_ids, wanted_ids)
     index[index == len(image_ids)] = 0
-    return np.where(image_ids[index] == wanted, index, -1)
+    return np.where(image_ids[index] == wanted_ids, index, -1)

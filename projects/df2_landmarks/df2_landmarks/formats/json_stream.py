@@ -1,122 +1,119 @@
-"""Records of large JSON files, a block of whole records at a time, in bounded memory."""
+"""Read records of large JSON files, a block of whole records at a time, in bounded memory."""
 
 from __future__ import annotations
 
 import contextlib
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, BinaryIO, TypeVar
+from typing import Annotated, Any, BinaryIO, NoReturn, TypeAlias, TypeVar
 
 import msgspec
-import numpy as np
 
 from df2_landmarks.common import UserError
-from df2_landmarks.formats.record_errors import ListDecoder, decode_block
 
 CHUNK_BYTES = 1 << 17
 MAX_RECORD_BYTES = 2 << 20
-"""A record has about 2 kB, 20 kB at worst, more with a mask; more than this is not a file of this
-format, and looking for its end would take long."""
+"""A record has about 2 kB, 20 kB at most, more with a mask. Looking further for its end would cost
+memory and time for a file that is not of this format."""
 
 T = TypeVar("T")
-_OUTSIDE_STRING = re.compile(rb'[\[\]{},"]')
-_INSIDE_STRING = re.compile(rb'"|\\.', re.DOTALL)
+ListDecoder: TypeAlias = "msgspec.json.Decoder[list[T]]"
+Integer: TypeAlias = Annotated[int, msgspec.Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
+"""What an array of 64-bit integers can hold; ids may be hashes of that size."""
+
+_INVALID = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_KEY = re.compile(rb'("(?:[^"\\]|\\.)*")\s*:', re.DOTALL)
+_MAX_KEY_BYTES = 4096
+_MARK = re.compile(rb'\\.|[][{},"]', re.DOTALL)
+_STRING_OR_BRACE = re.compile(rb'"[^"]*"?|[{}\]]')
 
 
 def read_records(
     stream: BinaryIO, name: str, decoder: ListDecoder[T]
 ) -> Iterator[tuple[int, list[T]]]:
-    """The records of a JSON list of objects, about 128 kiB at a time.
+    """Read a JSON list of objects, about 128 KiB at a time.
 
     Args:
         stream: JSON bytes.
         name: name of the file, for messages.
-        decoder: decoder of a list of records.
+        decoder: decodes a list of records.
 
     Yields:
-        Number of the first record, and some records.
+        The number of the first record, and the records of a block.
 
     Raises:
         UserError: the file is not a list of objects, ends too early, or a record is wrong.
     """
-    reader = _Reader(stream, name)
-    if reader.peek() != b"[":
-        raise UserError(
-            f"{name}: must be a JSON list of records, but starts with {reader.around()}"
-        )
-    yield from _array(reader, name, decoder)
-    if reader.peek():
-        raise UserError(f"{name}: must end after the list of records: {reader.around()} follows")
+    window = _Window(stream, name)
+    yield from window.read_list(name, decoder)
+    if window.peek():
+        window.fail("the end of the file")
 
 
 def read_members(
     stream: BinaryIO, name: str, decoders: Mapping[str, ListDecoder[Any]]
 ) -> Iterator[tuple[str, int, list[Any]]]:
-    """The lists of objects in a JSON object, about 128 kiB at a time.
+    """Read the lists of objects in a JSON object, about 128 KiB at a time.
 
     Args:
         stream: JSON bytes.
         name: name of the file, for messages.
-        decoders: key -> decoder of the list under it; other keys are skipped.
+        decoders: key -> decoder of the list under it. The values of other keys are skipped.
 
     Yields:
-        Key, number of the first record, and some records; at least one such triple for a key that
-        is there, if with no records.
+        The key, the number of the first record, and the records of a block.
 
     Raises:
         UserError: the file is not a JSON object, ends too early, or a record is wrong.
     """
-    reader = _Reader(stream, name)
-    if reader.peek() != b"{":
-        raise UserError(f"{name}: must be a JSON object, but starts with {reader.around()}")
-    reader.advance(1)
-    key = ""
-    seen: set[str] = set()
-    while (byte := reader.peek()) != b"}":
+    window = _Window(stream, name)
+    window.take(b"{", "a JSON object")
+    seen: list[str] = []
+    while window.peek() != b"}":
         if seen:
-            if byte != b",":
-                raise UserError(
-                    f"{name}: expected ',' or '}}' after {key[:40]!r}, got {reader.around()}"
-                )
-            reader.advance(1)
-        key = reader.key()
+            window.take(b",", f"',' or '}}' after {seen[-1][:40]!r}")
+        key = window.read_key()
         if key in seen:
             raise UserError(f"{name}: {key[:40]!r} must occur once, but occurs again")
-        seen.add(key)
-        if (byte := reader.peek()) in b",:}]":
-            raise UserError(f"{name}: expected the value of {key[:40]!r}, got {reader.around()}")
-        if byte == b"[" and key in decoders:
-            yield key, 0, []
-            for first, records in _array(reader, f"{name}, {key}", decoders[key]):
+        seen.append(key)
+        if key in decoders:
+            for first, records in window.read_list(f"{name}, {key}", decoders[key]):
                 yield key, first, records
         else:
-            reader.skip_value()
-    reader.advance(1)
-    if reader.peek():
-        raise UserError(f"{name}: must end after the JSON object: {reader.around()} follows")
+            window.skip_value(f"the value of {key[:40]!r}")
+    window.advance(1)
+    if window.peek():
+        window.fail("the end of the file")
 
 
-class _Reader:
-    """A growing window on a stream."""
+def fail_record(name: str, record: int, message: str) -> NoReturn:
+    """Raise a UserError about a record (0-based number)."""
+    raise UserError(f"{name}, record {record}: {message}")
+
+
+class _Window:
+    """A piece of a stream that grows at its end and is consumed from its start."""
 
     def __init__(self, stream: BinaryIO, name: str) -> None:
         self.stream = stream
         self.name = name
         self.data = b""
 
-    def more(self) -> bool:
-        """Reads a chunk; False at the end of the file."""
+    def fail(self, expected: str) -> NoReturn:
+        piece = self.data[:24].decode("utf-8", "replace")
+        got = repr(piece) if piece else "the end of the file"
+        raise UserError(f"{self.name}: expected {expected}, got {got}")
+
+    def read_more(self) -> bool:
+        """Double the window, or read a chunk; return False at the end of the file."""
         if len(self.data) > MAX_RECORD_BYTES:
-            raise UserError(
-                f"{self.name}: no record ends within {len(self.data)} bytes: not a file of "
-                f"landmark records? It goes on with {self.around()}"
-            )
-        chunk = self.stream.read(CHUNK_BYTES)
+            self.fail(f"the end of a landmark record within {len(self.data)} bytes")
+        chunk = self.stream.read(max(CHUNK_BYTES, len(self.data)))
         self.data += chunk
         return bool(chunk)
 
     def need_more(self) -> None:
-        if not self.more():
+        if not self.read_more():
             raise UserError(
                 f"{self.name}: the file ends in the middle of a record or list; was the copy or "
                 "the run that wrote it interrupted?"
@@ -126,101 +123,120 @@ class _Reader:
         self.data = self.data[count:]
 
     def peek(self) -> bytes:
-        """The next byte that is no white space, b"" at the end; drops the white space."""
+        """Drop white space; return the next byte, b"" at the end of the file."""
         while True:
             self.data = self.data.lstrip(b" \t\r\n")
-            if self.data or not self.more():
+            if self.data or not self.read_more():
                 return self.data[:1]
 
-    def around(self) -> str:
-        """A short piece of the file for messages."""
-        piece = self.data[:24].decode("utf-8", "replace")
-        return repr(piece) if piece else "the end of the file"
+    def take(self, byte: bytes, expected: str) -> None:
+        if self.peek() != byte:
+            self.fail(expected)
+        self.advance(1)
 
-    def key(self) -> str:
-        """The key that comes next; consumes it and the colon."""
-        while not (found := re.match(rb'\s*("(?:[^"\\]|\\.)*")\s*:', self.data)):
-            if self.peek() not in (b'"', b"") or len(self.data) > 4096:
-                raise UserError(f"{self.name}: expected a key, got {self.around()}")
+    def read_key(self) -> str:
+        """Consume a key and the colon behind it; return the key."""
+        self.peek()
+        while not (match := _KEY.match(self.data)):
+            if self.data[:1] != b'"' or len(self.data) > _MAX_KEY_BYTES:
+                self.fail("a key")
             self.need_more()
-        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
-            key = msgspec.json.decode(found[1], type=str)
-            self.advance(found.end())
-            return key
-        raise UserError(f"{self.name}: expected a key, got {self.around()}")
+        try:
+            key = msgspec.json.decode(match[1], type=str)
+        except _INVALID:
+            self.fail("a key")
+        self.advance(match.end())
+        return key
 
-    def skip_value(self) -> None:
-        """Skips a scalar, an object, or a list of anything; forgets it on the way."""
-        depth = 0
-        in_string = False
+    def skip_value(self, expected: str) -> None:
+        """Consume a value, however long it is."""
+        if self.peek() in b",:}]":
+            self.fail(expected)
+        depth, in_string = 0, False
         while True:
-            done = 0
-            while found := (_INSIDE_STRING if in_string else _OUTSIDE_STRING).search(
-                self.data, done
-            ):
-                byte = found[0]
-                if depth == 0 and not in_string and byte in b",}]":
-                    return self.advance(found.start())
-                done = found.end()
-                if byte == b'"':
+            end = 0
+            for mark in _MARK.finditer(self.data):
+                end = mark.end()
+                if mark[0] == b'"':
                     in_string = not in_string
-                elif not in_string:
-                    depth += (byte in b"[{") - (byte in b"]}")
-                    if depth == 0 and byte in b"]}":
-                        return self.advance(done)
-            cut_escape = in_string and self.data.endswith(b"\\", done)
-            self.advance(len(self.data) - cut_escape)
+                elif not in_string and mark[0] in b"[{":
+                    depth += 1
+                elif not in_string and depth == 0:  # what follows a number or a word
+                    return self.advance(mark.start())
+                elif not in_string and mark[0] in b"]}":
+                    depth -= 1
+                else:
+                    continue
+                if depth == 0 and not in_string:
+                    return self.advance(end)
+            # A lone backslash at the end belongs to an escape that the chunk cuts in two.
+            self.data = b"\\" if self.data.endswith(b"\\", end) else b""
             self.need_more()
 
+    def read_list(self, name: str, decoder: ListDecoder[T]) -> Iterator[tuple[int, list[T]]]:
+        """Consume a list of records; yield the number of the first one, and those of a block."""
+        self.name = name
+        self.take(b"[", "a JSON list of records")
+        count = 0
+        while self.peek() != b"]":
+            if count:
+                self.take(b",", "',' or ']'")
+            records, end = self._whole_records(decoder, count)
+            yield count, records
+            count += len(records)
+            self.advance(end)
+        self.advance(1)
 
-def _array(reader: _Reader, name: str, decoder: ListDecoder[T]) -> Iterator[tuple[int, list[T]]]:
-    """Records of the list that starts at the reader's position; consumes the list."""
-    reader.advance(1)
-    separator = b""
-    count = 0
-    while (byte := reader.peek()) != b"]":
-        if byte != separator and separator:
-            raise UserError(f"{name}: expected ',' or ']', got {reader.around()}")
-        reader.advance(len(separator))
-        records, end = _some_records(reader, name, decoder, count)
-        yield count, records
-        count += len(records)
-        reader.advance(end)
-        separator = b","
-    reader.advance(1)
-
-
-def _some_records(
-    reader: _Reader, name: str, decoder: ListDecoder[T], first: int
-) -> tuple[list[T], int]:
-    """Whole records from the reader's window, at least one, and where they end."""
-    if len(reader.data) < CHUNK_BYTES:
-        reader.more()
-    # Mostly the last brace ends a record. If it does not, what stands before it is no JSON list.
-    if end := reader.data.rfind(b"}") + 1:
-        with contextlib.suppress(msgspec.DecodeError, RecursionError):
-            block = b"".join((b"[", memoryview(reader.data)[:end], b"]"))
-            if records := decoder.decode(block):
-                return records, end
-    while not (end := _last_record_end(reader.data)):
-        if reader.peek() not in (b"{", b""):
-            raise UserError(f"{name}: expected a record like {{...}}, got {reader.around()}")
-        reader.need_more()
-    block = b"[" + reader.data[:end] + b"]"
-    return decode_block(decoder, block, name=name, first=first), end
+    def _whole_records(self, decoder: ListDecoder[T], first: int) -> tuple[list[T], int]:
+        """Return the whole records in the window, at least one, and where they end."""
+        if len(self.data) < CHUNK_BYTES:
+            self.read_more()
+        # Mostly the last brace ends a record. If it does not, this is not a valid list.
+        if end := self.data.rfind(b"}") + 1:
+            with contextlib.suppress(*_INVALID):
+                if records := decoder.decode(b"[" + self.data[:end] + b"]"):
+                    return records, end
+        while not (ends := _record_ends(self.data)):
+            if self.peek() not in (b"{", b""):
+                self.fail("a record like {...}")
+            self.need_more()
+        return _decode(decoder, b"[" + self.data[: ends[-1]] + b"]", self.name, first), ends[-1]
 
 
-def _last_record_end(data: bytes) -> int:
-    """End of the last whole record of the list in ``data``, which starts outside a string."""
-    data = data.replace(rb"\\", b"__").replace(rb"\"", b"__")
-    codes = np.frombuffer(data, dtype=np.uint8)
-    quotes = np.flatnonzero(codes == ord('"'))
-    marks = np.flatnonzero((codes == ord("{")) | (codes == ord("}")) | (codes == ord("]")))
-    marks = marks[np.searchsorted(quotes, marks) % 2 == 0]
-    kinds = codes[marks]
-    closes = kinds == ord("}")
-    depth = np.cumsum((kinds == ord("{")).astype(np.int64) - closes)
-    over = np.flatnonzero((depth < 0) | ((depth == 0) & (kinds == ord("]"))))
-    stop = over[0] if over.size else len(marks)
-    ends = np.flatnonzero((depth[:stop] == 0) & closes[:stop])
-    return int(marks[ends[-1]]) + 1 if ends.size else 0
+def _record_ends(data: bytes) -> list[int]:
+    """Return where each whole record of a list ends; ``data`` starts outside a string."""
+    ends, depth = [], 0
+    for match in _STRING_OR_BRACE.finditer(data.replace(rb"\\", b"__").replace(rb"\"", b"__")):
+        depth += {b"{": 1, b"}": -1}.get(match[0], 0)
+        if depth < 0 or (depth == 0 and match[0] == b"]"):
+            break  # the end of the list
+        if depth == 0 and match[0] == b"}":
+            ends.append(match.end())
+    return ends
+
+
+def _decode(decoder: ListDecoder[T], block: bytes, name: str, first: int) -> list[T]:
+    """Decode a JSON list of records; ``first`` is the number of its first one in the file.
+
+    Raises:
+        UserError: a record is not valid JSON or has a wrong field; the message names it.
+    """
+    try:
+        return decoder.decode(block)
+    except msgspec.ValidationError as error:
+        text, _, place = str(error).partition(" - at `$")
+        match = re.match(r"\[(\d+)\]\.?([^`]*)", place)
+        row, field = (int(match[1]), match[2]) if match else (0, "")
+        fail_record(name, first + row, f"{field}: {text}" if field else text)
+    except _INVALID as error:
+        byte = re.search(r"\(byte (\d+)\)", str(error))
+        if byte is None:
+            message = f"record {first} or a later one: not valid JSON ({error})"
+            raise UserError(f"{name}, {message}") from None
+        at = int(byte[1])
+        row = sum(end < at for end in _record_ends(block[1:]))
+        piece = block[at : at + 16].decode("utf-8", "replace")
+        if word := re.match(r"-?(N|I|nan|inf)\w*", piece):
+            fail_record(name, first + row, f"numbers must be finite, but got {word[0]}")
+        reason = str(error).partition(" (")[0]
+        fail_record(name, first + row, f"not valid JSON at {piece!r} ({reason})")

@@ -1,11 +1,13 @@
-"""Predictions as results, in memory and in files: 294 slots are written only here.
+"""Results files: JSON lists of detections with 294 slots, read and written.
 
-The one place that takes off the half pixel: Detectron2 predicts continuous coordinates, files hold
-pixel indices. Arrays that come in are never changed.
+Detectron2 predicts continuous coordinates, files hold pixel indices: `detections_from_predictions`
+converts. Arrays that come in stay as they are.
 """
 
 from __future__ import annotations
 
+import math
+from array import array
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
@@ -14,19 +16,70 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from df2_landmarks.common import atomic_path
+from df2_landmarks.common import atomic_write, open_input
+from df2_landmarks.formats.coordinates import to_pixel_indices
 from df2_landmarks.formats.detections import (
     ClassDetections,
     Detections,
     empty_class,
     zero_padded_areas,
 )
-from df2_landmarks.formats.ground_truth import find_images
+from df2_landmarks.formats.ground_truth import GroundTruth, find_images
+from df2_landmarks.formats.json_stream import Integer, fail_record, read_records
+from df2_landmarks.formats.slots import Slots, read_slots, slot_text
 from df2_landmarks.taxonomy import LAYOUT
 
 DECIMALS = 2
 """Coordinates are rounded to this many decimals, in files and before scoring, so that a score in
 training is the score of the file."""
+
+_NO_BOX = (math.nan,) * 4
+
+
+class Result(msgspec.Struct, gc=False):
+    """A record of a results file. ``box_xywh`` is the predicted box under a name of our own:
+    ``bbox`` would change what pycocotools takes for the area of a detection."""
+
+    image_id: Integer
+    category_id: Integer
+    keypoints: msgspec.Raw
+    score: float
+    bbox: list[float] | None = None
+    box_xywh: list[float] | None = None
+    segmentation: msgspec.Raw = msgspec.Raw()
+
+
+RESULTS = msgspec.json.Decoder(list[Result])
+
+
+def read_results(path: str | Path, ground_truth: GroundTruth | None = None) -> Detections:
+    """Read a results file: plain JSON, gzip, or the zip of a submission.
+
+    Areas of detections follow ``COCO.loadRes``: from ``bbox`` if the first record has one,
+    else from ``segmentation`` if it has one, else the extent of all 294 slots.
+
+    Args:
+        path: the file.
+        ground_truth: if given, the image ids are checked against it, and foreign slots are
+            forgotten where its score does not look at them, which saves 5 kB per detection with
+            filled slots.
+
+    Raises:
+        UserError: the file does not exist, is not a results file, or is not of these images; the
+            message names record and field.
+    """
+    with open_input(path) as (stream, name):
+        columns = [_Columns(c, ground_truth) for c in range(LAYOUT.num_categories)]
+        area_from = ""
+        for first, results in read_records(stream, name, RESULTS):
+            area_from = area_from or _area_source(results[0])
+            for record, result in enumerate(results, first):
+                text = bytes(result.keypoints)
+                slots = read_slots(result.category_id, text, name=name, record=record)
+                columns[slots.class_index].add(name, record, result, slots, area_from)
+    image_ids = np.unique(np.concatenate([np.asarray(c.image_ids, np.int64) for c in columns]))
+    detections = Detections(name, image_ids, tuple(c.detections(image_ids) for c in columns))
+    return detections if ground_truth is None else detections.of_images(ground_truth.image_ids)
 
 
 def detections_from_predictions(
@@ -39,10 +92,10 @@ def detections_from_predictions(
     landmarks_xy: NDArray,
     boxes_xyxy: NDArray,
 ) -> ClassDetections:
-    """Predictions of one class in continuous coordinates -> detections in pixel indices.
+    """Return the detections in pixel indices of one class's predictions in continuous coordinates.
 
     Args:
-        image_ids: (I,) ascending, of the ground truth.
+        image_ids: (I,) ascending, of the Detections that the class becomes a part of.
         records: (N,) order of the predictions, which decides between equal scores.
         class_index: 0-based class.
         prediction_image_ids: (N,).
@@ -50,8 +103,7 @@ def detections_from_predictions(
         landmarks_xy: (N, K, 2), the class's own landmarks, continuous.
         boxes_xyxy: (N, 4), continuous; the boxes of COCO files are continuous too.
     """
-    # Detectron2's landmarks are continuous, files hold pixel indices: the half pixel goes here.
-    pixel_xy = np.asarray(landmarks_xy, dtype=np.float64) - 0.5
+    pixel_xy = to_pixel_indices(np.asarray(landmarks_xy, dtype=np.float64))
     pixel_xy = pixel_xy.round(DECIMALS) + 0.0  # no -0
     x, y, right, bottom = np.asarray(boxes_xyxy, dtype=np.float64).round(DECIMALS).T
     return replace(
@@ -66,78 +118,127 @@ def detections_from_predictions(
     )
 
 
-def write_results(
-    stream: BinaryIO,
-    detections: Detections,
-    image_ids: NDArray[np.int64],
-    *,
-    with_boxes: bool = False,
-) -> int:
-    """Writes a results JSON: 294 slots, 0 in foreign slots, v = 1 in own ones.
+def write_results(stream: BinaryIO, detections: Detections, *, with_boxes: bool = False) -> int:
+    """Write a results JSON: 294 slots, 0 in foreign slots, v = 1 in own ones.
 
     Args:
         stream: where to write.
         detections: what to write, in the order of their records.
-        image_ids: (I,) ids that ``image_index`` points to.
         with_boxes: adds ``box_xywh``, which pycocotools does not look at, where there is a box.
 
     Returns:
         Number of records.
     """
-    order = np.concatenate([found.record for found in detections.classes]).argsort(kind="stable")
-    class_of = np.repeat(np.arange(LAYOUT.num_categories), [len(f) for f in detections.classes])
-    row_of = np.concatenate([np.arange(len(found)) for found in detections.classes])
-    stream.write(b"[")
-    for start in range(0, len(order), 1024):
-        some = order[start : start + 1024]
-        lines = [
-            _record_text(detections.classes[c], c, row, image_ids, with_boxes)
-            for c, row in zip(class_of[some].tolist(), row_of[some].tolist(), strict=True)
-        ]
-        stream.write((b",\n" if start else b"\n") + b",\n".join(lines))
-    stream.write(b"\n]\n")
+    records = np.concatenate([some.record for some in detections.classes])
+    class_of = np.repeat(np.arange(LAYOUT.num_categories), [len(c) for c in detections.classes])
+    row_of = np.concatenate([np.arange(len(some)) for some in detections.classes])
+    order = records.argsort(kind="stable")
+    separator = b"[\n"
+    for c, row in zip(class_of[order].tolist(), row_of[order].tolist(), strict=True):
+        stream.write(separator + _result_text(detections, c, row, with_boxes))
+        separator = b",\n"
+    stream.write(b"\n]\n" if len(order) else b"[\n]\n")
     return len(order)
 
 
 def write_results_file(
-    path: str | Path,
-    detections: Detections,
-    image_ids: NDArray[np.int64],
-    *,
-    with_boxes: bool = False,
+    path: str | Path, detections: Detections, *, with_boxes: bool = False
 ) -> int:
-    """``write_results`` into a file, whole or not at all."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(path) as partial, partial.open("wb") as stream:
-        return write_results(stream, detections, image_ids, with_boxes=with_boxes)
+    """Write a results JSON into a file, whole or not at all; as `write_results`."""
+    with atomic_write(path) as stream:
+        return write_results(stream, detections, with_boxes=with_boxes)
 
 
-def _record_text(
-    found: ClassDetections,
-    class_index: int,
-    row: int,
-    image_ids: NDArray[np.int64],
-    with_boxes: bool,
-) -> bytes:
-    own = LAYOUT.slots(class_index)
-    rounded = np.round(found.landmarks_xy[row], DECIMALS) + 0.0  # no -0
-    numbers: list[float] = [0] * (3 * (own.stop - own.start))
+def _result_text(detections: Detections, class_index: int, row: int, with_boxes: bool) -> bytes:
+    some = detections.classes[class_index]
+    rounded = np.round(some.landmarks_xy[row], DECIMALS) + 0.0  # no -0
+    numbers: list[float] = [1] * (3 * LAYOUT.counts[class_index])
     numbers[0::3], numbers[1::3] = rounded[:, 0].tolist(), rounded[:, 1].tolist()
-    numbers[2::3] = [1] * (own.stop - own.start)
-    slots = (
-        b"0," * (3 * own.start),
-        msgspec.json.encode(numbers)[1:-1],
-        b",0" * (3 * (LAYOUT.num_slots - own.stop)),
-    )
     box = b""
-    if with_boxes and not np.isnan(found.boxes_xywh[row, 0]):
-        values = np.round(found.boxes_xywh[row], DECIMALS).tolist()
+    if with_boxes and not np.isnan(some.boxes_xywh[row, 0]):
+        values = np.round(some.boxes_xywh[row], DECIMALS).tolist()
         box = b',"box_xywh":' + msgspec.json.encode(values)
-    return b'{"image_id":%d,"category_id":%d,"keypoints":[%s],"score":%s%s}' % (
-        image_ids[found.image_index[row]],
+    return b'{"image_id":%d,"category_id":%d,"keypoints":%s,"score":%s%s}' % (
+        detections.image_ids[some.image_index[row]],
         class_index + 1,
-        b"".join(slots),
-        repr(float(found.scores[row])).encode(),
+        slot_text(class_index, msgspec.json.encode(numbers)[1:-1]),
+        repr(float(some.scores[row])).encode(),
         box,
     )
+
+
+class _Columns:
+    """Detections of one class, column by column, while a file is read."""
+
+    def __init__(self, class_index: int, ground_truth: GroundTruth | None) -> None:
+        self.class_index = class_index
+        self.record, self.image_ids, self.full_row = array("q"), array("q"), array("q")
+        self.scores, self.areas, self.boxes = array("d"), array("d"), array("d")
+        self.landmarks = array("d")
+        self.full_xy: list[NDArray[np.float64]] = []
+        self.needs_all: set[int] | None = None  # images whose foreign slots are looked at
+        if ground_truth is not None:
+            unlabelled = ground_truth.unlabelled_images(class_index)
+            self.needs_all = set(ground_truth.image_ids[unlabelled].tolist())
+
+    def add(self, name: str, record: int, result: Result, slots: Slots, area_from: str) -> None:
+        area = math.nan  # where the foreign slots are zero: computed for all at once
+        if area_from == "bbox":
+            _, _, width, height = _four(name, record, result.bbox)
+            area = width * height
+        elif area_from == "segmentation":
+            area = _mask_area(name, record, result)
+        elif slots.every:
+            x, y = slots.every[0::3], slots.every[1::3]
+            area = (max(x) - min(x)) * (max(y) - min(y))
+        box = result.box_xywh or result.bbox
+        self.record.append(record)
+        self.image_ids.append(result.image_id)
+        self.scores.append(result.score)
+        self.areas.append(area)
+        self.boxes.extend(_four(name, record, box) if box else _NO_BOX)
+        self.landmarks.fromlist(slots.own)
+        if slots.every and (self.needs_all is None or result.image_id in self.needs_all):
+            self.full_row.append(len(self.full_xy))
+            self.full_xy.append(np.asarray(slots.every).reshape(-1, 3)[:, :2].copy())
+        else:
+            self.full_row.append(-1)
+
+    def detections(self, image_ids: NDArray[np.int64]) -> ClassDetections:
+        """Return the arrays; forget the columns' landmarks, the largest ones."""
+        landmarks, self.landmarks = np.asarray(self.landmarks), array("d")
+        landmarks_xy = landmarks.reshape(-1, LAYOUT.counts[self.class_index], 3)[:, :, :2].copy()
+        areas = np.asarray(self.areas)
+        return ClassDetections(
+            record=np.asarray(self.record),
+            image_index=np.searchsorted(image_ids, np.asarray(self.image_ids)),
+            scores=np.asarray(self.scores),
+            landmarks_xy=landmarks_xy,
+            areas=np.where(np.isnan(areas), zero_padded_areas(landmarks_xy), areas),
+            boxes_xywh=np.asarray(self.boxes).reshape(-1, 4),
+            full_row=np.asarray(self.full_row),
+            full_xy=np.asarray(self.full_xy).reshape(-1, LAYOUT.num_slots, 2),
+        )
+
+
+def _four(name: str, record: int, box: list[float] | None) -> list[float]:
+    if box is None or len(box) != 4:
+        got = "none, but the first record has one" if box is None else f"{len(box)} numbers"
+        fail_record(name, record, f"bbox: needs x, y, w, h, got {got}")
+    return box
+
+
+def _area_source(first: Result) -> str:
+    """Return where ``COCO.loadRes`` would take the areas of all detections from."""
+    if first.bbox:
+        return "bbox"
+    return "segmentation" if bytes(first.segmentation) else "keypoints"
+
+
+def _mask_area(name: str, record: int, result: Result) -> float:
+    from pycocotools import mask  # rarely needed, and not by the tools otherwise
+
+    try:
+        return float(mask.area(msgspec.json.decode(result.segmentation)))
+    except Exception as error:  # whatever the C code raises on what is not a mask
+        fail_record(name, record, f"segmentation: must be a mask in RLE form ({error})")

@@ -1,4 +1,11 @@
-"""The 13 keypoint heads, in Detectron2's registries."""
+"""The keypoint heads of the 13 categories, in Detectron2's registries.
+
+* ``landmark_head``: `LandmarkRCNNHead`, the head with a branch per category; ``layers``: its parts.
+* ``heatmaps``: landmarks into heatmaps and back; ``landmark_loss``: the losses over heatmaps.
+* ``rescoring``: scores of detections after their landmarks are known.
+* ``roi_heads``: the RoI heads around it; ``tta``: the model with test-time augmentation.
+* ``checkpoint_layout``: weights of a stock head into those of a head per category, and back.
+"""
 
 from df2_landmarks.modeling.checkpoint_layout import (
     HEAD,
@@ -8,10 +15,9 @@ from df2_landmarks.modeling.checkpoint_layout import (
     to_category_predictors,
     to_single_predictor,
 )
-from df2_landmarks.modeling.heatmap_codec import decode_heatmaps, encode_landmarks
+from df2_landmarks.modeling.heatmaps import decode_expected_oks, decode_peak, encode_cells
 from df2_landmarks.modeling.landmark_head import LandmarkRCNNHead
 from df2_landmarks.modeling.landmark_loss import landmark_loss
-from df2_landmarks.modeling.oks_heatmaps import decode_expected_oks
 from df2_landmarks.modeling.roi_heads import LandmarkROIHeads
 from df2_landmarks.modeling.tta import LandmarkRCNNWithTTA
 
@@ -21,8 +27,8 @@ __all__ = [
     "LandmarkRCNNWithTTA",
     "LandmarkROIHeads",
     "decode_expected_oks",
-    "decode_heatmaps",
-    "encode_landmarks",
+    "decode_peak",
+    "encode_cells",
     "has_category_predictors",
     "has_class_convolutions",
     "has_single_predictor",

@@ -1,8 +1,8 @@
-"""The predictor of all slots, as a stock head has it, <-> one predictor per category.
+"""Weights of a stock head with a channel for every slot <-> weights of a head per category.
 
 A stock head with a channel for every slot and 13 heads with the same trunk compute the same: the
-stock predictor's channels of a category are the category's predictor. So a checkpoint of the one is
-a checkpoint of the other under other names.
+stock predictor's channels of a category are the category's predictor. So a checkpoint of one is a
+checkpoint of the other with other names.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from df2_landmarks.common import UserError
 from df2_landmarks.modeling.layers import channels_by_name
 from df2_landmarks.taxonomy import LAYOUT
 
@@ -24,23 +25,23 @@ CHANNEL_DIM = {"weight": 1, "bias": 0}
 
 
 def has_single_predictor(state_dict: Mapping[str, Any]) -> bool:
-    """Whether these are the weights of a stock head with a channel for every slot."""
+    """Return whether these are the weights of a stock head with a channel for every slot."""
     bias = state_dict.get(f"{SINGLE}bias")
     return bias is not None and len(bias) == LAYOUT.num_slots
 
 
 def has_category_predictors(state_dict: Mapping[str, Any]) -> bool:
-    """Whether these are the weights of a head with a predictor per category."""
+    """Return whether these are the weights of a head with a predictor per category."""
     return all(_branch_key(c, "weight") in state_dict for c in range(LAYOUT.num_categories))
 
 
 def has_class_convolutions(state_dict: Mapping[str, Any]) -> bool:
-    """Whether the categories have convolutions of their own, which no stock head can have."""
+    """Return whether categories have convolutions of their own, which no stock head can have."""
     return any(key.startswith(BRANCHES) and ".conv_fcn" in key for key in state_dict)
 
 
 def to_category_predictors(state_dict: Mapping[str, Any]) -> dict[str, Any]:
-    """Weights of a model with a stock head -> weights of the same model with a head per category.
+    """Convert the weights of a model with a stock head to a head per category.
 
     Args:
         state_dict: arrays or tensors by name; not changed.
@@ -49,46 +50,43 @@ def to_category_predictors(state_dict: Mapping[str, Any]) -> dict[str, Any]:
         The same with the predictor's channels under the names of their categories.
 
     Raises:
-        ValueError: it has no stock predictor with a channel for every slot.
+        UserError: there is no stock predictor with a channel for every slot.
     """
     if not has_single_predictor(state_dict):
         bias = state_dict.get(f"{SINGLE}bias")
-        found = "there is none" if bias is None else f"it has {len(bias)}"
-        raise ValueError(
+        given = "there is none" if bias is None else f"it has {len(bias)}"
+        raise UserError(
             f"needs a stock head with {LAYOUT.num_slots} channels, one for every landmark of every "
-            f"category ({SINGLE}weight), but {found}"
+            f"category ({SINGLE}weight), but {given}"
         )
     converted = {k: v for k, v in state_dict.items() if not k.startswith(SINGLE)}
     for name, dim in CHANNEL_DIM.items():
         channels = torch.as_tensor(state_dict[SINGLE + name])
-        for class_index, own in enumerate(channels.split(LAYOUT.counts, dim=dim)):
-            converted[_branch_key(class_index, name)] = own.clone()
+        for class_index, category in enumerate(channels.split(LAYOUT.counts, dim=dim)):
+            converted[_branch_key(class_index, name)] = category.clone()
     return converted
 
 
 def to_single_predictor(state_dict: Mapping[str, Any]) -> dict[str, Any]:
-    """The inverse of `to_category_predictors`; a predictor that categories share is added in.
+    """Convert back, the inverse of `to_category_predictors`; a shared predictor is added in.
 
     Raises:
-        ValueError: it has no predictor per category, or its categories have convolutions of their
-            own.
+        UserError: there is no predictor per category, or categories have convolutions of their own.
     """
     if not has_category_predictors(state_dict):
-        raise ValueError(f"needs a head with a predictor for every category ({BRANCHES}*)")
+        raise UserError(f"needs a head with a predictor for every category ({BRANCHES}*)")
     if has_class_convolutions(state_dict):
-        raise ValueError(
+        raise UserError(
             "its categories have convolutions of their own (MODEL.ROI_LANDMARK_HEAD."
             "CLASS_CONV_DIMS), which a stock head does not have: it cannot be merged into one"
         )
     replaced = (BRANCHES, SHARED)
     converted = {k: v for k, v in state_dict.items() if not k.startswith(replaced)}
     _, channels_of = channels_by_name([c.landmark_names for c in LAYOUT.categories])
-    shared_channels = torch.tensor([place for own in channels_of for place in own])
+    shared_channels = torch.tensor([channel for row in channels_of for channel in row])
     for name, dim in CHANNEL_DIM.items():
-        own = [
-            torch.as_tensor(state_dict[_branch_key(c, name)]) for c in range(LAYOUT.num_categories)
-        ]
-        single = torch.cat(own, dim=dim)
+        keys = [_branch_key(c, name) for c in range(LAYOUT.num_categories)]
+        single = torch.cat([torch.as_tensor(state_dict[key]) for key in keys], dim=dim)
         if SHARED + name in state_dict:
             shared = torch.as_tensor(state_dict[SHARED + name])
             single = single + shared.index_select(dim, shared_channels)

@@ -1,4 +1,4 @@
-"""Keypoint head with one branch per category.
+"""The keypoint head with one branch per category.
 
 Shapes: R = regions (RoIs) of the batch, C = categories, K = landmarks of one category, M = the most
 that a category has, S = side of a heatmap.
@@ -17,7 +17,13 @@ from detectron2.modeling.roi_heads import ROI_KEYPOINT_HEAD_REGISTRY
 from detectron2.structures import Instances
 from torch import nn
 
-from df2_landmarks.modeling.heatmap_codec import decode_heatmaps, encode_landmarks
+from df2_landmarks.common import UserError
+from df2_landmarks.modeling.heatmaps import (
+    decode_expected_oks,
+    decode_peak,
+    encode_cells,
+    encode_soft,
+)
 from df2_landmarks.modeling.landmark_loss import landmark_loss, soft_landmark_loss
 from df2_landmarks.modeling.layers import (
     STRIDE,
@@ -28,7 +34,6 @@ from df2_landmarks.modeling.layers import (
     predictor,
     upsample,
 )
-from df2_landmarks.modeling.oks_heatmaps import decode_expected_oks, encode_soft
 from df2_landmarks.modeling.rescoring import rescore
 from df2_landmarks.taxonomy import LAYOUT
 
@@ -72,37 +77,33 @@ class LandmarkRCNNHead(nn.Module):
             conv_dims: output channels of the shared convolutions.
             class_conv_dims: output channels of each category's own convolutions.
             norm: normalization of all convolutions, "" or a name that Detectron2 knows ("GN").
-            shared_names: names of each category's landmarks; those with the same name, in whatever
-                category, share a predictor, and each has one of its own that is added. None: each
-                has its own only.
+            shared_names: names of each category's landmarks. Landmarks with the same name, in
+                whatever category, share a predictor, and each adds one of its own. None: each has
+                its own only.
             sigmas: OKS sigmas of each category's landmarks, for `target_width` and "expected_oks".
             target_width: standard deviation of the training target in those of OKS; 0: one cell.
-            decoder: "peak" (`decode_heatmaps`, as stock) or "expected_oks" (`decode_expected_oks`).
-            confidence_power: of `rescore`; 0 leaves the scores of the box head.
-            suppress_across_categories: of `rescore`.
+            decoder: "peak" (`decode_peak`, as stock) or "expected_oks" (`decode_expected_oks`).
+            confidence_power: passed to `rescore`; 0 leaves the scores of the box head.
+            suppress_across_categories: passed to `rescore`.
             loss_weight: factor of the loss.
 
         Raises:
-            ValueError: there is no such decoder, or the sigmas are missing or not K per category.
+            UserError: there is no such decoder or normalization.
         """
         super().__init__()
         if decoder not in DECODERS:
-            raise ValueError(
-                f"MODEL.ROI_LANDMARK_HEAD.DECODER must be one of {DECODERS}, got {decoder!r}"
+            raise UserError(
+                f"MODEL.ROI_LANDMARK_HEAD.DECODER must be one of {DECODERS}, but got {decoder!r}"
             )
+        needs_sigmas = target_width > 0 or decoder == "expected_oks"
+        assert sigmas is not None or not needs_sigmas, (target_width, decoder)
+        assert sigmas is None or [len(row) for row in sigmas] == list(num_landmarks), num_landmarks
         self.num_landmarks = tuple(num_landmarks)
         self.target_width = target_width
         self.decoder = decoder
         self.confidence_power = confidence_power
         self.suppress_across_categories = suppress_across_categories
         self.loss_weight = loss_weight
-        if sigmas is None and (target_width > 0 or decoder == "expected_oks"):
-            raise ValueError("target_width and the decoder expected_oks need sigmas")
-        if sigmas is not None and [len(own) for own in sigmas] != list(num_landmarks):
-            raise ValueError(
-                f"sigmas must be {list(num_landmarks)} numbers for each category, "
-                f"got {[len(own) for own in sigmas]}"
-            )
         self.trunk_names: list[str] = []
         channels = input_shape.channels
         for index, out_channels in enumerate(conv_dims, 1):
@@ -110,9 +111,9 @@ class LandmarkRCNNHead(nn.Module):
             self.add_module(name, conv3x3(channels, out_channels, norm))
             self.trunk_names.append(name)
             channels = out_channels
-        # No parameters, and no part of checkpoints: they come from the taxonomy.
+        # Buffers outside of checkpoints: they come from the taxonomy.
         self.register_buffer("counts", torch.tensor(self.num_landmarks), persistent=False)
-        rows = [torch.tensor(own, dtype=torch.float32) for own in sigmas or ()]
+        rows = [torch.tensor(row, dtype=torch.float32) for row in sigmas or ()]
         padded = nn.utils.rnn.pad_sequence(rows, batch_first=True) if rows else None
         self.register_buffer("sigmas", padded, persistent=False)  # (C, M)
         self.branches = nn.ModuleList(
@@ -130,7 +131,7 @@ class LandmarkRCNNHead(nn.Module):
             if parameter_name.endswith("bias"):
                 nn.init.zeros_(parameter)
             elif self.shared_predictor and parameter_name.endswith("score_lowres.weight"):
-                nn.init.zeros_(parameter)  # what differs between categories is learned on top
+                nn.init.zeros_(parameter)  # a category learns its difference to the shared one
             elif parameter.dim() > 1:  # not the scales of a normalization
                 nn.init.kaiming_normal_(parameter, mode="fan_out", nonlinearity="relu")
 
@@ -151,7 +152,7 @@ class LandmarkRCNNHead(nn.Module):
             "target_width": cfg.MODEL.ROI_LANDMARK_HEAD.TARGET_WIDTH,
             "decoder": cfg.MODEL.ROI_LANDMARK_HEAD.DECODER,
             "confidence_power": cfg.MODEL.ROI_LANDMARK_HEAD.CONFIDENCE_POWER,
-            "suppress_across_categories": (cfg.MODEL.ROI_LANDMARK_HEAD.SUPPRESS_ACROSS_CATEGORIES),
+            "suppress_across_categories": cfg.MODEL.ROI_LANDMARK_HEAD.SUPPRESS_ACROSS_CATEGORIES,
             "loss_weight": cfg.MODEL.ROI_KEYPOINT_HEAD.LOSS_WEIGHT,
         }
 
@@ -178,7 +179,7 @@ class LandmarkRCNNHead(nn.Module):
     def heatmaps(
         self, features: torch.Tensor, classes: torch.Tensor
     ) -> Iterator[tuple[int, torch.Tensor, torch.Tensor]]:
-        """Heatmaps of one category after the other; categories without a region are left out.
+        """Yield the heatmaps of one category after the other; a category without regions has none.
 
         Args:
             features: (R, channels, height, width).
@@ -196,15 +197,15 @@ class LandmarkRCNNHead(nn.Module):
         self, features: torch.Tensor, order: torch.Tensor, counts: list[int]
     ) -> Iterator[tuple[int, torch.Tensor]]:
         """Class and (rows, K, S / 2, S / 2) heatmaps before the upsampling, in the routed order."""
-        # Sorted once and split: to index once per category would cost a gradient of the size of
-        # all features for each.
+        # Sorted once and split: indexing once per category would cost a gradient of the size of
+        # all features for each of them.
         features = features.index_select(0, order)
         for name in self.trunk_names:
             features = F.relu(getattr(self, name)(features))
-        for class_index, own_features in enumerate(features.split(counts)):
-            if len(own_features):
+        for class_index, class_features in enumerate(features.split(counts)):
+            if len(class_features):
                 branch = self.branches[class_index]
-                yield class_index, branch(own_features, self._shared(class_index))
+                yield class_index, branch(class_features, self._shared(class_index))
 
     def _shared(self, class_index: int) -> tuple[torch.Tensor, torch.Tensor] | None:
         """Weight and bias of the shared predictor for a class's landmarks."""
@@ -215,9 +216,9 @@ class LandmarkRCNNHead(nn.Module):
         return shared.weight.index_select(1, channels), shared.bias.index_select(0, channels)
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *args: Any) -> None:
-        """Weights of a head without a shared predictor: the one of this head adds nothing."""
-        own = f"{prefix}branches.0.score_lowres.weight"
-        if self.shared_predictor is not None and own in state_dict:
+        """Load; weights of a head without a shared predictor set the one of this head to zero."""
+        branch_key = f"{prefix}branches.0.score_lowres.weight"
+        if self.shared_predictor is not None and branch_key in state_dict:
             for name, parameter in self.shared_predictor.named_parameters():
                 key = f"{prefix}shared_predictor.{name}"
                 state_dict.setdefault(key, torch.zeros_like(parameter))
@@ -226,11 +227,11 @@ class LandmarkRCNNHead(nn.Module):
     def decode(
         self, logits: torch.Tensor, boxes_xyxy: torch.Tensor, class_index: int
     ) -> torch.Tensor:
-        """(rows, K, S, S) heatmaps of a class in (rows, 4) boxes -> (rows, K, 3) x, y, score."""
+        """Decode (rows, K, S, S) heatmaps of a class in (rows, 4) boxes to (rows, K, 3)."""
         if self.decoder == "expected_oks":
             sigmas = self.sigmas[class_index, : logits.shape[1]]
             return decode_expected_oks(logits, boxes_xyxy, sigmas)
-        return decode_heatmaps(logits, boxes_xyxy)
+        return decode_peak(logits, boxes_xyxy)
 
     def _loss(self, features: torch.Tensor, instances: list[Instances]) -> torch.Tensor:
         if len(features) == 0:
@@ -239,19 +240,19 @@ class LandmarkRCNNHead(nn.Module):
         landmarks = cat([x.gt_keypoints.tensor for x in instances if len(x)])
         classes = cat([x.gt_classes for x in instances])
         order, counts = self._route(classes)
-        # in the routed order, as all below
+        # In the routed order, as everything below.
         landmarks, boxes_xyxy, classes = landmarks[order], boxes_xyxy[order], classes[order]
         side = STRIDE * features.shape[-1]
-        cells, valid = encode_landmarks(landmarks, boxes_xyxy, side)
+        cells, valid = encode_cells(landmarks, boxes_xyxy, side)
         valid &= torch.arange(valid.shape[1], device=valid.device) < self.counts[classes][:, None]
         row, local = valid.nonzero(as_tuple=True)
         num_labelled = torch.bincount(classes[row], minlength=len(counts)).tolist()
         labelled = [*zip(row.split(num_labelled), local.split(num_labelled), strict=True)]
         chosen, first_row = [], 0
         for class_index, lowres in self._lowres_maps(features, order, counts):
-            own_row, own_local = labelled[class_index]
-            places = (own_row - first_row) * lowres.shape[1] + own_local
-            # The small maps are chosen, so that only those with a label are upsampled.
+            class_row, class_local = labelled[class_index]
+            places = (class_row - first_row) * lowres.shape[1] + class_local
+            # Chosen before the upsampling, so that only maps with a label are upsampled.
             chosen.append(lowres.flatten(0, 1).index_select(0, places))
             first_row += counts[class_index]
         logits = upsample(torch.cat(chosen))
@@ -263,7 +264,7 @@ class LandmarkRCNNHead(nn.Module):
             loss = landmark_loss(logits, cells[row, local])
         for branch, count in zip(self.branches, counts, strict=True):
             if count == 0:
-                # keeps DistributedDataParallel from waiting for gradients that never come
+                # DistributedDataParallel waits for the gradients of all parameters.
                 loss = loss + connected_zero(branch)
         return loss
 
@@ -280,7 +281,7 @@ class LandmarkRCNNHead(nn.Module):
         return [self.rescore(x) for x in instances]
 
     def rescore(self, instances: Instances) -> Instances:
-        """`rescoring.rescore` as configured, for the detections of one image."""
+        """Apply `rescoring.rescore` as configured to the detections of one image."""
         if self.confidence_power == 0 and not self.suppress_across_categories:
             return instances
         return rescore(
@@ -291,7 +292,7 @@ class LandmarkRCNNHead(nn.Module):
         )
 
     def _route(self, classes: torch.Tensor) -> tuple[torch.Tensor, list[int]]:
-        """Rows sorted by category, and the number of each category's. One host synchronisation."""
+        """Rows sorted by category and the number of rows of each; one host synchronisation."""
         order = torch.argsort(classes, stable=True)
         counts = torch.bincount(classes, minlength=len(self.branches))
         return order, counts.tolist()

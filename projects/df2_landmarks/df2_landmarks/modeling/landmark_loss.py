@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 
 def landmark_loss(logits: torch.Tensor, target_cells: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy with the cell that holds the landmark.
+    """Return the cross-entropy with the cell that holds the landmark.
 
     Keypoint R-CNN's loss (https://arxiv.org/abs/1703.06870, section 5).
 
@@ -26,17 +26,17 @@ def landmark_loss(logits: torch.Tensor, target_cells: torch.Tensor) -> torch.Ten
 
 
 def soft_landmark_loss(logits: torch.Tensor, target_weights: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy with a distribution over the cells: one along x times one along y.
+    """Return the cross-entropy with a distribution over the cells: one along x times one along y.
 
     Args:
         logits: (N, S, S).
-        target_weights: (N, 2, S) of the columns and the rows, of `encode_soft`.
+        target_weights: (N, 2, S) of the columns and the rows, from `encode_soft`.
 
     Returns:
         Scalar; zero and connected to `logits` where nothing is labelled.
     """
     columns, rows = target_weights.unbind(dim=1)
-    # No matrix product, which autocast would do in bfloat16.
+    # Not as a matrix product, which autocast would compute in bfloat16.
     target = rows[:, :, None] * columns[:, None, :]
     total = F.cross_entropy(logits.flatten(1).float(), target.flatten(1), reduction="sum")
     return total / max(1, len(logits))

@@ -1,4 +1,4 @@
-"""The layers of a category, and the ones that the head builds besides.
+"""The parts of the landmark head: a category's branch, predictor, convolution and upsampling.
 
 Shapes: R = regions, K = landmarks of the category, S = side of a heatmap.
 """
@@ -12,11 +12,13 @@ import torch.nn.functional as F
 from detectron2.layers import Conv2d, ConvTranspose2d, get_norm
 from torch import nn
 
+from df2_landmarks.common import UserError
+
 UPSAMPLING = 2
 """Bilinear upsampling after the transposed convolution, as in the stock head."""
 
 STRIDE = 2 * UPSAMPLING
-"""Cells per cell of the features, along a side: 14 -> 28 -> 56."""
+"""Cells of the heatmap per cell of the features, along a side: 14 -> 28 -> 56."""
 
 
 class CategoryBranch(nn.Sequential):
@@ -39,10 +41,7 @@ class CategoryBranch(nn.Sequential):
             self.add_module(f"conv_fcn{index}", conv3x3(in_channels, out_channels, norm))
             self.add_module(f"relu{index}", nn.ReLU())
             in_channels = out_channels
-        self.add_module(
-            "score_lowres",
-            predictor(in_channels, num_landmarks),
-        )
+        self.add_module("score_lowres", predictor(in_channels, num_landmarks))
 
     def forward(
         self, features: torch.Tensor, shared: tuple[torch.Tensor, torch.Tensor] | None = None
@@ -55,24 +54,23 @@ class CategoryBranch(nn.Sequential):
         Returns:
             (R, K, S / 2, S / 2) logits.
         """
-        own = self.score_lowres
-        for layer in self:
-            if layer is not own:
-                features = layer(features)
+        for layer in list(self)[:-1]:
+            features = layer(features)
+        last = self.score_lowres
         if shared is None:
-            logits: torch.Tensor = own(features)
+            logits: torch.Tensor = last(features)
             return logits
-        weight, bias = own.weight + shared[0], own.bias + shared[1]
-        return F.conv_transpose2d(features, weight, bias, stride=own.stride, padding=own.padding)
+        weight, bias = last.weight + shared[0], last.bias + shared[1]
+        return F.conv_transpose2d(features, weight, bias, stride=last.stride, padding=last.padding)
 
 
 def predictor(in_channels: int, num_landmarks: int) -> ConvTranspose2d:
-    """The transposed convolution of the stock head."""
+    """Return the transposed convolution of the stock head."""
     return ConvTranspose2d(in_channels, num_landmarks, kernel_size=4, stride=2, padding=1)
 
 
 def channels_by_name(names: Sequence[Sequence[str]]) -> tuple[int, list[list[int]]]:
-    """Channels of a predictor with one for each name.
+    """Number the different names, as channels of a predictor that landmarks share by name.
 
     Args:
         names: of the landmarks of each category.
@@ -80,15 +78,15 @@ def channels_by_name(names: Sequence[Sequence[str]]) -> tuple[int, list[list[int
     Returns:
         The number of different names, and each landmark's channel; in order of appearance.
     """
-    different = [*dict.fromkeys(name for own in names for name in own)]
-    return len(different), [[different.index(name) for name in own] for own in names]
+    different = [*dict.fromkeys(name for category in names for name in category)]
+    return len(different), [[different.index(name) for name in category] for category in names]
 
 
 def upsample(lowres: torch.Tensor) -> torch.Tensor:
-    """Bilinear interpolation of maps (..., S / 2, S / 2) to (..., S, S), in float32.
+    """Interpolate maps (..., S / 2, S / 2) bilinearly to (..., S, S), in float32.
 
-    It is `F.interpolate`, as a product with the weights of one axis on either side. The backward
-    pass of that is slow on a CPU, and not reproducible on a GPU.
+    Equals `F.interpolate`, whose backward pass is slow on a CPU and not reproducible on a GPU. Here
+    the maps are multiplied by the weights of one axis from either side.
     """
     with torch.autocast(lowres.device.type, enabled=False):
         cells = torch.eye(lowres.shape[-1], device=lowres.device)[None]
@@ -97,15 +95,15 @@ def upsample(lowres: torch.Tensor) -> torch.Tensor:
 
 
 def conv3x3(in_channels: int, out_channels: int, norm: str) -> Conv2d:
-    """A 3x3 convolution that keeps the size.
+    """Return a 3x3 convolution that keeps the size.
 
     Raises:
-        ValueError: Detectron2 has no such normalization, or it does not take `out_channels`.
+        UserError: Detectron2 has no such normalization, or it does not take `out_channels`.
     """
     try:
         normalization = get_norm(norm, out_channels)
     except (KeyError, ValueError) as error:
-        raise ValueError(
+        raise UserError(
             'MODEL.ROI_LANDMARK_HEAD.NORM must be "" or a normalization of Detectron2 that takes '
             f'{out_channels} channels ("GN" takes multiples of 32), but got {norm!r}'
         ) from error
@@ -120,5 +118,5 @@ def conv3x3(in_channels: int, out_channels: int, norm: str) -> Conv2d:
 
 
 def connected_zero(module: nn.Module) -> torch.Tensor:
-    """0 with a gradient path to every parameter of `module`."""
+    """Return 0 with a gradient path to every parameter of `module`."""
     return sum((parameter.sum() * 0 for parameter in module.parameters()), torch.tensor(0.0))

@@ -1,8 +1,10 @@
 """Scores of detections after their landmarks are known.
 
-The box head's score says how sure the category is. Two things that it cannot know are brought in:
-how well the landmarks are placed, and which other detections claim the same garment for another
-category. Shapes: N = detections of one image, M = width of category-local landmark rows.
+The box head's score says how sure the category is. `rescore` adds what the box head cannot know:
+how well the landmarks are placed, and which detections are duplicates of another category, that is,
+the same garment detected under two categories.
+
+Shapes: N = detections of one image, M = width of category-local landmark rows.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ def rescore(
     confidence_power: float,
     suppress_across_categories: bool,
 ) -> Instances:
-    """Detections with new `scores`, best first.
+    """Return the detections with new `scores`, best first.
 
     Args:
         instances: with `pred_boxes`, `scores`, `pred_classes` and `pred_keypoints` (N, M, 3), whose
@@ -26,7 +28,7 @@ def rescore(
         num_landmarks: (C,) number of landmarks of each class.
         confidence_power: a score is multiplied by this power of the mean confidence of the
             detection's landmarks; 0 leaves it.
-        suppress_across_categories: apply `suppress_claims`.
+        suppress_across_categories: apply `suppress_duplicates`.
 
     Returns:
         All N detections, sorted; `instances` stays as it is.
@@ -38,23 +40,23 @@ def rescore(
         scores = scores * confidence**confidence_power
     if suppress_across_categories:
         overlaps = pairwise_iou(instances.pred_boxes, instances.pred_boxes)
-        scores = suppress_claims(scores, classes, overlaps)
+        scores = suppress_duplicates(scores, classes, overlaps)
     order = scores.argsort(descending=True, stable=True)
     rescored = instances[order]
     rescored.scores = scores[order]
     return rescored
 
 
-def suppress_claims(
+def suppress_duplicates(
     scores: torch.Tensor, classes: torch.Tensor, overlaps: torch.Tensor
 ) -> torch.Tensor:
-    """Lowers scores so that one garment does not come out under two categories.
+    """Lower scores so that one garment does not come out under two categories.
 
-    A detection keeps its score times the probability that no better detection of another category
-    is the same garment. A detection with score t and intersection over union u is taken to be that
-    with probability u t, independently of the others. So of two detections of different categories
-    with overlap u, the weaker one ends at no more than max over t of t (1 - u t) = 1 / (4 u) where
-    u is above 1/2: 0.28 for u = 0.9. Detections of one category are left to non-maximum
+    A score is multiplied by the probability that no better detection of another category is the
+    same garment. A better detection with score t and intersection over union u is assumed to be the
+    same garment with probability u t, independently of the others. For two detections of different
+    categories with overlap u above 1/2, the lower score ends at no more than the maximum over t of
+    t (1 - u t) = 1 / (4 u): 0.28 for u = 0.9. Detections of one category are left to non-maximum
     suppression.
 
     Args:
@@ -65,10 +67,9 @@ def suppress_claims(
     Returns:
         (N,) scores, none higher than before.
     """
-    place = torch.empty_like(classes)
-    place[scores.argsort(descending=True, stable=True)] = torch.arange(
-        len(scores), device=scores.device
-    )
-    rival = (place[None, :] < place[:, None]) & (classes[None, :] != classes[:, None])
-    same_garment = (overlaps * scores[None, :]).clamp(max=1) * rival
+    rank = torch.empty_like(classes)
+    order = scores.argsort(descending=True, stable=True)
+    rank[order] = torch.arange(len(scores), device=scores.device)
+    is_duplicate = (rank[None, :] < rank[:, None]) & (classes[None, :] != classes[:, None])
+    same_garment = (overlaps * scores[None, :]).clamp(max=1) * is_duplicate
     return scores * (1 - same_garment).prod(dim=1)

@@ -1,4 +1,4 @@
-"""Stock RoI heads but for two gaps in the annotations of a batch."""
+"""The stock RoI heads, made safe for two gaps in the annotations of a batch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class LandmarkROIHeads(StandardROIHeads):
 
     * The mask loss leaves out proposals without a ground-truth polygon. Stock Detectron2 drops such
       garments when it loads them, and their landmarks with them.
-    * A batch without any garment has landmark loss 0. The stock heads log the mean of nothing.
+    * A batch without any garment has landmark loss 0. The stock heads take the mean of no values.
     """
 
     def _forward_mask(

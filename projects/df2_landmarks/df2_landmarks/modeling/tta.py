@@ -1,4 +1,4 @@
-"""Test-time augmentation: flip and scales, for boxes, masks and landmarks.
+"""Test-time augmentation: mirrored and scaled views, for boxes, masks and landmarks.
 
 Shapes: V = views (resized, mirrored) of one image, R = its detections, K = landmarks of a category,
 S = side of a heatmap.
@@ -18,6 +18,7 @@ from detectron2.structures import Instances
 from fvcore.transforms import HFlipTransform, TransformList
 from torch import nn
 
+from df2_landmarks.common import UserError
 from df2_landmarks.modeling.landmark_head import LandmarkRCNNHead
 from df2_landmarks.taxonomy import LAYOUT
 
@@ -25,9 +26,9 @@ from df2_landmarks.taxonomy import LAYOUT
 class LandmarkRCNNWithTTA(GeneralizedRCNNWithTTA):
     """Detectron2's `GeneralizedRCNNWithTTA`, with landmarks.
 
-    Called as the model itself. Boxes are merged and masks averaged as in the stock class. The
-    landmark head looks at each merged box in every view; its heatmaps, as probabilities, are
-    averaged in the frame of the box and decoded once, in the original image.
+    It is called like the model. Boxes are merged and masks averaged as in the stock class. The
+    landmark head predicts heatmaps for each merged box in every view; they are averaged as
+    probabilities in the frame of the box and decoded once, in the original image.
     """
 
     def __init__(
@@ -39,13 +40,13 @@ class LandmarkRCNNWithTTA(GeneralizedRCNNWithTTA):
     ) -> None:
         """
         Args:
-            cfg: whose TEST.AUG lists the views.
+            cfg: configuration whose TEST.AUG lists the views.
             model: a `GeneralizedRCNN` with a `LandmarkRCNNHead`.
-            tta_mapper: input -> its V views, each with its "transforms".
+            tta_mapper: maps an input to its V views, each with its "transforms".
             batch_size: views that pass through the model together.
 
         Raises:
-            ValueError: the model has another landmark head.
+            UserError: the model has another landmark head.
         """
         # The stock class refuses landmarks; it reads its configuration for boxes and masks only.
         stock_cfg = cfg.clone()
@@ -54,22 +55,22 @@ class LandmarkRCNNWithTTA(GeneralizedRCNNWithTTA):
         super().__init__(stock_cfg, model, tta_mapper, batch_size)
         head = getattr(self.model.roi_heads, "keypoint_head", None)
         if not isinstance(head, LandmarkRCNNHead):
-            raise ValueError(
+            raise UserError(
                 "TEST.AUG.ENABLED needs MODEL.ROI_KEYPOINT_HEAD.NAME LandmarkRCNNHead, but the "
                 f"model has {type(head).__name__}; switch TEST.AUG.ENABLED off"
             )
-        # Detectron2's evaluation puts back the mode that it finds.
+        # Detectron2's evaluation restores this mode afterwards.
         self.train(self.model.training)
 
     def __call__(self, batched_inputs: list[dict[str, Any]]) -> list[dict[str, Instances]]:
-        return super().__call__([_with_size(one_input) for one_input in batched_inputs])
+        return super().__call__([_with_size(image_input) for image_input in batched_inputs])
 
     def _inference_one_image(self, input: dict[str, Any]) -> dict[str, Instances]:
         image_size = (input["height"], input["width"])
         views, transforms = self._get_augmented_inputs(input)
         with self._turn_off_roi_heads(["mask_on", "keypoint_on"]):
-            found = self._get_augmented_boxes(views, transforms)
-        merged = self._merge_detections(*found, image_size)
+            boxes_scores_classes = self._get_augmented_boxes(views, transforms)
+        merged = self._merge_detections(*boxes_scores_classes, image_size)
         detected = self._rescale_detected_boxes(views, merged, transforms)
         with self._summed_heatmaps(transforms) as heatmaps:
             outputs = self._batch_inference(views, detected)
@@ -79,7 +80,7 @@ class LandmarkRCNNWithTTA(GeneralizedRCNNWithTTA):
 
     @contextmanager
     def _summed_heatmaps(self, transforms: Sequence[TransformList]) -> Iterator[_SummedHeatmaps]:
-        """Heatmaps of the views that pass through the model meanwhile, in this order."""
+        """Sum the heatmaps of the views that pass through the model inside, in this order."""
         roi_heads = self.model.roi_heads
         head = roi_heads.keypoint_head
         roi_heads.keypoint_head = _SummedHeatmaps(head, [_is_mirrored(t) for t in transforms])
@@ -90,19 +91,19 @@ class LandmarkRCNNWithTTA(GeneralizedRCNNWithTTA):
 
 
 class _SummedHeatmaps(nn.Module):
-    """Stands in for the landmark head: adds up the heatmaps of the views and decodes the mean.
+    """A replacement for the landmark head that sums the heatmaps of the views.
 
     A mirrored view's heatmaps are mirrored back, and left and right landmarks exchanged by the
-    pairs of the own category. The mean is one of probabilities: where views disagree, it has
-    several maxima, and a decoder that reads it as a distribution is less confident. Only the sum is
-    kept, as logarithms.
+    pairs of their category. Probabilities are averaged, not logits: where views disagree, the mean
+    has several maxima, and a decoder that reads it as a distribution is less confident. Only the
+    sum is kept, as logarithms.
     """
 
     def __init__(self, head: LandmarkRCNNHead, mirrored: Sequence[bool]) -> None:
         """
         Args:
-            head: of the model.
-            mirrored: for each view, in the order in which they come.
+            head: the landmark head of the model.
+            mirrored: whether each view is mirrored, in the order in which they pass.
         """
         super().__init__()
         self.head = head
@@ -116,12 +117,12 @@ class _SummedHeatmaps(nn.Module):
             instances: the same R detections, moved into each view.
 
         Returns:
-            `instances` as they came.
+            `instances`, unchanged.
         """
         pooled = features.split([len(view) for view in instances])
-        for of_view, view in zip(pooled, instances, strict=True):
+        for view_features, view in zip(pooled, instances, strict=True):
             mirrored = next(self.mirrored)
-            for class_index, rows, logits in self.head.heatmaps(of_view, view.pred_classes):
+            for class_index, rows, logits in self.head.heatmaps(view_features, view.pred_classes):
                 if mirrored:
                     logits = mirror_heatmaps(logits, class_index)
                 maps = logits.flatten(2).log_softmax(dim=2).view_as(logits)
@@ -131,11 +132,11 @@ class _SummedHeatmaps(nn.Module):
         return instances
 
     def decode(self, instances: Instances) -> Instances:
-        """The R detections with landmarks in the space of their boxes, rescored by the head."""
+        """Return the R detections with landmarks in the space of their boxes, rescored."""
         boxes_xyxy = instances.pred_boxes.tensor
         landmarks = boxes_xyxy.new_zeros(len(boxes_xyxy), LAYOUT.max_landmarks, 3)
         for class_index, (rows, maps) in self.sums.items():
-            # the factor 1 / V changes neither places nor confidences
+            # Not divided by V: the factor changes neither places nor confidences.
             decoded = self.head.decode(maps, boxes_xyxy[rows], class_index)
             landmarks[rows, : decoded.shape[1]] = decoded
         instances.pred_keypoints = landmarks
@@ -143,17 +144,17 @@ class _SummedHeatmaps(nn.Module):
 
 
 def mirror_heatmaps(heatmaps: torch.Tensor, class_index: int) -> torch.Tensor:
-    """Heatmaps (R, K, S, S) of a mirrored image -> of the image, for the K landmarks of a class."""
+    """Convert heatmaps (R, K, S, S) of a class from the mirrored image to the image."""
     order = torch.from_numpy(LAYOUT.flip_indices[class_index, : heatmaps.shape[1]].copy())
     return heatmaps[:, order.to(heatmaps.device)].flip(-1)
 
 
-def _with_size(one_input: dict[str, Any]) -> dict[str, Any]:
-    """The input with the size of its results, by default its image's, as a model has it."""
-    if "image" not in one_input:  # then the stock class reads the file
-        return one_input
-    height, width = one_input["image"].shape[1:]
-    return {"height": height, "width": width, **one_input}
+def _with_size(image_input: dict[str, Any]) -> dict[str, Any]:
+    """Add the size of the results, as a model does: by default the size of the image."""
+    if "image" not in image_input:  # The stock class reads the file.
+        return image_input
+    height, width = image_input["image"].shape[1:]
+    return {"height": height, "width": width, **image_input}
 
 
 def _is_mirrored(transforms: TransformList) -> bool:

@@ -1,92 +1,115 @@
-"""The folder of a drawn data set: its tree, the record of its drawing, what may go there."""
+"""The folder of a drawn data set: its files, their fingerprint, and the record of its drawing."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from df2_landmarks.synthetic.fingerprint import TEST, annotation_name
-from df2_landmarks.synthetic.scene.scene import Recipe
+from df2_landmarks.common import (
+    UserError,
+    atomic_write,
+    make_output_folder,
+    remove_leftovers,
+)
+from df2_landmarks.synthetic.recipe import SPLITS, TEST, Recipe
 
 RECORD = "synthetic.json"
 VERSION = 1
 """Of the drawing: to be raised when the same recipe gives other files."""
 BYTES_PER_PIXEL = 0.5
 """Generous estimate of a picture and its annotation, for the check of the disk."""
+HEX_DIGITS = 16
 
 
 def image_path(root: Path, split: str, index: int) -> Path:
-    """File of picture ``index`` (0-based)."""
+    """Return the file of picture ``index`` (0-based)."""
     return root / split / "image" / f"{index + 1:06d}.jpg"
 
 
 def annotation_path(root: Path, split: str, index: int) -> Path | None:
-    """File of the annotation of picture ``index`` (0-based); None in the test split."""
-    return None if split == TEST else root / split / "annos" / annotation_name(index)
+    """Return the file of the annotation of picture ``index`` (0-based); None in the test split."""
+    return None if split == TEST else root / split / "annos" / f"{index + 1:06d}.json"
 
 
 def is_done(root: Path, split: str, index: int) -> bool:
-    """Whether a picture and its annotation are there."""
+    """Return whether a picture and its annotation exist."""
     paths = (image_path(root, split, index), annotation_path(root, split, index))
     return all(path is None or path.is_file() for path in paths)
 
 
+def encoded(annotation: dict[str, Any]) -> bytes:
+    """Return the content of an annotation file."""
+    return json.dumps(annotation, separators=(",", ":")).encode()
+
+
+def fingerprint(root: str | os.PathLike[str]) -> str:
+    """Return the fingerprint of the annotation files below a folder: equal if all labels are."""
+    return digest(
+        (split, int(path.stem) - 1, path.read_bytes())
+        for split in SPLITS
+        for path in sorted((Path(root) / split / "annos").glob("[0-9]*.json"))
+    )
+
+
+def digest(annotations: Iterable[tuple[str, int, bytes]]) -> str:
+    """Return a hash over annotations: split, number (0-based) and content of the file of each."""
+    hashed = hashlib.sha256()
+    for split, index, content in annotations:
+        hashed.update(f"{split}/{index + 1:06d}.json\n".encode() + content)
+    return hashed.hexdigest()[:HEX_DIGITS]
+
+
 def recorded_fingerprint(root: Path, recipe: Recipe, splits: Mapping[str, int]) -> str | None:
-    """The fingerprint of a complete data set of exactly this recipe and size, or None."""
+    """Return the fingerprint of a complete data set of exactly this recipe and size, or None."""
     if not (root / RECORD).is_file():
         return None
     record = _read(root / RECORD)
-    wanted = _record(recipe, splits, record.get("fingerprint"))
-    return record["fingerprint"] if record == wanted else None
+    expected = _record(recipe, splits, record.get("fingerprint"))
+    return record["fingerprint"] if record == expected else None
 
 
 def prepare(root: Path, recipe: Recipe, splits: Mapping[str, int], *, resume: bool) -> None:
-    """Checks the folder before anything is written, then makes the tree.
+    """Check the folder before anything is written, then make the tree.
 
     Raises:
-        ValueError: it holds something else, or another data set.
-        OSError: the disk has no room.
+        UserError: it holds something else, or another data set; or the disk has no room.
     """
     if root.exists() and not root.is_dir():
-        raise ValueError(f"{root}: expected a folder, but it is a file; give another --output")
+        raise UserError(f"{root}: must be a folder, but is a file; give another --output")
     if (root / RECORD).is_file():
         if not resume:
-            raise ValueError(
-                f"{root}: there is a synthetic data set already, incomplete or drawn otherwise; "
+            raise UserError(
+                f"{root}: a synthetic data set exists already, incomplete or drawn otherwise; "
                 "complete it with --resume, or give another --output"
             )
         _check_same(root, recipe, splits)
     elif root.is_dir() and any(root.iterdir()):
-        raise ValueError(
-            f"{root}: expected an empty folder or a synthetic data set, but found other files; "
+        raise UserError(
+            f"{root}: must be an empty folder or a synthetic data set, but has other files; "
             "give another --output"
         )
     _check_room(root, int(sum(splits.values()) * 1.3 * recipe.size_px**2 * BYTES_PER_PIXEL))
+    make_output_folder(root, "--output")
     for split, count in splits.items():
         for path in (image_path(root, split, 0), annotation_path(root, split, 0)):
             if path is not None and count:
-                path.parent.mkdir(parents=True, exist_ok=True)
+                make_output_folder(path.parent, "--output")
+                remove_leftovers(path.parent)
     write_record(root, recipe, splits, None)
 
 
 def write_record(
     root: Path, recipe: Recipe, splits: Mapping[str, int], fingerprint: str | None
 ) -> None:
-    """Notes how the folder is drawn; without a fingerprint it is not complete."""
-    text = json.dumps(_record(recipe, splits, fingerprint), indent=1)
-    write_whole(root / RECORD, text.encode())
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Writes a file that is either whole or not there."""
-    part = path.with_name(f".{path.name}.part")
-    part.write_bytes(data)
-    os.replace(part, path)
+    """Record how the folder is drawn; without a fingerprint it is not complete."""
+    with atomic_write(root / RECORD) as file:
+        file.write(json.dumps(_record(recipe, splits, fingerprint), indent=1).encode())
 
 
 def _record(recipe: Recipe, splits: Mapping[str, int], fingerprint: str | None) -> dict[str, Any]:
@@ -107,8 +130,8 @@ def _read(path: Path) -> dict[str, Any]:
             return dict(record)
     except (ValueError, KeyError, TypeError):
         pass
-    raise ValueError(
-        f"{path}: expected the record of a drawn data set, but it is damaged; remove the folder"
+    raise UserError(
+        f"{path}: must be the record of a drawn data set, but it is damaged; remove the folder"
     )
 
 
@@ -118,23 +141,24 @@ def _check_same(root: Path, recipe: Recipe, splits: Mapping[str, int]) -> None:
     if before.get("version") != VERSION:
         different.append("version of this program")
     if different:
-        raise ValueError(
+        raise UserError(
             f"{root}: was drawn with another {', '.join(different)}; "
             "give the same options, or another --output"
         )
     for split, count in before["splits"].items():
         if splits.get(split, 0) < count:
-            raise ValueError(
-                f"{root}: expected at least the {count} {split} pictures that were begun, "
-                f"but got {splits.get(split, 0)}; ask for more, or give another --output"
+            raise UserError(
+                f"{root}: must get at least the {count} {split} pictures that were begun, "
+                f"but got {splits.get(split, 0)}; give a larger number, or another --output"
             )
 
 
 def _check_room(root: Path, needed: int) -> None:
-    home = next(folder for folder in (root, *root.absolute().parents) if folder.is_dir())
-    free = shutil.disk_usage(home).free
+    existing = next(folder for folder in (root, *root.absolute().parents) if folder.is_dir())
+    free = shutil.disk_usage(existing).free
     if free < needed:
-        raise OSError(
+        raise UserError(
             f"{root}: needs about {needed >> 20} MiB, but {free >> 20} MiB are free; "
-            "draw fewer pictures, or give another --output"
+            "draw fewer pictures, or give another --output",
+            exit_code=2,
         )

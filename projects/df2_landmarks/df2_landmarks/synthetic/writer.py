@@ -4,28 +4,20 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 import cv2
 
+from df2_landmarks.common import UserError, atomic_write, map_chunks
 from df2_landmarks.synthetic import folder
-from df2_landmarks.synthetic.difficulty import MODERATE, Difficulty
-from df2_landmarks.synthetic.fingerprint import encoded, fingerprint
-from df2_landmarks.synthetic.picture import draw_picture
-from df2_landmarks.synthetic.scene.scene import SPLITS, Recipe
+from df2_landmarks.synthetic.picture import draw_picture, plan_picture
+from df2_landmarks.synthetic.recipe import MODERATE, SPLITS, TEST, Difficulty, Recipe
 
-MIN_SIZE_PX, MAX_SIZE_PX, MAX_PICTURES = 64, 2048, 999_999
-BALANCES = ("uniform", "real")
+MAX_PICTURES = 999_999
 Job = tuple[str, int]
-Progress = Callable[[int, int], None]
-
-
-class OptionError(ValueError):
-    """An option that no data set can be drawn with."""
+"""Split and number (0-based) of a picture."""
 
 
 def write_dataset(
@@ -40,13 +32,13 @@ def write_dataset(
     quirks: bool = False,
     workers: int = 1,
     resume: bool = False,
-    progress: Progress | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> str:
-    """Draws a synthetic DeepFashion2 in the raw layout.
+    """Draw a synthetic DeepFashion2 in the raw layout.
 
     ``root/{train,validation,test}/image/000001.jpg``, and ``annos/000001.json`` beside ``image``
     in all splits but test. A picture depends on the seed, its split and its number only. When
-    exactly this data set is there already, nothing is drawn.
+    exactly this data set is in the folder already, nothing is drawn.
 
     Args:
         root: new or empty folder, or one that an earlier run began.
@@ -65,9 +57,11 @@ def write_dataset(
         The fingerprint: a hash over all annotations.
 
     Raises:
-        OptionError: an impossible option.
-        ValueError: a folder that holds something else.
-        OSError: not enough room on the disk.
+        UserError: an impossible option, a folder that holds something else, or a full disk.
+
+    Example:
+        >>> write_dataset("drawn", {"train": 12}, size_px=160)  # doctest: +SKIP
+        'dc3e92a86ecaf533'
     """
     root = Path(root)
     recipe = Recipe(
@@ -78,68 +72,71 @@ def write_dataset(
         landmark_noise=landmark_noise,
         quirks=quirks,
     )
-    _check(recipe, splits, workers)
-    known = folder.recorded_fingerprint(root, recipe, splits)
-    if known is not None and all(folder.is_done(root, *job) for job in _jobs(splits)):
-        return known
-    folder.prepare(root, recipe, splits, resume=resume or known is not None)
-    jobs = [job for job in _jobs(splits) if not folder.is_done(root, *job)]
-    total = sum(splits.values())
-    for done, _ in enumerate(_run(partial(_write_picture, root, recipe), jobs, workers), start=1):
+    _check(splits, workers)
+    all_jobs = [(split, index) for split, count in splits.items() for index in range(count)]
+    recorded = folder.recorded_fingerprint(root, recipe, splits)
+    if recorded is not None and all(folder.is_done(root, *job) for job in all_jobs):
+        return recorded
+    folder.prepare(root, recipe, splits, resume=resume or recorded is not None)
+    jobs = [job for job in all_jobs if not folder.is_done(root, *job)]
+    done = len(all_jobs) - len(jobs)
+    write = partial(_write_pictures, root, recipe)
+    for count in map_chunks(write, jobs, jobs=workers, chunk_size=1):
+        done += count
         if progress is not None:
-            progress(total - len(jobs) + done, total)
-    result = fingerprint(root)
+            progress(done, len(all_jobs))
+    result = folder.fingerprint(root)
     folder.write_record(root, recipe, splits, result)
     return result
 
 
-def _check(recipe: Recipe, splits: Mapping[str, int], workers: int) -> None:
+def fingerprint_of(recipe: Recipe, splits: Mapping[str, int]) -> str:
+    """Return the fingerprint that a data set will have; nothing is drawn or written.
+
+    Args:
+        recipe: what decides its pictures.
+        splits: split -> number of pictures.
+    """
+    return folder.digest(
+        (split, index, folder.encoded(plan_picture(recipe, split, index).annotation))
+        for split in SPLITS
+        if split != TEST
+        for index in range(splits.get(split, 0))
+    )
+
+
+def _check(splits: Mapping[str, int], workers: int) -> None:
+    message = ""
     unknown = sorted(set(splits) - set(SPLITS))
     if unknown:
-        raise OptionError(f"splits must be among {', '.join(SPLITS)}, but got {', '.join(unknown)}")
+        message = f"splits must be among {', '.join(SPLITS)}, but got {', '.join(unknown)}"
+    elif not sum(splits.values()):
+        message = "number of pictures must be 1 or more, but got 0 in every split"
+    elif workers < 1:
+        message = f"workers must be 1 or more, but got {workers}"
     for split, count in splits.items():
         if not 0 <= count <= MAX_PICTURES:
-            raise OptionError(f"number of {split} pictures must be 0..999999, but got {count}")
-    if not sum(splits.values()):
-        raise OptionError("number of pictures must be 1 or more, but got 0 in every split")
-    if not MIN_SIZE_PX <= recipe.size_px <= MAX_SIZE_PX:
-        raise OptionError(f"size must be {MIN_SIZE_PX}..{MAX_SIZE_PX} px, but got {recipe.size_px}")
-    if recipe.balance not in BALANCES:
-        raise OptionError(f"balance must be {' or '.join(BALANCES)}, but got {recipe.balance!r}")
-    if recipe.seed < 0:
-        raise OptionError(f"seed must be 0 or more, but got {recipe.seed}")
-    if workers < 1:
-        raise OptionError(f"workers must be 1 or more, but got {workers}")
+            message = f"number of {split} pictures must be 0..{MAX_PICTURES}, but got {count}"
+    if message:
+        raise UserError(message, exit_code=2)
 
 
-def _jobs(splits: Mapping[str, int]) -> Iterator[Job]:
-    return ((split, index) for split in SPLITS for index in range(splits.get(split, 0)))
+def _write_pictures(root: Path, recipe: Recipe, jobs: Sequence[Job]) -> int:
+    """Draw pictures, write their files, and return how many."""
+    if multiprocessing.parent_process() is not None:
+        cv2.setNumThreads(1)  # the worker processes share the cores
+    for job in jobs:
+        drawn = draw_picture(recipe, *job)
+        quality = [cv2.IMWRITE_JPEG_QUALITY, drawn.jpeg_quality]
+        is_encoded, jpeg = cv2.imencode(".jpg", drawn.image, quality)
+        assert is_encoded, job
+        annotation_path = folder.annotation_path(root, *job)
+        if annotation_path is not None:
+            _write(annotation_path, folder.encoded(drawn.annotation))
+        _write(folder.image_path(root, *job), jpeg.tobytes())
+    return len(jobs)
 
 
-def _run(write: Callable[[Job], None], jobs: list[Job], workers: int) -> Iterable[None]:
-    if workers == 1 or len(jobs) < 2:
-        yield from map(write, jobs)
-        return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, _start_worker) as pool:
-        try:
-            yield from pool.map(write, jobs, chunksize=8)
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
-
-
-def _start_worker() -> None:
-    """One thread a process; an interrupt is for the parent, which lets the pictures finish."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    cv2.setNumThreads(1)
-
-
-def _write_picture(root: Path, recipe: Recipe, job: Job) -> None:
-    drawn = draw_picture(recipe, *job)
-    done, data = cv2.imencode(".jpg", drawn.image, [cv2.IMWRITE_JPEG_QUALITY, drawn.jpeg_quality])
-    assert done
-    annotation = folder.annotation_path(root, *job)
-    if annotation is not None:
-        folder.write_whole(annotation, encoded(drawn.annotation))
-    folder.write_whole(folder.image_path(root, *job), data.tobytes())
+def _write(path: Path, data: bytes) -> None:
+    with atomic_write(path, keep_leftovers=True) as file:
+        file.write(data)

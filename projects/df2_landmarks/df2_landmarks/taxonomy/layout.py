@@ -90,16 +90,6 @@ class Layout:
         """(S,): class of each slot."""
         return _frozen(np.repeat(np.arange(self.num_categories), self.counts))
 
-    @cached_property
-    def slot_local(self) -> NDArray[np.int64]:
-        """(S,): local index of each slot."""
-        return _frozen(np.concatenate([np.arange(count) for count in self.counts]))
-
-    @cached_property
-    def id_of_name(self) -> dict[str, int]:
-        """Category id of each raw name and of each official name."""
-        return {n: c.id for c in self.categories for n in (c.name, c.official_name)}
-
 
 def _frozen(array: NDArray) -> NDArray:
     array.flags.writeable = False

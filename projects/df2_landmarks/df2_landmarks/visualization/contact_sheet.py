@@ -33,7 +33,7 @@ def contact_sheet(
         (H, W, 3) uint8 BGR.
 
     Raises:
-        ValueError: there is nothing to place.
+        ValueError: there are no pairs.
     """
     if not pairs:
         raise ValueError("a contact sheet needs at least one pair of pictures, but got none")

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from df2_landmarks.formats import Garment
+from df2_landmarks.formats import Garment, to_pixel_indices
 
 Image = NDArray[np.uint8]
 Color = tuple[int, int, int]
@@ -18,11 +18,23 @@ WHITE: Color = (255, 255, 255)
 
 
 def draw_garments(image_bgr: Image, garments: Sequence[Garment]) -> Image:
-    """A copy of the image with each garment's mask outline, box, landmarks and name.
+    """Draw each garment's mask outline, box, landmarks and name into a copy of the image.
+
+    A landmark is a dot where it is visible and a ring where it is occluded; a landmark that is not
+    labelled is not drawn.
 
     Args:
         image_bgr: (H, W, 3) uint8.
-        garments: what to draw, in this order.
+        garments: the garments to draw, in this order.
+
+    Returns:
+        (H, W, 3) uint8 BGR.
+
+    Example:
+        >>> import numpy as np
+        >>> from df2_landmarks.visualization import draw_garments
+        >>> draw_garments(np.zeros((4, 6, 3), np.uint8), []).shape
+        (4, 6, 3)
     """
     canvas = image_bgr.copy()
     unit = max(1.0, min(canvas.shape[:2]) / 200)  # line widths follow the size of the image
@@ -81,5 +93,5 @@ def _draw_label(canvas: Image, garment: Garment, color: Color, unit: float) -> N
 
 def _fixed(points_xy: NDArray) -> NDArray[np.int32]:
     """Continuous image coordinates -> OpenCV's fixed point numbers, which count from pixel 0."""
-    pixels = np.asarray(points_xy, dtype=np.float64) - 0.5  # the first pixel's centre is at 0.5
+    pixels = to_pixel_indices(np.asarray(points_xy, dtype=np.float64))
     return np.round(pixels * 2**SUBPIXEL_BITS).astype(np.int32)

@@ -1,9 +1,16 @@
-"""Why a score is what it is: error types, what each costs, and how far each part limits AP."""
+"""Why a score is what it is: error types, the AP lost to each of them, and what limits AP.
 
-from df2_landmarks.evaluation.diagnosis.diagnose import diagnosis
+* ``detection_errors``, ``landmark_errors``: the error type of each detection and each landmark.
+* ``corrections``: the detections with errors of a type corrected.
+* ``diagnose``: the AP after each correction, the baseline and the oracles.
+* ``tables``: the diagnosis as text.
+"""
+
+from df2_landmarks.evaluation.diagnosis.diagnose import Diagnosis, diagnose
 from df2_landmarks.evaluation.diagnosis.tables import diagnosis_text
 
 __all__ = [
-    "diagnosis",
+    "Diagnosis",
+    "diagnose",
     "diagnosis_text",
 ]

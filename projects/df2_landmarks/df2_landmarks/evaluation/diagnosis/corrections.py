@@ -1,27 +1,30 @@
-"""Results with one kind of mistake mended, to see how much AP that kind costs.
+"""The detections of a score with some of their errors corrected, to see how much AP these cost.
 
-Everything here takes the ranked detections of a score and returns new ones; areas of detections
-stay as they were.
+A correction changes the ranked detections of a score; their areas, which decide between medium and
+large, stay as predicted. N = detections, flat over all categories, n = those of a class whose
+landmarks are those of an item, K = landmarks of a category.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from df2_landmarks.evaluation.diagnosis.association import (
-    POOR,
+from df2_landmarks.evaluation.average_precision import Curves
+from df2_landmarks.evaluation.diagnosis.detection_errors import (
     WRONG_CATEGORY,
-    Association,
     class_of,
+    classify_detections,
 )
-from df2_landmarks.evaluation.diagnosis.landmark_errors import ClassLandmarks
+from df2_landmarks.evaluation.diagnosis.landmark_errors import classify_landmarks
+from df2_landmarks.evaluation.matching import ALL_SIZES, UNMATCHED
 from df2_landmarks.evaluation.mean_shape import stretch
 from df2_landmarks.evaluation.pairs import pair_indices
-from df2_landmarks.evaluation.score import Score
+from df2_landmarks.evaluation.score import Score, score
 from df2_landmarks.formats import (
     ClassDetections,
     Detections,
@@ -35,129 +38,166 @@ from df2_landmarks.taxonomy import LAYOUT
 Shapes = Sequence[NDArray[np.float64]]
 
 
-def without(score: Score, removed: NDArray[np.bool_]) -> Detections:
-    """The detections but the (N,) removed ones."""
-    starts = score.pairs.class_starts
-    return Detections(
-        "mended",
-        tuple(
-            found.take(~removed[starts[c] : starts[c + 1]])
-            for c, found in enumerate(score.pairs.ranked)
-        ),
-    )
+@dataclass(frozen=True)
+class CorrectedAP:
+    """The AP after a correction.
+
+    Attributes:
+        ap: overall, None where undefined.
+        per_category: AP of each category.
+        meaning: what was corrected, in words.
+        count: corrected detections, items or landmarks; None where they are not counted.
+    """
+
+    ap: float | None
+    per_category: tuple[float | None, ...]
+    meaning: str
+    count: int | None = None
+
+    @classmethod
+    def of(cls, curves: Curves, meaning: str, count: int | None = None) -> CorrectedAP:
+        """Return the APs of curves."""
+        return cls(curves.ap, tuple(curves.per_category()), meaning, count)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain data for JSON."""
+        names = [category.official_name for category in LAYOUT.categories]
+        per_category = dict(zip(names, self.per_category, strict=True))
+        return {
+            "meaning": self.meaning,
+            "count": self.count,
+            "AP": self.ap,
+            "per_category": per_category,
+        }
 
 
-def with_true_landmarks(
-    ground_truth: GroundTruth,
-    score: Score,
-    landmarks: Sequence[ClassLandmarks],
-    mend: Sequence[NDArray[np.bool_]],
-) -> Detections:
-    """Detections with some landmarks at their true places.
+class Corrections:
+    """The corrections of the detections of a score.
 
     Args:
-        ground_truth: the true places.
-        score: whose detections.
-        landmarks: per class, the n detections that are about an item.
-        mend: per class (n, K), which landmarks; unlabelled ones have no true place and stay.
+        ground_truth: the items.
+        score: the score of the detections.
     """
-    classes = []
-    for c, (found, some) in enumerate(zip(score.pairs.ranked, landmarks, strict=True)):
-        truth = ground_truth.classes[c]
-        chosen = mend[c] & truth.labelled(score.protocol)[some.item]
-        xy = found.landmarks_xy.copy()
-        xy[some.detection] = np.where(
-            chosen[:, :, None], truth.landmarks_xy[some.item], xy[some.detection]
+
+    def __init__(self, ground_truth: GroundTruth, score: Score) -> None:
+        self.ground_truth = ground_truth
+        self.score = score
+        self.detections = self._detections(score.pairs.ranked)
+        self.classified = classify_detections(ground_truth, score)
+        self.landmarks = classify_landmarks(ground_truth, score, self.classified)
+
+    def rescore(self, detections: Detections) -> Score:
+        """Score changed detections under the same protocol, over all sizes."""
+        return score(self.ground_truth, detections, self.score.protocol, areas=ALL_SIZES)
+
+    def after(self, detections: Detections) -> Corrections:
+        """Return the corrections of changed detections."""
+        return Corrections(self.ground_truth, self.rescore(detections))
+
+    def without(self, removed: NDArray[np.bool_]) -> Detections:
+        """Remove detections.
+
+        Args:
+            removed: (N,).
+        """
+        return self._detections(
+            detections.take(~removed[self.score.pairs.class_rows(c)[0]])
+            for c, detections in enumerate(self.detections.classes)
         )
-        classes.append(replace(found, landmarks_xy=xy))
-    return Detections("mended", tuple(classes))
 
+    def with_true_landmarks(
+        self, corrected: Sequence[NDArray[np.bool_]] | None = None
+    ) -> Detections:
+        """Move landmarks to their true positions; unlabelled landmarks stay as predicted.
 
-def with_true_category(
-    ground_truth: GroundTruth, score: Score, association: Association, shapes: Shapes
-) -> Detections:
-    """Detections of a wrong category moved to the right one.
+        Args:
+            corrected: per class, which of the (n, K) landmarks that belong to an item; by default
+                all of them.
+        """
+        classes = []
+        for c, (detections, part) in enumerate(
+            zip(self.detections.classes, self.landmarks, strict=True)
+        ):
+            truth = self.ground_truth.classes[c]
+            mask = truth.labelled(self.score.protocol)[part.item]
+            if corrected is not None:
+                mask &= corrected[c]
+            xy = detections.landmarks_xy.copy()
+            xy[part.detection] = np.where(
+                mask[:, :, None], truth.landmarks_xy[part.item], xy[part.detection]
+            )
+            classes.append(replace(detections, landmarks_xy=xy))
+        return self._detections(classes)
 
-    The best-scored one on each item moves, unless the item is found already; the others go. The
-    landmarks that both categories have by name come along. The others take the mean shape in the
-    predicted box: what the right head would have said is not known.
-    """
-    pairs = score.pairs
-    wrong = np.flatnonzero(association.kind == WRONG_CATEGORY)
-    wrong = wrong[np.lexsort((wrong, -pairs.scores[wrong], association.item[wrong]))]
-    wrong = wrong[rank_in_group(association.item[wrong]) == 0]
-    about = (association.kind != WRONG_CATEGORY) & (association.item >= 0)
-    wrong = wrong[~np.isin(association.item[wrong], association.item[about])]
-    kept = without(score, association.kind == WRONG_CATEGORY)
-    own_class = class_of(pairs.class_starts, wrong)
-    true_class = class_of(pairs.item_starts, association.item[wrong])
-    classes = []
-    for c, found in enumerate(kept.classes):
-        parts = [found]
-        for source in np.unique(own_class[true_class == c]):
-            rows = wrong[(true_class == c) & (own_class == source)]
-            moved = pairs.ranked[source].take(rows - pairs.class_starts[source])
-            boxes = association.boxes_xywh[rows]
-            parts.append(_in_category(moved, int(source), c, boxes, shapes[c]))
-        classes.append(concatenate_class(c, parts))
-    return Detections("mended", tuple(classes))
+    def with_true_category(self, shapes: Shapes) -> Detections:
+        """Give the detections of a wrong category the category of their item.
+
+        On each item the detection with the best score is changed, unless another detection of the
+        right category lies on the item; the rest is removed. Landmarks that both categories have by
+        name are kept. The others are those of the mean shape in the predicted box: what the head of
+        the right category would have predicted is not known.
+
+        Args:
+            shapes: per class (K, 2) mean shapes in unit boxes.
+        """
+        pairs, item = self.score.pairs, self.classified.item
+        is_wrong = self.classified.error_type == WRONG_CATEGORY
+        rows = np.flatnonzero(is_wrong)
+        rows = rows[np.lexsort((rows, -pairs.scores[rows], item[rows]))]
+        rows = rows[rank_in_group(item[rows]) == 0]
+        rows = rows[~np.isin(item[rows], item[~is_wrong & (item != UNMATCHED)])]
+        predicted_class = class_of(pairs.class_starts, rows)
+        true_class = class_of(pairs.item_starts, item[rows])
+        classes = []
+        for c, kept in enumerate(self.without(is_wrong).classes):
+            parts = [kept]
+            for source in np.unique(predicted_class[true_class == c]).tolist():
+                moved = rows[(true_class == c) & (predicted_class == source)]
+                detections = pairs.ranked[source].take(moved - pairs.class_starts[source])
+                boxes = self.classified.boxes_xywh[moved]
+                parts.append(_in_category(detections, source, c, boxes, shapes[c]))
+            classes.append(concatenate_class(c, parts))
+        return self._detections(classes)
+
+    def with_ideal_scores(self) -> Detections:
+        """Replace the score of each detection by its OKS with its item, 0 without an item.
+
+        No false positive is then ranked before a true one.
+        """
+        pairs, classified = self.score.pairs, self.classified
+        ideal = np.zeros(len(pairs.scores))
+        detections, items = pair_indices(pairs.cells)
+        on_item = classified.has_landmarks[detections] & (classified.item[detections] == items)
+        ideal[detections[on_item]] = pairs.oks[on_item]
+        return self._detections(
+            replace(detections, scores=ideal[pairs.class_rows(c)[0]])
+            for c, detections in enumerate(self.detections.classes)
+        )
+
+    def _detections(self, classes: Iterable[ClassDetections]) -> Detections:
+        return Detections("corrected", self.ground_truth.image_ids, tuple(classes))
 
 
 def _in_category(
-    found: ClassDetections,
+    detections: ClassDetections,
     source: int,
     target: int,
     boxes_xywh: NDArray[np.float64],
     shape: NDArray[np.float64],
 ) -> ClassDetections:
+    """Return detections of class ``source`` as detections of class ``target``."""
     xy = stretch(shape, boxes_xywh)
     source_names = LAYOUT.categories[source].landmark_names
     for k, name in enumerate(LAYOUT.categories[target].landmark_names):
         if name in source_names:
-            xy[:, k] = found.landmarks_xy[:, source_names.index(name)]
+            xy[:, k] = detections.landmarks_xy[:, source_names.index(name)]
     return replace(
         empty_class(target),
-        record=found.record,
-        image_index=found.image_index,
-        scores=found.scores,
+        record=detections.record,
+        image_index=detections.image_index,
+        scores=detections.scores,
         landmarks_xy=xy,
-        areas=found.areas,
+        areas=detections.areas,
         boxes_xywh=boxes_xywh,
-        full_row=np.full(len(found), -1),
-    )
-
-
-def with_true_boxes(
-    score: Score, association: Association, landmarks: Sequence[ClassLandmarks]
-) -> Detections:
-    """Detections that are about an item, moved and stretched from the predicted box to the true
-    one, landmarks and all."""
-    pairs = score.pairs
-    classes = []
-    for c, (found, some) in enumerate(zip(pairs.ranked, landmarks, strict=True)):
-        old = association.boxes_xywh[pairs.class_starts[c] + some.detection][:, None]
-        new = association.item_boxes_xywh[pairs.item_starts[c] + some.item][:, None]
-        xy = found.landmarks_xy.copy()
-        unit = (xy[some.detection] + 0.5 - old[..., :2]) / np.maximum(old[..., 2:], 1e-6)
-        xy[some.detection] = new[..., :2] + unit * new[..., 2:] - 0.5
-        classes.append(replace(found, landmarks_xy=xy))
-    return Detections("true boxes", tuple(classes))
-
-
-def with_ideal_scores(score: Score, association: Association) -> Detections:
-    """Detections scored by their OKS with the item they are about, 0 without one: no detection
-    that is wrong stands before one that is right."""
-    pairs = score.pairs
-    best = np.zeros(len(pairs.scores))
-    detection, met = pair_indices(pairs.cells)
-    own = association.item[detection] == met
-    own &= association.kind[detection] <= POOR
-    np.maximum.at(best, detection[own], pairs.oks[own])
-    starts = pairs.class_starts
-    return Detections(
-        "ideal scores",
-        tuple(
-            replace(found, scores=best[starts[c] : starts[c + 1]])
-            for c, found in enumerate(pairs.ranked)
-        ),
+        full_row=np.full(len(detections), -1),
     )

@@ -1,169 +1,230 @@
-"""Why a score is what it is: what each kind of mistake costs, and how far each part limits AP."""
+"""The diagnosis of a score: the AP after each correction, beside a baseline and oracles."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from df2_landmarks.evaluation.average_precision import accumulate
-from df2_landmarks.evaluation.diagnosis.association import (
+from df2_landmarks.evaluation.diagnosis.corrections import CorrectedAP, Corrections, Shapes
+from df2_landmarks.evaluation.diagnosis.detection_errors import (
     BACKGROUND,
-    DETECTION_KINDS,
+    BOX_IOU,
+    DETECTION_TYPES,
     DUPLICATE,
+    MISSED,
     POOR,
-    Association,
-    associate,
+    WRONG_CATEGORY,
 )
-from df2_landmarks.evaluation.diagnosis.corrections import (
-    Shapes,
-    with_true_category,
-    with_true_landmarks,
-    without,
-)
-from df2_landmarks.evaluation.diagnosis.ladder import oracle_ladder
 from df2_landmarks.evaluation.diagnosis.landmark_errors import (
-    GOOD,
-    LANDMARK_KINDS,
-    ClassLandmarks,
-    classify_landmarks,
+    GOOD_KS,
+    JITTER_KS,
+    LANDMARK_TYPES,
+    LandmarkErrors,
+    errors_by_group,
+    errors_by_landmark,
 )
-from df2_landmarks.evaluation.diagnosis.landmark_statistics import (
-    LandmarkRow,
-    landmark_rows,
-    summary_rows,
-)
-from df2_landmarks.evaluation.diagnosis.per_landmark import per_landmark_ap
-from df2_landmarks.evaluation.diagnosis.rescoring import Mended, Rescorer, ap_of
 from df2_landmarks.evaluation.matching import ALL_SIZES, match
+from df2_landmarks.evaluation.mean_shape import place_mean_shapes
 from df2_landmarks.evaluation.score import Score
 from df2_landmarks.formats import Detections, GroundTruth
 from df2_landmarks.taxonomy import LAYOUT
 
-MISSED = "missed garment"
+TRUE_BOX = "true box and category"
+DETECTION_CORRECTIONS = {
+    "poor landmarks": "on an item without another detection, OKS < 0.5: landmarks get their true "
+    "positions",
+    "wrong category": f"on an item of another category (box IoU >= {BOX_IOU}): gets its category; "
+    "new landmarks from the mean shape",
+    "duplicate": "on an item that another detection is assigned to: removed",
+    "background": "not on an item: removed",
+    MISSED: "an item without a detection: ignored",
+}
+LANDMARK_CORRECTIONS = {
+    "jitter": f"near the true position ({JITTER_KS} <= similarity < {GOOD_KS})",
+    "inversion": "at the mirror partner (left and right exchanged)",
+    "swap": "at the same landmark of another item, or at its mirror partner",
+    "miss": "at none of these",
+}
+"""Error type -> what it is, and how it is corrected."""
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """The diagnosis of one score; everything by name, APs as fractions.
+    """The diagnosis of a score; everything by name, APs as fractions.
 
     Attributes:
         protocol: protocol of the score.
-        has_boxes: False where extents of the landmarks stood in for predicted boxes.
-        base: the score as it is.
-        counts: how many detections there are of each kind, and missed garments.
-        garments: AP with each kind of garment mistake mended.
-        landmarks: AP with each kind of landmark mistake mended.
-        ladder: AP from the floor to the ceiling.
-        errors: landmark errors of all, visible and occluded landmarks, and of each category.
-        rows: one row for each landmark, with the AP its category gains if it were always right.
+        has_boxes: False where extents of the landmarks are used instead of predicted boxes.
+        base: the AP as predicted.
+        counts: number of detections of each type, and of missed items.
+        detection_errors: AP with all errors of a type corrected, by detection error type.
+        landmark_errors: the same by landmark error type.
+        ladder: AP of the baseline, as predicted, and of each oracle.
+        groups: landmark errors of all, visible and occluded landmarks, and of each category.
+        per_landmark: errors of each landmark, with the AP its category would gain if the landmark
+            were always correct.
     """
 
     protocol: str
     has_boxes: bool
-    base: Mended
+    base: CorrectedAP
     counts: dict[str, int]
-    garments: dict[str, Mended]
-    landmarks: dict[str, Mended]
-    ladder: dict[str, Mended]
-    errors: dict[str, LandmarkRow]
-    rows: tuple[LandmarkRow, ...]
+    detection_errors: dict[str, CorrectedAP]
+    landmark_errors: dict[str, CorrectedAP]
+    ladder: dict[str, CorrectedAP]
+    groups: dict[str, LandmarkErrors]
+    per_landmark: tuple[LandmarkErrors, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
-        names = [category.official_name for category in LAYOUT.categories]
+        """Return plain data for JSON."""
 
-        def mended(one: Mended) -> dict[str, Any]:
-            per_category = dict(zip(names, one.per_category, strict=True))
-            return {"count": one.count, "AP": one.ap, "per_category": per_category}
+        def aps(corrections: Mapping[str, CorrectedAP]) -> dict[str, Any]:
+            return {name: corrected.as_dict() for name, corrected in corrections.items()}
 
-        groups: Mapping[str, Mapping[str, Mended]] = {
-            "garments_mended": self.garments,
-            "landmarks_mended": self.landmarks,
-            "ladder": self.ladder,
-        }
         return {
             "has_boxes": self.has_boxes,
             "detections": self.counts,
-            **{key: {n: mended(m) for n, m in group.items()} for key, group in groups.items()},
-            "landmark_errors": {name: row.as_dict() for name, row in self.errors.items()},
-            "per_landmark": [row.as_dict() for row in self.rows],
+            "detection_error_types": aps(self.detection_errors),
+            "landmark_error_types": aps(self.landmark_errors),
+            "ladder": aps(self.ladder),
+            "landmark_errors": {name: asdict(errors) for name, errors in self.groups.items()},
+            "per_landmark": [asdict(errors) for errors in self.per_landmark],
         }
 
 
-def diagnosis(ground_truth: GroundTruth, base: Score, shapes: Shapes) -> Diagnosis:
-    """Diagnoses a score.
+def diagnose(
+    ground_truth: GroundTruth,
+    score: Score,
+    shapes: Shapes,
+    *,
+    true_box_detections: Detections | None = None,
+) -> Diagnosis:
+    """Explain a score by the errors of its detections and landmarks.
 
     Args:
-        ground_truth: what was scored against.
-        base: the score.
-        shapes: per class (K, 2) mean shapes in unit boxes, best those of the training split.
+        ground_truth: the items of the split.
+        score: the score of the detections.
+        shapes: per class (K, 2) mean shapes in unit boxes, best those of the training split
+            (`mean_shapes`).
+        true_box_detections: landmarks that the same network predicted in the boxes and categories
+            of the ground truth (``train_net.py --eval-only --ground-truth-boxes``). Without them
+            the ladder has no ``TRUE_BOX``.
+
+    Example:
+        >>> from df2_landmarks.evaluation import mean_shapes
+        >>> from df2_landmarks.evaluation import score as score_detections
+        >>> from df2_landmarks.formats import read_ground_truth, read_results
+        >>> ground_truth = read_ground_truth("validation.json")
+        >>> detections = read_results("landmark_results.json", ground_truth)
+        >>> score = score_detections(ground_truth, detections, "visible_and_occluded")
+        >>> diagnosis = diagnose(ground_truth, score, mean_shapes(ground_truth))
+        >>> diagnosis.counts["duplicate"], diagnosis.counts["missed item"]
+        (0, 0)
     """
-    association = associate(ground_truth, base)
-    landmarks = classify_landmarks(ground_truth, base, association)
-    ranked = Detections("ranked", base.pairs.ranked)
-    counts = {
-        name: int(np.count_nonzero(association.kind == kind))
-        for kind, name in enumerate(DETECTION_KINDS)
-    }
-    counts[MISSED] = int(association.missed.sum())
-    run = Rescorer(ground_truth, base.protocol)
-    aps = per_landmark_ap(ground_truth, base, landmarks)
+    corrections = Corrections(ground_truth, score)
     return Diagnosis(
-        protocol=base.protocol,
-        has_boxes=ranked.has_boxes,
-        base=ap_of(base.curves),
-        counts=counts,
-        garments=_mended_garments(ground_truth, base, association, landmarks, shapes, counts),
-        landmarks=_mended_landmarks(ground_truth, base, landmarks),
-        ladder=oracle_ladder(run, base, association, landmarks, shapes),
-        errors=summary_rows(ground_truth, landmarks),
-        rows=landmark_rows(landmarks, aps, base.curves.per_category()),
+        protocol=score.protocol,
+        has_boxes=corrections.detections.has_boxes,
+        base=CorrectedAP.of(score.curves, "the score above"),
+        counts=corrections.classified.counts(),
+        detection_errors=_detection_errors(corrections, shapes),
+        landmark_errors=_landmark_errors(corrections),
+        ladder=_ladder(corrections, shapes, true_box_detections),
+        groups=errors_by_group(corrections.landmarks),
+        per_landmark=errors_by_landmark(corrections.landmarks, _landmark_gains(corrections)),
     )
 
 
-def _mended_garments(
-    ground_truth: GroundTruth,
-    base: Score,
-    association: Association,
-    landmarks: Sequence[ClassLandmarks],
-    shapes: Shapes,
-    counts: Mapping[str, int],
-) -> dict[str, Mended]:
-    """AP with poor landmarks made true, wrong categories corrected, duplicates and background
-    removed, missed garments no longer asked for: each alone."""
-    run = Rescorer(ground_truth, base.protocol)
-    poor = [
-        np.repeat(
-            (association.kind[base.pairs.class_starts[c] + some.detection] == POOR)[:, None],
-            LAYOUT.counts[c],
-            axis=1,
-        )
-        for c, some in enumerate(landmarks)
+def _detection_errors(corrections: Corrections, shapes: Shapes) -> dict[str, CorrectedAP]:
+    """Return the AP with each detection error type alone corrected."""
+    classified, pairs = corrections.classified, corrections.score.pairs
+    is_poor = [
+        (classified.error_type[pairs.class_rows(c)[0]][part.detection] == POOR)[:, None]
+        for c, part in enumerate(corrections.landmarks)
     ]
-    makers: dict[str, Callable[[], Detections]] = {
-        "poor landmarks": lambda: with_true_landmarks(ground_truth, base, landmarks, poor),
-        "wrong category": lambda: with_true_category(ground_truth, base, association, shapes),
-        "duplicate": lambda: without(base, association.kind == DUPLICATE),
-        "background": lambda: without(base, association.kind == BACKGROUND),
+    corrected = {
+        POOR: corrections.with_true_landmarks(is_poor),
+        WRONG_CATEGORY: corrections.with_true_category(shapes),
+        DUPLICATE: corrections.without(classified.error_type == DUPLICATE),
+        BACKGROUND: corrections.without(classified.error_type == BACKGROUND),
     }
-    result = {name: run(make(), counts[name]) for name, make in makers.items()}
-    asked = accumulate(base.pairs, match(base.pairs, association.missed, areas=ALL_SIZES))
-    result[MISSED] = ap_of(asked, counts[MISSED])
-    return result
+    curves = {
+        DETECTION_TYPES[error_type]: corrections.rescore(detections).curves
+        for error_type, detections in corrected.items()
+    }
+    curves[MISSED] = accumulate(pairs, match(pairs, classified.missed, areas=ALL_SIZES))
+    counts = classified.counts()
+    return {
+        name: CorrectedAP.of(value, DETECTION_CORRECTIONS[name], counts[name])
+        for name, value in curves.items()
+    }
 
 
-def _mended_landmarks(
-    ground_truth: GroundTruth, base: Score, landmarks: Sequence[ClassLandmarks]
-) -> dict[str, Mended]:
-    run = Rescorer(ground_truth, base.protocol)
+def _landmark_errors(corrections: Corrections) -> dict[str, CorrectedAP]:
+    """Return the AP with each landmark error type alone corrected."""
     result = {}
-    for kind, name in enumerate(LANDMARK_KINDS):
-        if kind == GOOD:
-            continue
-        mend = [some.kind == kind for some in landmarks]
-        mended = with_true_landmarks(ground_truth, base, landmarks, mend)
-        result[name] = run(mended, sum(int(one.sum()) for one in mend))
+    for name, meaning in LANDMARK_CORRECTIONS.items():
+        error_type = LANDMARK_TYPES.index(name)
+        masks = [part.error_type == error_type for part in corrections.landmarks]
+        curves = corrections.rescore(corrections.with_true_landmarks(masks)).curves
+        result[name] = CorrectedAP.of(curves, meaning, sum(int(mask.sum()) for mask in masks))
     return result
+
+
+def _landmark_gains(corrections: Corrections) -> list[list[float | None]]:
+    """Return, per class (K,), the AP gained if this landmark alone were always correct.
+
+    Categories are scored apart: the k-th landmarks of all of them are corrected at once.
+    """
+    base = corrections.score.curves.per_category()
+    gains: list[list[float | None]] = [[] for _ in base]
+    for k in range(LAYOUT.max_landmarks):
+        masks = [np.arange(count) == k for count in LAYOUT.counts]
+        rescored = corrections.rescore(corrections.with_true_landmarks(masks))
+        for c, ap in enumerate(rescored.curves.per_category()):
+            before = base[c]
+            if k < LAYOUT.counts[c]:
+                gains[c].append(None if ap is None or before is None else ap - before)
+    return gains
+
+
+def _ladder(
+    corrections: Corrections, shapes: Shapes, true_box_detections: Detections | None
+) -> dict[str, CorrectedAP]:
+    """Return the AP of the baseline, as predicted, of each oracle alone, and of all together."""
+    true_category = corrections.with_true_category(shapes)
+    after_category = corrections.after(true_category)
+    after_landmarks = after_category.after(after_category.with_true_landmarks())
+    steps = {
+        "baseline: mean shape": (
+            place_mean_shapes(corrections.detections, shapes),
+            "landmarks are the mean shape of the category, stretched into the predicted box",
+        ),
+        "as predicted": (corrections.detections, "the score above"),
+        "true category": (true_category, DETECTION_CORRECTIONS["wrong category"]),
+        TRUE_BOX: (
+            true_box_detections,
+            "predicted in the annotated boxes and categories, so that every item is detected",
+        ),
+        "true landmarks": (
+            corrections.with_true_landmarks(),
+            "landmarks of a detection on an item get their true positions",
+        ),
+        "ideal scores": (
+            corrections.with_ideal_scores(),
+            "detections are ranked by their OKS with their item, false positives last",
+        ),
+        "all corrections": (
+            after_landmarks.with_ideal_scores(),
+            "true category, true landmarks and ideal scores: only missed items remain",
+        ),
+    }
+    return {
+        name: CorrectedAP.of(corrections.rescore(detections).curves, meaning)
+        for name, (detections, meaning) in steps.items()
+        if detections is not None
+    }

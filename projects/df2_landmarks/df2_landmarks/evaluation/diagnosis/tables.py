@@ -4,77 +4,100 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from df2_landmarks.evaluation.diagnosis.diagnose import MISSED, Diagnosis
-from df2_landmarks.evaluation.diagnosis.landmark_errors import LANDMARK_KINDS
-from df2_landmarks.evaluation.diagnosis.landmark_statistics import PCK_FRACTION, LandmarkRow
-from df2_landmarks.evaluation.diagnosis.rescoring import Mended
-from df2_landmarks.evaluation.tables import TITLES, number, table
+from df2_landmarks.evaluation.diagnosis.corrections import CorrectedAP
+from df2_landmarks.evaluation.diagnosis.detection_errors import DETECTION_TYPES, MISSED
+from df2_landmarks.evaluation.diagnosis.diagnose import TRUE_BOX, Diagnosis
+from df2_landmarks.evaluation.diagnosis.landmark_errors import (
+    LANDMARK_TYPES,
+    PCK_FRACTION,
+    LandmarkErrors,
+)
+from df2_landmarks.evaluation.tables import TITLES, gain, number, table
 from df2_landmarks.taxonomy import LAYOUT
 
 NUM_WORST = 15
+NO_TRUE_BOXES = (
+    f'\n\nFor a row "{TRUE_BOX}", run `train_net.py --eval-only --ground-truth-boxes`\n'
+    "and give --true-box-results OUTPUT_DIR/ground_truth_boxes/landmark_results.json"
+)
+NO_BOXES = "The results have no predicted boxes: the extents of the landmarks are used instead."
+_ERROR_COLUMNS = ("count", *LANDMARK_TYPES, "mean px", "median px", "sigmas", "PCK")
 
 
-def diagnosis_text(found: Diagnosis) -> str:
-    """All tables of a diagnosis."""
-    counts = ", ".join(f"{count} {name}" for name, count in found.counts.items() if name != MISSED)
-    worst = sorted(found.rows, key=lambda row: -(row.ap_gain or 0))[:NUM_WORST]
+def diagnosis_text(diagnosis: Diagnosis) -> str:
+    """Format all tables of a diagnosis; categories without ground truth are left out."""
+    counts = ", ".join(f"{diagnosis.counts[name]} {name}" for name in DETECTION_TYPES)
     parts = [
-        f"Diagnosis, {TITLES[found.protocol]}: {counts}; {found.counts[MISSED]} missed garments."
-        + ("" if found.has_boxes else " No predicted boxes: extents of the landmarks stand in."),
-        "What limits AP: each oracle alone, the last line all together\n\n"
-        + _mended_table("AP with", found.ladder, found.base),
-        "AP if one kind of garment mistake were mended\n\n"
-        + _mended_table("mended", found.garments, found.base),
-        "AP if one kind of landmark mistake were mended\n\n"
-        + _mended_table("mended", found.landmarks, found.base),
-        "AP gained per category\n\n" + _per_category_table(found),
-        f"Landmark errors on garments that were found (sigmas: over 2 sigma sqrt(area); PCK: "
-        f"within {PCK_FRACTION:.0%} of the longer box side)\n\n" + _error_table(found.errors),
-        f"The {NUM_WORST} landmarks that cost most\n\n" + _worst_table(worst),
+        f"Diagnosis, {TITLES[diagnosis.protocol]} landmarks\n"
+        f"Detections: {counts}. Missed items: {diagnosis.counts[MISSED]}."
+        + ("" if diagnosis.has_boxes else f"\n{NO_BOXES}"),
+        "What limits AP: each correction alone, and all of them\n\n"
+        + _ladder_table(diagnosis)
+        + ("" if TRUE_BOX in diagnosis.ladder else NO_TRUE_BOXES),
+        "AP if all detection errors of one type were corrected\n\n"
+        + _correction_table(diagnosis.detection_errors, diagnosis.base),
+        "AP if all landmark errors of one type were corrected (similarity: the landmark's term in "
+        "the OKS)\n\n" + _correction_table(diagnosis.landmark_errors, diagnosis.base),
+        f"AP gained per category by each of these corrections\n\n{_category_table(diagnosis)}",
+        "Landmark errors of the detections that are correct or have poor landmarks: share of each "
+        "type,\ndistance to the true position in pixels and in units of 2 sigma sqrt(area), and "
+        f"PCK (share within\n{PCK_FRACTION:.0%} of the longer side of the box)\n\n"
+        + _group_table(diagnosis),
+        f"The {NUM_WORST} landmarks that cost most: AP that the category would gain if this "
+        f"landmark were always correct\n\n{_worst_table(diagnosis)}",
     ]
     return "\n\n".join(parts)
 
 
-def _mended_table(title: str, group: Mapping[str, Mended], base: Mended) -> str:
+def _ladder_table(diagnosis: Diagnosis) -> str:
     rows = [
-        [name, "" if one.count is None else str(one.count), number(one.ap), gain(one.ap, base.ap)]
-        for name, one in group.items()
+        [name, number(step.ap), gain(step.ap, diagnosis.base.ap), step.meaning]
+        for name, step in diagnosis.ladder.items()
     ]
-    return table([title, "count", "AP", "gain"], rows)
+    return table(["AP with", "AP", "gain", "meaning"], rows, left=(0, 3))
 
 
-def _per_category_table(found: Diagnosis) -> str:
-    kinds = {**found.garments, **found.landmarks}
-    rows = []
-    for c, category in enumerate(LAYOUT.categories):
-        base = found.base.per_category[c]
-        gains = [gain(one.per_category[c], base) for one in kinds.values()]
-        rows.append([category.official_name, number(base), *gains])
-    return table(["category", "AP", *kinds], rows)
+def _correction_table(corrections: Mapping[str, CorrectedAP], base: CorrectedAP) -> str:
+    rows = [
+        [name, str(step.count), number(step.ap), gain(step.ap, base.ap), step.meaning]
+        for name, step in corrections.items()
+    ]
+    return table(["error type", "count", "AP", "gain", "meaning"], rows, left=(0, 4))
 
 
-def _error_table(errors: Mapping[str, LandmarkRow]) -> str:
-    header = ["landmarks", "count", *LANDMARK_KINDS, "mean px", "median px", "sigmas", "PCK"]
-    return table(header, [[name, *_error_cells(row)] for name, row in errors.items()])
-
-
-def _worst_table(rows: list[LandmarkRow]) -> str:
-    header = ["landmark", "AP gain", "count", *LANDMARK_KINDS, "mean px", "median px", "sigmas"]
-    return table(
-        [*header, "PCK"],
+def _category_table(diagnosis: Diagnosis) -> str:
+    corrections = {**diagnosis.detection_errors, **diagnosis.landmark_errors}
+    rows = [
         [
-            [f"{row.category} {row.landmark}", gain(row.ap_gain, 0), *_error_cells(row)]
-            for row in rows
-        ],
-    )
+            category.official_name,
+            number(base),
+            *(gain(step.per_category[c], base) for step in corrections.values()),
+        ]
+        for c, category in enumerate(LAYOUT.categories)
+        if (base := diagnosis.base.per_category[c]) is not None
+    ]
+    return table(["category", "AP", *corrections], rows)
 
 
-def _error_cells(row: LandmarkRow) -> list[str]:
-    shares = [number(row.shares[kind]) for kind in LANDMARK_KINDS]
-    pixels = ["n/a" if v is None else f"{v:.1f}" for v in (row.mean_px, row.median_px)]
-    return [str(row.count), *shares, *pixels, number(row.mean_sigmas), number(row.pck)]
+def _group_table(diagnosis: Diagnosis) -> str:
+    rows = [
+        [name, *_error_cells(errors)]
+        for name, errors in diagnosis.groups.items()
+        if errors.count or not errors.category
+    ]
+    return table(["landmarks", *_ERROR_COLUMNS], rows)
 
 
-def gain(value: float | None, base: float | None) -> str:
-    """Signed difference, "n/a" where undefined."""
-    return "n/a" if value is None or base is None else f"{value - base:+.3f}"
+def _worst_table(diagnosis: Diagnosis) -> str:
+    worst = sorted(diagnosis.per_landmark, key=lambda errors: -(errors.ap_gain or 0))[:NUM_WORST]
+    rows = [
+        [f"{errors.category} {errors.landmark}", gain(errors.ap_gain, 0), *_error_cells(errors)]
+        for errors in worst
+    ]
+    return table(["landmark", "AP gain", *_ERROR_COLUMNS], rows)
+
+
+def _error_cells(errors: LandmarkErrors) -> list[str]:
+    shares = [number(errors.shares[name]) for name in LANDMARK_TYPES]
+    pixels = ["n/a" if v is None else f"{v:.1f}" for v in (errors.mean_px, errors.median_px)]
+    return [str(errors.count), *shares, *pixels, number(errors.mean_sigmas), number(errors.pck)]

@@ -20,7 +20,7 @@ _BASIS = 0.5 * np.stack(
 
 
 def smooth_run(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A Catmull-Rom curve through points, which stay vertices of it.
+    """Return a Catmull-Rom curve through points, which are vertices of it.
 
     Args:
         points: (N, D), N >= 1.

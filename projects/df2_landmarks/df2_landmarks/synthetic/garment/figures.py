@@ -1,4 +1,4 @@
-"""Mean shape of each category: where its landmarks lie in the data set's own figure.
+"""Mean shape and size of each category: where its landmarks lie in the data set's own figure.
 
 Positions are the measured dot centroids of Figure 2 of
 https://github.com/switchablenorms/DeepFashion2, in the unit box of the garment's dots, y down, in
@@ -9,6 +9,14 @@ annotation order. (For *short sleeve outwear* the labels 2 and 4 of the figure a
 from __future__ import annotations
 
 # fmt: off
+SIZES_CM: dict[int, tuple[float, float, float]] = {
+    1: (59, 66, 0), 2: (57, 66, 0), 3: (62, 66, 0), 4: (60, 76, 0), 5: (40, 60, 0),
+    6: (40, 60, -1), 7: (46, 42, 42), 8: (46, 100, 42), 9: (78, 56, 42), 10: (60, 96, 0),
+    11: (64, 102, 0), 12: (64, 94, 0), 13: (52, 96, -1),
+}
+"""Category id -> width and height of the box of the landmarks, and y of its top edge, in cm, on a
+person who stands upright."""
+
 FIGURE_XY: dict[int, tuple[tuple[float, float], ...]] = {
     1: (  # short sleeve top
         (0.5010, 0.0588), (0.3915, 0.0000), (0.4269, 0.0914), (0.5265, 0.1496), (0.6016, 0.0913),

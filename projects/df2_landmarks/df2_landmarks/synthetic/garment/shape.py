@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from df2_landmarks.synthetic.garment.axes import axis, on_axis
-from df2_landmarks.synthetic.garment.templates import FloatArray, Template
+from df2_landmarks.synthetic.garment.axes import on_axis
+from df2_landmarks.synthetic.garment.pattern import BOTTOM, OUTER, Pattern
+from df2_landmarks.synthetic.garment.template import FloatArray
 
 WAIST_CM = 34.0
 
@@ -43,44 +44,46 @@ _REST = np.array([1.0, 1.0, 0.86, 1.0, 1.0, 1.0, 1.0, 0.5, 1.2])
 
 
 def sample_shape(rng: np.random.Generator, spread: float) -> Shape:
-    """A garment's own shape; ``spread`` 1 is as clothes differ, 0 the mean shape."""
+    """Sample the shape of a garment; ``spread`` 1 is as clothes differ, 0 the mean shape."""
     drawn = rng.uniform(_LOW, _HIGH)
     return Shape(*(float(v) for v in _REST + spread * (drawn - _REST)))
 
 
-def shaped(points: FloatArray, garment: Template, shape: Shape, limb: str) -> FloatArray:
-    """Template points as this garment has them, still at rest.
+def shaped(points: FloatArray, pattern: Pattern, shape: Shape, limb: str) -> FloatArray:
+    """Return points of a pattern as a garment of that shape has them, still at rest.
 
     Args:
         points: (P, 4) of x, y, along (cm), facing.
+        pattern: what the garment is cut from.
+        shape: of the garment.
         limb: what the points bend with, or "".
 
     Returns:
         (P, 4); equal on both sides of a seam between a limb (along = 0) and the body.
     """
     out = points.copy()
-    top, bottom = garment.points[:, 1].min(), garment.points[:, 1].max()
+    top, bottom = pattern.points[:, 1].min(), pattern.points[:, 1].max()
     if limb:
-        out = _limb(out, garment, shape, limb)
-    elif garment.has("waist_left") and not garment.leg_length:
+        out = _limb(out, pattern.axes[limb], shape)
+    elif pattern.kind == BOTTOM and not pattern.leg_length:
         _stretch(out, top, bottom, shape, grow_from=float(top), strength=1.0)
-    elif not garment.leg_length:
-        _neckline(out, garment, shape)
-        _opening(out, garment, shape)
-        armpit = "armpit_left" if garment.has("armpit_left") else "side_left_1"
-        start = float(garment.points[garment.row(armpit), 1])
+    elif pattern.kind != BOTTOM:
+        _neckline(out, pattern, shape)
+        if pattern.kind == OUTER:
+            _opening(out, shape)
+        armpit = pattern.rows("armpit_left", "side_left_1")[0]
+        start = float(pattern.points[armpit, 1])
         strength = float(np.clip((bottom - WAIST_CM) / 55.0, 0.0, 1.0))
         _stretch(out, start, bottom, shape, grow_from=WAIST_CM, strength=strength)
     out[:, 0] *= shape.width
     return out
 
 
-def _limb(points: FloatArray, garment: Template, shape: Shape, limb: str) -> FloatArray:
-    rows = axis(garment.class_index, limb)
+def _limb(points: FloatArray, axis: FloatArray, shape: Shape) -> FloatArray:
     along = points[:, 2]
-    middle = on_axis(rows, along)
+    middle = on_axis(axis, along)
     wider = (shape.limb_width - 1.0) * np.clip(along / 8.0, 0.0, 1.0)
-    move = (shape.limb_length - 1.0) * (middle - rows[0, :2])
+    move = (shape.limb_length - 1.0) * (middle - axis[0, :2])
     move += wider[:, None] * (points[:, :2] - middle)
     return np.column_stack([points[:, :2] + move, along * shape.limb_length, points[:, 3]])
 
@@ -94,6 +97,7 @@ def _stretch(
     grow_from: float,
     strength: float,
 ) -> None:
+    """Lengthen and flare what lies below ``start``. In place."""
     y = points[:, 1].copy()
     share = np.clip((y - grow_from) / (bottom - grow_from), 0.0, 1.0)
     below = np.clip((y - start) / (bottom - start), 0.0, None)
@@ -102,24 +106,22 @@ def _stretch(
     points[:, 0] *= 1.0 + (shape.flare - 1.0) * strength * share
 
 
-def _neckline(points: FloatArray, garment: Template, shape: Shape) -> None:
-    side = garment.points[garment.row("neckline_right")]
-    front = (
-        "neckline_front_centre" if garment.has("neckline_front_centre") else "front_edge_right_top"
-    )
-    depth = float(garment.points[garment.row(front), 1])
+def _neckline(points: FloatArray, pattern: Pattern, shape: Shape) -> None:
+    """Widen and deepen the neckline. In place."""
+    side = pattern.points[pattern.row("neckline_right")]
+    front = pattern.rows("neckline_front_centre", "front_edge_right_top")[0]
+    depth = float(pattern.points[front, 1])
     x, y = np.abs(points[:, 0]), points[:, 1].copy()
     inside = np.clip((side[0] - x) / (0.3 * side[0]), 0.0, 1.0)
     above = np.clip((depth + 16.0 - y) / 16.0, 0.0, 1.0)
     points[:, 1] += (shape.neck_depth - 1.0) * np.clip(y - side[1], 0.0, depth) * inside * above
-    shoulder = max(float(np.abs(garment.points[:, 0]).max()) * 0.45, side[0] + 4.0)
+    shoulder = max(float(np.abs(pattern.points[:, 0]).max()) * 0.45, side[0] + 4.0)
     near = np.clip((shoulder - x) / (shoulder - side[0]), 0.0, 1.0)
     points[:, 0] *= 1.0 + (shape.neck_width - 1.0) * near * above
 
 
-def _opening(points: FloatArray, garment: Template, shape: Shape) -> None:
-    if not garment.has("front_edge_left_top"):
-        return
+def _opening(points: FloatArray, shape: Shape) -> None:
+    """Move the edges of an open front apart. In place."""
     x, y = points[:, 0].copy(), points[:, 1]
     near = np.clip((16.0 - np.abs(x)) / 11.0, 0.0, 1.0)
     down = np.clip(0.3 + y / 70.0, 0.0, 1.0)

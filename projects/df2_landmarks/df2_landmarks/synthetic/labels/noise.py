@@ -1,4 +1,4 @@
-"""Annotators are not exact: landmark noise with the official spread of each landmark."""
+"""Annotators' noise: landmarks moved with the official spread of each landmark."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from df2_landmarks.taxonomy import LAYOUT
 def with_landmark_noise(
     record: dict[str, Any], rng: np.random.Generator, size: tuple[int, int]
 ) -> dict[str, Any]:
-    """A copy of an annotation whose labelled landmarks are moved as annotators differ.
+    """Return a copy of an annotation whose labelled landmarks are moved as annotators differ.
 
     The OKS sigma of a landmark is the spread of annotators over the square root of the object's
     area (https://cocodataset.org/#keypoints-eval), so a landmark moves by a normal distance of
     sigma * sqrt(box area) in x and in y.
 
     Args:
+        record: raw annotation of a picture.
+        rng: for the distances.
         size: (height, width); landmarks stay inside the picture.
     """
     out = dict(record)

@@ -12,11 +12,14 @@ COARSE = 4
 
 
 def background(rng: np.random.Generator, size: tuple[int, int], clutter: float) -> Image:
-    """(H, W, 3) BGR.
+    """Paint what is behind the clothes.
 
     Args:
         size: (height, width).
         clutter: 0 for a studio, up to 1 for a full room.
+
+    Returns:
+        (H, W, 3) BGR.
     """
     height, width = size
     if clutter == 0.0:
@@ -35,7 +38,7 @@ def background(rng: np.random.Generator, size: tuple[int, int], clutter: float) 
 
 
 def _surface(rng: np.random.Generator, wall: Image) -> None:
-    """A floor below a horizon, or boards and tiles all over. In place."""
+    """Draw a floor below a horizon, or boards and tiles all over. In place."""
     height, width = wall.shape[:2]
     colour = sample_colour(rng)
     if rng.random() < 0.5:
@@ -50,7 +53,7 @@ def _surface(rng: np.random.Generator, wall: Image) -> None:
 
 
 def _thing(rng: np.random.Generator, wall: Image) -> None:
-    """A box, a ball or a beam. In place."""
+    """Draw a box, a ball or a beam. In place."""
     height, width = wall.shape[:2]
     colour = sample_colour(rng)
     x, y = int(rng.integers(width)), int(rng.integers(height))

@@ -10,9 +10,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from df2_landmarks.synthetic.garment.templates import FloatArray
+from df2_landmarks.synthetic.garment import FloatArray
 
 Image = NDArray[np.uint8]
+Colour = tuple[int, int, int]
+"""BGR, 0..255."""
 
 TILE_PX = 192
 PX_PER_CM = 4.8
@@ -27,50 +29,49 @@ class Fabric:
     """A cloth.
 
     Attributes:
-        pattern: key of ``PATTERNS``.
-        base, second, trim: colours, BGR 0..255.
-        repeats: of the pattern in a tile.
+        design: key of ``DESIGNS``.
+        base, second, trim: colours.
+        repeats: of the design in a tile.
         folds: strength of the folds, 0..1.
         seed: of whatever is random in the tile.
     """
 
-    pattern: str
-    base: tuple[int, int, int]
-    second: tuple[int, int, int]
-    trim: tuple[int, int, int]
+    design: str
+    base: Colour
+    second: Colour
+    trim: Colour
     repeats: int
     folds: float
     seed: int
 
 
 def sample_fabric(rng: np.random.Generator) -> Fabric:
-    """A random cloth whose two colours differ."""
-    names = list(PATTERNS)
+    """Sample a cloth whose two colours differ."""
     hue, saturation, value = _hsv(rng)
     base = _bgr(hue, saturation, value)
     away = value + 95 if value < 145 else value - 95
     second = _bgr(hue + rng.normal(0, 50), _hsv(rng)[1], away)
     trim = second if rng.random() < 0.3 else _bgr(hue, saturation, value * rng.uniform(0.62, 0.85))
-    weights = np.array([WEIGHTS.get(name, 1.0) for name in names])
-    pattern = names[int(rng.choice(len(names), p=weights / weights.sum()))]
+    weights = np.array([WEIGHTS.get(name, 1.0) for name in DESIGNS])
+    design = list(DESIGNS)[int(rng.choice(len(DESIGNS), p=weights / weights.sum()))]
     repeats, folds, seed = int(rng.integers(3, 13)), rng.uniform(0.2, 1.0), int(rng.integers(2**31))
-    return Fabric(pattern, base, second, trim, repeats, float(folds), seed)
+    return Fabric(design, base, second, trim, repeats, float(folds), seed)
 
 
-def sample_colour(rng: np.random.Generator) -> tuple[int, int, int]:
-    """BGR, more often muted than bright."""
+def sample_colour(rng: np.random.Generator) -> Colour:
+    """Sample a BGR colour, more often muted than bright."""
     return _bgr(*_hsv(rng))
 
 
 def _hsv(rng: np.random.Generator) -> tuple[float, float, float]:
-    """Hue 0..180, saturation and value 0..255, as OpenCV counts them."""
+    """Sample hue 0..180, saturation and value 0..255: the ranges of OpenCV."""
     return rng.uniform(0, 180), rng.beta(1.2, 2.2) * 230, rng.uniform(45, 245)
 
 
 def tile(fabric: Fabric) -> Image:
-    """(T, T, 3) BGR of a cloth, seamless."""
+    """Paint (T, T, 3) BGR of a cloth, seamless."""
     rng = np.random.default_rng(fabric.seed)
-    share = PATTERNS[fabric.pattern](rng, fabric.repeats)[..., None]
+    share = DESIGNS[fabric.design](rng, fabric.repeats)[..., None]
     base, second = (np.asarray(c, np.float32) for c in (fabric.base, fabric.second))
     colour = base + share * (second - base)
     shift = (int(rng.integers(TILE_PX)), int(rng.integers(TILE_PX)))
@@ -104,7 +105,7 @@ def _dots(rng: np.random.Generator, repeats: int) -> FloatArray:
 
 
 def _print(rng: np.random.Generator, repeats: int) -> FloatArray:
-    """Blobs of smooth noise, cut at a level: a floral or camouflage print."""
+    """Cut smooth noise at a level: a floral or camouflage print."""
     coarse = rng.standard_normal((4 + repeats, 4 + repeats)).astype(np.float32)
     wide = cv2.resize(np.pad(coarse, ((0, 2), (0, 2)), mode="wrap"), None, fx=16, fy=16)
     smooth = wide[:TILE_PX, :TILE_PX]
@@ -113,12 +114,12 @@ def _print(rng: np.random.Generator, repeats: int) -> FloatArray:
 
 
 def _denim(rng: np.random.Generator, repeats: int) -> FloatArray:
-    """Fine diagonal weave with worn patches."""
+    """Paint a fine diagonal weave with worn patches."""
     diagonal = np.sin(2 * np.pi * 32 * (_GRID[:, None] + _GRID[None, :]))
     return np.clip(0.25 + 0.18 * diagonal + 0.12 * _grain(), 0, 1).astype(np.float32)
 
 
-PATTERNS: dict[str, Callable[[np.random.Generator, int], FloatArray]] = {
+DESIGNS: dict[str, Callable[[np.random.Generator, int], FloatArray]] = {
     "plain": _plain,
     "stripes": _stripes,
     "pinstripes": _pinstripes,
@@ -127,12 +128,13 @@ PATTERNS: dict[str, Callable[[np.random.Generator, int], FloatArray]] = {
     "print": _print,
     "denim": _denim,
 }
+"""Name -> function that paints (T, T) the share of the second colour, 0..1."""
 WEIGHTS = {"plain": 3.0, "stripes": 1.5}
 
 
 @cache
 def _folds() -> FloatArray:
-    """(T, T) soft vertical folds that meander, between about -2 and 2."""
+    """Return (T, T) soft vertical folds that meander, between about -2 and 2."""
     x, y = _GRID[None, :], _GRID[:, None]
     wide = np.sin(2 * np.pi * (2 * x + 0.06 * np.sin(2 * np.pi * y)))
     narrow = np.sin(2 * np.pi * (5 * x + 0.05 * np.sin(2 * np.pi * (2 * y + 0.3))) + 1.0)
@@ -141,18 +143,18 @@ def _folds() -> FloatArray:
 
 @cache
 def _grain() -> FloatArray:
-    """(T, T) noise of mean 0 and standard deviation 1."""
+    """Return (T, T) noise of mean 0 and standard deviation 1."""
     return np.random.default_rng(0).standard_normal((TILE_PX, TILE_PX)).astype(np.float32)
 
 
-def _bgr(hue: float, saturation: float, value: float) -> tuple[int, int, int]:
+def _bgr(hue: float, saturation: float, value: float) -> Colour:
     hsv = np.array([[[hue % 180, np.clip(saturation, 0, 255), np.clip(value, 15, 250)]]])
     blue, green, red = cv2.cvtColor(hsv.astype(np.uint8), cv2.COLOR_HSV2BGR)[0, 0]
     return int(blue), int(green), int(red)
 
 
 def lay(cloth: Image, panel_cm: FloatArray, panel_px: FloatArray, size: tuple[int, int]) -> Image:
-    """Cloth as it lies on a panel.
+    """Lay a cloth on a panel.
 
     Args:
         cloth: (T, T, 3) tile.
@@ -176,17 +178,17 @@ def lay(cloth: Image, panel_cm: FloatArray, panel_px: FloatArray, size: tuple[in
 
 
 def _thin_plate(source: FloatArray, target: FloatArray, at: FloatArray) -> FloatArray:
-    """Thin plate spline that takes (P, 2) source to target, evaluated at (Q, 2) points."""
+    """Evaluate, at (Q, 2) points, the thin plate spline that takes (P, 2) source to target."""
     scale = np.abs(source - source.mean(0)).max() + 1e-6
     centre = source.mean(0)
-    known, asked = (source - centre) / scale, (at - centre) / scale
-    size = len(known)
+    knots, queries = (source - centre) / scale, (at - centre) / scale
+    size = len(knots)
     system = np.zeros((size + 3, size + 3))
-    system[:size, :size] = _kernel(known, known) + 0.05 * np.eye(size)
-    system[:size, size:] = np.column_stack([np.ones(size), known])
+    system[:size, :size] = _kernel(knots, knots) + 0.05 * np.eye(size)
+    system[:size, size:] = np.column_stack([np.ones(size), knots])
     system[size:, :size] = system[:size, size:].T
     weights = np.linalg.solve(system, np.vstack([target, np.zeros((3, 2))]))
-    basis = np.column_stack([_kernel(asked, known), np.ones(len(asked)), asked])
+    basis = np.column_stack([_kernel(queries, knots), np.ones(len(queries)), queries])
     return basis @ weights
 
 

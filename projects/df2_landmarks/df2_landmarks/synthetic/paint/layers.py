@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from df2_landmarks.synthetic.garment.templates import FloatArray
-from df2_landmarks.synthetic.paint.fabric import Fabric
+from df2_landmarks.synthetic.garment import FloatArray
+from df2_landmarks.synthetic.paint.fabric import Colour, Fabric
 
 NOBODY = -1
 """Owner of a layer that belongs to no annotated garment: skin, hair, bags."""
@@ -16,7 +16,7 @@ NOBODY = -1
 
 @dataclass(frozen=True)
 class Detail:
-    """A trim in the picture. ``points_px`` (P, 2); ``kind`` as in ``trims.py``."""
+    """A trim in the picture. ``points_px`` (P, 2); ``kind`` as of a `Trim`."""
 
     points_px: FloatArray
     kind: str
@@ -30,10 +30,10 @@ class Layer:
         outline_px: (P, 2) closed polygon, pixel indices (a pixel's centre is an integer).
         fills: indices of the points of each polygon to fill, which together are the shape; None
             for the whole outline.
-        depth: the higher is in front.
-        owner: index of the garment in its scene, or ``NOBODY``.
+        depth: a layer of higher depth is in front.
+        owner: index of the garment in its picture, or ``NOBODY``.
         panel: name of the panel, or of the thing.
-        paint: cloth, or one BGR colour.
+        paint: cloth, or one colour.
         control_cm, control_px: (P, 2) points that tie the cloth to the picture.
         details: drawn on it.
         seams_px: lines drawn along its edges, (P, 2) each; None for the whole outline.
@@ -45,7 +45,7 @@ class Layer:
     depth: float
     owner: int
     panel: str
-    paint: Fabric | tuple[int, int, int]
+    paint: Fabric | Colour
     control_cm: FloatArray | None = None
     control_px: FloatArray | None = None
     fills: tuple[NDArray[np.int64], ...] | None = None

@@ -13,7 +13,7 @@ _BANK = 700
 
 
 def photographed(rng: np.random.Generator, picture: Image, degrade: float) -> Image:
-    """(H, W, 3) as a camera would deliver it; ``degrade`` 0 leaves it as it is."""
+    """Return (H, W, 3) as a camera would deliver it; ``degrade`` 0 leaves it as it is."""
     if degrade == 0.0:
         return picture
     gain = 1.0 + rng.normal(0, 0.12, 3) * degrade
@@ -32,13 +32,13 @@ def photographed(rng: np.random.Generator, picture: Image, degrade: float) -> Im
 
 
 def jpeg_quality(rng: np.random.Generator, degrade: float) -> int:
-    """Quality of the file, lower in bad photos."""
+    """Sample the quality of the JPEG file, lower in bad photos."""
     return int(92 - 35 * degrade * rng.random())
 
 
 @cache
 def _noise() -> Image:
-    """(N, N, 3) grey noise of mean 128 and standard deviation 40."""
+    """Return (N, N, 3) grey noise of mean 128 and standard deviation 40."""
     rng = np.random.default_rng(1)
     grey = rng.normal(128, 40, (2 * _BANK, 2 * _BANK)).clip(0, 255).astype(np.uint8)
     return cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR)

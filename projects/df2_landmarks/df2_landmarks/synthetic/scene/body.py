@@ -6,18 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from df2_landmarks.synthetic.garment.axes import (
-    ARM_LENGTH,
-    LEG_LENGTH,
-    LIMBS,
-    axis,
-    halves,
-    on_axis,
-)
-from df2_landmarks.synthetic.garment.templates import FloatArray, template
-from df2_landmarks.synthetic.paint.layers import NOBODY, Layer
+from df2_landmarks.synthetic.garment import DRESS, LENGTHS, FloatArray, halves, is_arm, on_axis
+from df2_landmarks.synthetic.paint import NOBODY, Colour, Layer
 from df2_landmarks.synthetic.scene.actor import Actor, Person
-from df2_landmarks.synthetic.scene.outfit import Garment, kind
+from df2_landmarks.synthetic.scene.outfit import Garment
 from df2_landmarks.synthetic.scene.pose import bent, warped
 from df2_landmarks.synthetic.scene.view import silhouette_scale
 
@@ -26,9 +18,9 @@ HIPS = ((13, 58), (15.5, 68), (15, 77), (1, 80))
 HIPS_UNDER_A_DRESS = ((9, 58), (9, 70), (8, 77), (1, 80))
 """Right half of the outline of the torso, cm. Dresses are cut narrow at the hips."""
 UNDER_A_DRESS_CM = 25.0
-"""Of the legs, the part that a dress always hides."""
-HALF_WIDTHS = {"arm": (4.8, 2.8), "leg": (8.0, 3.6)}
-HAIR_DEPTH, FAR_DEPTH, LEG_DEPTH, SKIN_DEPTH, BARE_ARM_DEPTH = 2.0, 2.5, 9.0, 10.0, 11.0
+"""Length of the part of the legs that a dress always hides."""
+ARM_HALF_WIDTHS, LEG_HALF_WIDTHS = (4.8, 2.8), (8.0, 3.6)
+HAIR_DEPTH, FAR_ARM_DEPTH, LEG_DEPTH, SKIN_DEPTH, BARE_ARM_DEPTH = 2.0, 2.5, 9.0, 10.0, 11.0
 ARM_DEPTH, HEAD_DEPTH = 60.0, 80.0
 _TURN = np.linspace(0, 2 * np.pi, 28, endpoint=False)
 RING = np.stack([np.cos(_TURN), np.sin(_TURN)], axis=1)
@@ -37,14 +29,14 @@ LONG_BACK_HAIR = np.array([[11.0, 2.0], [8.0, 9.0], [-8.0, 9.0], [-11.0, 2.0]])
 
 
 def body_layers(actor: Actor, person: Person) -> list[Layer]:
-    """Torso, limbs, head and hair of the person, posed as the clothes are."""
-    is_dress = actor.top is not None and kind(actor.top.class_index) == "dress"
+    """Return torso, limbs, head and hair of the person, posed as the clothes are."""
+    is_dress = actor.top is not None and actor.top.pattern.kind == DRESS
     half = np.array([*CHEST, *(HIPS_UNDER_A_DRESS if is_dress else HIPS)])
     torso = np.vstack([half, half[::-1] * [-1, 1]])
     torso[:, 0] *= silhouette_scale(actor.pose.yaw)
     layers = [_layer(actor, torso, SKIN_DEPTH, "torso", person.skin)]
-    for limb in LIMBS:
-        layers += _limb(actor, limb, person)
+    for limb in LENGTHS:
+        layers.append(_limb(actor, limb, person))
     return layers + _head(actor, person)
 
 
@@ -69,35 +61,32 @@ def _head(actor: Actor, person: Person) -> list[Layer]:
     return layers
 
 
-def _limb(actor: Actor, limb: str, person: Person) -> list[Layer]:
-    is_arm = limb.startswith("arm")
-    garment = (actor.top or actor.bottom) if is_arm else (actor.bottom or actor.top)
+def _limb(actor: Actor, limb: str, person: Person) -> Layer:
+    garment = (actor.top or actor.bottom) if is_arm(limb) else (actor.bottom or actor.top)
     assert garment is not None
-    along, outline = _tube(garment, limb, actor)
-    sleeved = bool(template(garment.class_index).sleeve_length)
-    depth = (ARM_DEPTH if sleeved else BARE_ARM_DEPTH) if is_arm else LEG_DEPTH
-    if actor.far_side and limb.endswith(actor.far_side) and is_arm:
-        depth = FAR_DEPTH
-    layer = _layer(actor, outline, depth, limb.partition("_")[0], person.skin, posed=True)
-    return [replace(layer, fills=halves(along, limb))]
+    along, outline = _bare_limb(garment, limb, actor)
+    name, depth = "leg", LEG_DEPTH
+    if is_arm(limb):
+        name, depth = "arm", ARM_DEPTH if garment.pattern.sleeve_length else BARE_ARM_DEPTH
+        if actor.far_side and limb.endswith(actor.far_side):
+            depth = FAR_ARM_DEPTH
+    layer = _layer(actor, outline, depth, name, person.skin, posed=True)
+    return replace(layer, fills=halves(along, limb))
 
 
-def _tube(garment: Garment, limb: str, actor: Actor) -> tuple[FloatArray, FloatArray]:
-    """A bare arm or leg around the axis of its sleeve, hand included: (P,) along, (P, 2) cm."""
-    limb_kind = limb.partition("_")[0]
-    rest = template(garment.class_index)
-    rows = axis(garment.class_index, limb)
-    start = UNDER_A_DRESS_CM if limb_kind == "leg" and kind(garment.class_index) == "dress" else 0.0
-    along = np.linspace(start, ARM_LENGTH if limb_kind == "arm" else LEG_LENGTH, 15)
-    middle = np.column_stack([on_axis(rows, along) * [garment.shape.width, 1.0], along])
-    line = bent(middle, rest, garment.shape, limb, actor.pose)
+def _bare_limb(garment: Garment, limb: str, actor: Actor) -> tuple[FloatArray, FloatArray]:
+    """Return (P,) along and (P, 2) cm of a bare arm or leg around the axis of its sleeve."""
+    pattern = garment.pattern
+    start = UNDER_A_DRESS_CM if pattern.kind == DRESS and not is_arm(limb) else 0.0
+    along = np.linspace(start, LENGTHS[limb], 15)
+    middle = on_axis(pattern.axes[limb], along) * [garment.shape.width, 1.0]
+    line = bent(np.column_stack([middle, along]), pattern, garment.shape, limb, actor.pose)
     line[:, 0] *= np.cos(actor.pose.yaw)
     heading = np.gradient(line, axis=0)
     normal = np.stack([-heading[:, 1], heading[:, 0]], axis=1)
     normal /= np.hypot(*normal.T)[:, None] + 1e-9
-    wide, narrow = HALF_WIDTHS[limb_kind]
-    half = np.linspace(wide, narrow, len(along))
-    half[[0, -2, -1]] *= [0.8 if limb_kind == "leg" else 0.5, 1.15, 0.6]
+    half = np.linspace(*(ARM_HALF_WIDTHS if is_arm(limb) else LEG_HALF_WIDTHS), len(along))
+    half[[0, -2, -1]] *= [0.5 if is_arm(limb) else 0.8, 1.15, 0.6]  # a joint, and a hand or foot
     offset = half[:, None] * normal
     outline = np.vstack([line + offset, (line - offset)[::-1]])
     return np.concatenate([along, along[::-1]]), warped(outline, actor.pose)
@@ -108,7 +97,7 @@ def _layer(
     outline: FloatArray,
     depth: float,
     name: str,
-    colour: tuple[int, int, int],
+    colour: Colour,
     *,
     posed: bool = False,
 ) -> Layer:

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from df2_landmarks.synthetic.garment.blueprint import blueprint
-from df2_landmarks.synthetic.garment.templates import FloatArray
-from df2_landmarks.synthetic.paint.layers import Layer
-from df2_landmarks.synthetic.scene.actor import Actor, garment_layers
+from df2_landmarks.synthetic.garment import FloatArray
+from df2_landmarks.synthetic.paint import Layer
+from df2_landmarks.synthetic.scene.actor import Actor
 from df2_landmarks.synthetic.scene.body import body_layers
+from df2_landmarks.synthetic.scene.clothes import garment_layers
 from df2_landmarks.synthetic.scene.outfit import Garment
 from df2_landmarks.synthetic.scene.placement import Placement
 from df2_landmarks.synthetic.scene.scene import Scene
@@ -42,38 +42,39 @@ class PlacedItem:
 
 
 def compose(scene: Scene) -> tuple[list[Layer], list[PlacedItem]]:
-    """All layers of a scene, and its garments; a layer's owner is the index of its garment.
+    """Return all layers of a scene, and its garments; a layer's owner is its garment's index.
 
-    Each further actor stands in front of the ones before, and the occluders in front of all.
+    Each further actor stands in front of those before, and the occluders in front of all.
     """
     layers: list[Layer] = []
     items: list[PlacedItem] = []
     for number, actor in enumerate(scene.actors):
-        own: list[Layer] = body_layers(actor, actor.person) if actor.person else []
+        actor_layers = body_layers(actor, actor.person) if actor.person else []
         for garment in actor.garments:
             placement = Placement(garment, actor.pose)
-            panels = garment_layers(actor, placement, owner=len(items))
-            items.append(_item(actor, placement, len(layers) + len(own)))
-            own += panels
+            item = _item(actor, placement, first_layer=len(layers) + len(actor_layers))
+            actor_layers += garment_layers(actor, placement, owner=len(items))
+            items.append(item)
         step = ACTOR_DEPTH_STEP * number
-        layers += [replace(layer, depth=layer.depth + step) if step else layer for layer in own]
+        layers += [replace(layer, depth=layer.depth + step) for layer in actor_layers]
     return [*layers, *scene.occluders], items
 
 
 def _item(actor: Actor, placement: Placement, first_layer: int) -> PlacedItem:
-    garment = placement.garment
-    rows: list[list[int]] = [[] for _ in placement.limbs]
-    for offset, panel in enumerate(blueprint(garment.class_index, actor.view)):
+    pattern = placement.pattern
+    layers_of_row: list[list[int]] = [[] for _ in pattern.limbs]
+    for layer, panel in enumerate(pattern.panels[actor.view], start=first_layer):
         for row in panel.rows:
-            rows[row].append(first_layer + offset)
-    far = f"arm_{actor.far_side}"
+            layers_of_row[row].append(layer)
+    has_no_panel = np.array([not layers for layers in layers_of_row])
+    far_limb = f"arm_{actor.far_side}"
     return PlacedItem(
-        garment=garment,
+        garment=placement.garment,
         viewpoint=_viewpoint(actor),
         landmarks_px=actor.camera(placement.landmarks_cm()),
-        hidden=np.array([not own for own in rows]) | placement.landmarks_away(),
-        hidden_unless_seen=np.array([limb == far for limb in placement.limbs]),
-        layers_of_row=tuple(tuple(own) for own in rows),
+        hidden=has_no_panel | placement.landmarks_away(),
+        hidden_unless_seen=np.array([limb == far_limb for limb in pattern.limbs]),
+        layers_of_row=tuple(tuple(layers) for layers in layers_of_row),
     )
 
 

@@ -6,9 +6,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from df2_landmarks.synthetic.garment.templates import FloatArray, template
-from df2_landmarks.synthetic.paint.fabric import sample_colour
-from df2_landmarks.synthetic.paint.layers import NOBODY, Layer
+from df2_landmarks.synthetic.garment import FloatArray
+from df2_landmarks.synthetic.paint import NOBODY, Layer, sample_colour
 from df2_landmarks.synthetic.scene.actor import Actor
 
 OCCLUDER_DEPTH = 500.0
@@ -18,12 +17,12 @@ Shapes = list[tuple[FloatArray, bool]]
 
 
 def sample_occluders(rng: np.random.Generator, actors: Sequence[Actor], mean: float) -> list[Layer]:
-    """A Poisson number of things, each somewhere on a garment of a random actor."""
+    """Sample a Poisson number of things, each somewhere on a garment of a random actor."""
     layers: list[Layer] = []
     for _ in range(min(int(rng.poisson(mean)), MAX_OCCLUDERS)):
         actor = actors[int(rng.integers(len(actors)))]
         garment = actor.garments[int(rng.integers(len(actor.garments)))]
-        points = template(garment.class_index).points[:, :2]
+        points = garment.pattern.points[:, :2]
         at = rng.uniform(points.min(0) * 0.8, points.max(0) * [0.8, 1.0])
         make = THINGS[int(rng.integers(len(THINGS)))]
         colour = sample_colour(rng)
@@ -36,7 +35,7 @@ def sample_occluders(rng: np.random.Generator, actors: Sequence[Actor], mean: fl
 
 
 def _bag(rng: np.random.Generator) -> Shapes:
-    """A rounded handbag with a handle."""
+    """Sample a rounded handbag with a handle."""
     half = rng.uniform([7, 6], [11, 9])
     body = _ring(24, 0.5) * half
     arc = _ring(24, 1.0)[12:] * [half[0] * 0.6, half[1] * 1.3] + [0.0, -half[1] * 0.7]
@@ -45,7 +44,7 @@ def _bag(rng: np.random.Generator) -> Shapes:
 
 
 def _shoulder_bag(rng: np.random.Generator) -> Shapes:
-    """A small bag on a strap that crosses the body."""
+    """Sample a small bag on a strap that crosses the body."""
     sign = float(rng.choice([-1.0, 1.0]))
     end = np.array([sign * rng.uniform(14, 24), -rng.uniform(30, 45)])
     strap, bag = _bar(np.zeros(2), end, 1.1), _ring(24, 0.5) * rng.uniform([6, 4], [9, 7])
@@ -53,7 +52,7 @@ def _shoulder_bag(rng: np.random.Generator) -> Shapes:
 
 
 def _phone(rng: np.random.Generator) -> Shapes:
-    """A phone in a hand, the forearm coming from below."""
+    """Sample a phone in a hand whose forearm comes from below."""
     half = np.array([3.8, 7.5])
     corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * half
     wrist = np.array([rng.uniform(-16, 16), rng.uniform(18, 28)])
@@ -61,14 +60,14 @@ def _phone(rng: np.random.Generator) -> Shapes:
 
 
 def _pole(rng: np.random.Generator) -> Shapes:
-    """A long thin thing: a pole, a rail, somebody's arm."""
+    """Sample a long thin thing: a pole, a rail, somebody's arm."""
     angle, length = rng.uniform(0, np.pi), rng.uniform(20.0, 50.0)
     along = np.array([np.cos(angle), np.sin(angle)]) * length
     return [(_bar(-along, along, rng.uniform(1.5, 4.0)), False)]
 
 
 def _plant(rng: np.random.Generator) -> Shapes:
-    """A few leaves."""
+    """Sample a few leaves."""
     leaves = []
     for angle in rng.uniform(-1.2, 1.2, int(rng.integers(2, 5))):
         size = np.array([rng.uniform(1.5, 3.5), rng.uniform(9, 16)])
@@ -84,7 +83,7 @@ THINGS: tuple[Callable[[np.random.Generator], Shapes], ...] = (
 
 
 def _ring(count: int, power: float) -> FloatArray:
-    """Unit circle (power 1) or a rounded square (power 0.5), (count, 2)."""
+    """Return (count, 2) of the unit circle (power 1) or a rounded square (power 0.5)."""
     turn = np.linspace(0, 2 * np.pi, count, endpoint=False)
     ring = np.stack([np.cos(turn), np.sin(turn)], axis=1)
     rounded: FloatArray = np.sign(ring) * np.abs(ring) ** power

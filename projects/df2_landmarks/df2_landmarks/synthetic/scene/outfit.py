@@ -7,10 +7,17 @@ from functools import cache
 
 import numpy as np
 
-from df2_landmarks.synthetic.garment.shape import Shape, sample_shape
-from df2_landmarks.synthetic.garment.templates import template
-from df2_landmarks.synthetic.paint.fabric import Fabric, sample_fabric
-from df2_landmarks.taxonomy import CATEGORIES, LAYOUT
+from df2_landmarks.synthetic.garment import (
+    BOTTOM,
+    DRESS,
+    OUTER,
+    PATTERNS,
+    TOP,
+    Pattern,
+    Shape,
+    sample_shape,
+)
+from df2_landmarks.synthetic.paint import Fabric, sample_fabric
 
 PUBLISHED_COUNTS: dict[int, int] = {
     1: 7327, 2: 3615, 3: 67, 4: 1323, 5: 1958, 6: 212, 7: 3811,
@@ -19,7 +26,19 @@ PUBLISHED_COUNTS: dict[int, int] = {
 """Items per category in the first 20,000 training images of the real data set, as a user of it
 published them (notebook of the repository chaoso/detectron2 fashion, cell 13)."""
 
+PARTNERS: dict[str, tuple[tuple[str, float], ...]] = {
+    TOP: ((BOTTOM, 1.0),),
+    BOTTOM: ((TOP, 1.0),),
+    OUTER: ((TOP, 0.8), (BOTTOM, 0.8)),
+    DRESS: (),
+}
+"""Kind of the leading garment -> kinds of its partners with the share of ``partner``."""
 TUCKED = 0.35
+"""Share of the tops that are tucked into the bottom."""
+LEADERS = tuple(pattern for pattern in PATTERNS if pattern.kind in (DRESS, OUTER))
+"""Patterns that never come as a partner."""
+CYCLE_LENGTH = len(PATTERNS) + len(LEADERS)
+"""Outfits after which the order of the categories is drawn anew."""
 
 
 @dataclass(frozen=True)
@@ -27,102 +46,79 @@ class Garment:
     """One garment of an outfit.
 
     Attributes:
-        class_index: 0..C-1.
+        pattern: what it is cut from.
         shape, fabric: what it looks like, the same in every picture.
         style: its style number within the pair, 0 when it has no partner picture.
-        layer: the one with the higher number is worn over the other.
+        layer: a garment with a higher number is worn over one with a lower.
     """
 
-    class_index: int
+    pattern: Pattern
     shape: Shape
     fabric: Fabric
     style: int
     layer: int
 
 
-@cache
-def kind(class_index: int) -> str:
-    """ "bottom", "outer", "top" or "dress", from the landmarks that the category has."""
-    garment = template(class_index)
-    if garment.has("waist_left"):
-        return "bottom"
-    if garment.has("front_edge_left_top"):
-        return "outer"
-    return "top" if garment.points[:, 1].max() < 80.0 else "dress"
-
-
-@cache
-def lead_weights(balance: str) -> tuple[float, ...]:
-    """Probability of each class to lead an outfit.
-
-    Tops and bottoms also come as each other's partner, so the others lead more often.
-    """
-    weights = []
-    for index, category in enumerate(CATEGORIES):
-        alone = kind(index) in ("dress", "outer")
-        if balance == "real":
-            weights.append(PUBLISHED_COUNTS[category.id] * (1.5 if alone else 1.0))
-        else:
-            weights.append(2.0 if alone else 1.0)
-    return tuple(weight / sum(weights) for weight in weights)
-
-
-def lead_class(rng: np.random.Generator, balance: str, place: int) -> int:
-    """The class that leads outfit number ``place`` of its cycle.
+def leading_pattern(rng: np.random.Generator, balance: str, place: int) -> Pattern:
+    """Return the pattern that leads outfit number ``place`` of its cycle.
 
     Args:
         rng: of the cycle, the same for all its places.
-        balance: "real" draws each; "uniform" goes through all classes, then once more through
-            those that are no one's partner, in a random order.
-        place: 0..``cycle_length() - 1``.
+        balance: "real" samples each; "uniform" takes all patterns, then once more those that are
+            no partner of others, in a random order.
+        place: 0..CYCLE_LENGTH - 1.
     """
-    weights = lead_weights(balance)
     if balance == "real":
-        return int(rng.choice(len(weights), size=cycle_length(), p=weights)[place])
-    again = [index for index in range(len(weights)) if kind(index) in ("dress", "outer")]
-    order = [*rng.permutation(len(weights)), *rng.permutation(again)]
-    return int(order[place])
+        leads = rng.choice(len(PATTERNS), size=CYCLE_LENGTH, p=_weights(balance))
+        return PATTERNS[leads[place]]
+    patterns = [PATTERNS[index] for index in rng.permutation(len(PATTERNS))]
+    return [*patterns, *(LEADERS[index] for index in rng.permutation(len(LEADERS)))][place]
 
 
-def cycle_length() -> int:
-    """Outfits after which the order of the classes is drawn anew."""
-    classes = range(LAYOUT.num_categories)
-    return len(classes) + sum(kind(index) in ("dress", "outer") for index in classes)
+def sample_pattern(rng: np.random.Generator, balance: str) -> Pattern:
+    """Sample the pattern that leads an outfit, without a cycle."""
+    return PATTERNS[rng.choice(len(PATTERNS), p=_weights(balance))]
 
 
 def sample_outfit(
-    rng: np.random.Generator, lead: int, *, balance: str, partner: float, spread: float
+    rng: np.random.Generator, lead: Pattern, *, balance: str, partner: float, spread: float
 ) -> tuple[Garment, ...]:
-    """Garments worn together, the leading one first in the style numbering.
+    """Sample garments that are worn together; the leading one has style 1.
 
     Args:
-        lead: class (0-based) that must be there.
+        lead: pattern of the leading garment.
         balance: "real" or "uniform", for the partners.
         partner: probability of each partner.
         spread: of the shapes.
     """
-    classes = [lead]
-    for wanted, share in PARTNERS[kind(lead)]:
+    patterns = [lead]
+    for kind, share in PARTNERS[lead.kind]:
         if rng.random() < partner * share:
-            classes.append(_pick(rng, wanted, balance))
-    tucked = rng.random() < TUCKED
-    layers = {"dress": 30, "top": 30, "bottom": 35 if tucked else 20, "outer": 40}
+            patterns.append(_sample_of_kind(rng, kind, balance))
+    is_tucked = rng.random() < TUCKED
+    layers = {DRESS: 30, TOP: 30, BOTTOM: 35 if is_tucked else 20, OUTER: 40}
     return tuple(
-        Garment(c, sample_shape(rng, spread), sample_fabric(rng), style, layers[kind(c)])
-        for style, c in enumerate(classes, start=1)
+        Garment(p, sample_shape(rng, spread), sample_fabric(rng), style, layers[p.kind])
+        for style, p in enumerate(patterns, start=1)
     )
 
 
-PARTNERS: dict[str, tuple[tuple[str, float], ...]] = {
-    "top": (("bottom", 1.0),),
-    "bottom": (("top", 1.0),),
-    "outer": (("top", 0.8), ("bottom", 0.8)),
-    "dress": (),
-}
-"""Kind of the leading garment -> kinds of its partners with the share of ``partner``."""
+@cache
+def _weights(balance: str) -> tuple[float, ...]:
+    """Return the probability of each pattern to lead an outfit.
+
+    Tops and bottoms also come as each other's partner, so the others lead more often.
+    """
+    is_real = balance == "real"
+    more = 1.5 if is_real else 2.0
+    weights = [
+        (PUBLISHED_COUNTS[p.category.id] if is_real else 1) * (more if p in LEADERS else 1.0)
+        for p in PATTERNS
+    ]
+    return tuple(weight / sum(weights) for weight in weights)
 
 
-def _pick(rng: np.random.Generator, wanted: str, balance: str) -> int:
-    weights = np.array(lead_weights(balance))
-    weights *= [kind(index) == wanted for index in range(LAYOUT.num_categories)]
-    return int(rng.choice(len(weights), p=weights / weights.sum()))
+def _sample_of_kind(rng: np.random.Generator, kind: str, balance: str) -> Pattern:
+    weights = np.array(_weights(balance))
+    weights *= [pattern.kind == kind for pattern in PATTERNS]
+    return PATTERNS[rng.choice(len(PATTERNS), p=weights / weights.sum())]

@@ -6,13 +6,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from df2_landmarks.synthetic.difficulty import Difficulty
-from df2_landmarks.synthetic.garment.axes import MIDDLE_JOINT, axis, on_axis, sign_of
-from df2_landmarks.synthetic.garment.shape import Shape
-from df2_landmarks.synthetic.garment.templates import FloatArray, Template
+from df2_landmarks.synthetic.garment import (
+    MIDDLE_JOINTS,
+    FloatArray,
+    Pattern,
+    Shape,
+    is_arm,
+    on_axis,
+    sign_of,
+)
+from df2_landmarks.synthetic.recipe import Difficulty
 
 SOFT_JOINT = 12.0
 """cm of cloth over which a joint bends."""
+SIDE_YAW = (0.5, 0.9)
+"""Radians by which a person in a side view has turned."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +44,8 @@ class Pose:
     back: bool = False
 
 
-SIDE_YAW = (0.5, 0.9)
-"""Radians by which a person in a side view has turned."""
-
-
 def sample_pose(rng: np.random.Generator, difficulty: Difficulty, *, worn: bool) -> Pose:
-    """A person, or a garment spread out, which shows its front."""
+    """Sample the pose of a person, or of a garment spread out, which shows its front."""
     d = difficulty
     spread = np.radians([[d.arm], [d.elbow], [d.leg], [d.knee]])
     angles = rng.uniform(-1.0, 1.0, (4, 2)) * spread
@@ -59,26 +63,28 @@ def sample_pose(rng: np.random.Generator, difficulty: Difficulty, *, worn: bool)
     return Pose(arm, elbow, leg, knee, waves, float(yaw) if is_side else 0.0, bool(is_back))
 
 
-def bent(points: FloatArray, garment: Template, shape: Shape, limb: str, pose: Pose) -> FloatArray:
-    """(P, 3+) points of a shaped garment -> (P, 2) cm, its limb bent as in the pose."""
+def bent(points: FloatArray, pattern: Pattern, shape: Shape, limb: str, pose: Pose) -> FloatArray:
+    """Return (P, 2) cm of (P, 3+) points of a shaped garment, bent with their limb, or with ""."""
     xy, along = points[:, :2], points[:, 2]
     if not limb:
         return xy.copy()
-    rows = axis(garment.class_index, limb) * [shape.width, 1.0, 1.0]
-    kind, sign = limb.partition("_")[0], sign_of(limb)
-    which = 0 if sign < 0 else 1
-    start, middle = on_axis(rows, np.array([0.0, MIDDLE_JOINT[kind]]))
-    rest = np.arctan2(sign * (middle[0] - start[0]), middle[1] - start[1])
-    first = pose.arm[which] - rest if kind == "arm" else pose.leg[which]
-    second = pose.elbow[which] if kind == "arm" else pose.knee[which]
-    late = _ease((along - MIDDLE_JOINT[kind]) / SOFT_JOINT + 0.5)
+    axis = pattern.axes[limb] * [shape.width, 1.0, 1.0]
+    sign = sign_of(limb)
+    side = 0 if sign < 0 else 1
+    start, middle = on_axis(axis, np.array([0.0, MIDDLE_JOINTS[limb]]))
+    if is_arm(limb):
+        at_rest = np.arctan2(sign * (middle[0] - start[0]), middle[1] - start[1])
+        first, second = pose.arm[side] - at_rest, pose.elbow[side]
+    else:
+        first, second = pose.leg[side], pose.knee[side]
+    late = _ease((along - MIDDLE_JOINTS[limb]) / SOFT_JOINT + 0.5)
     early = _ease(along / SOFT_JOINT)
     xy = _turn(xy, middle, sign * second * late)
     return _turn(xy, start, sign * first * early)
 
 
 def warped(xy: FloatArray, pose: Pose) -> FloatArray:
-    """(P, 2) cm -> (P, 2) cm after the smooth warp that everything on a person shares."""
+    """Return (P, 2) cm after the smooth warp that everything on a person shares."""
     out = xy.copy()
     for kx, ky, phase_x, phase_y, amplitude in pose.waves:
         along = xy[:, 0] * kx + xy[:, 1] * ky
@@ -88,13 +94,13 @@ def warped(xy: FloatArray, pose: Pose) -> FloatArray:
 
 
 def _ease(share: FloatArray) -> FloatArray:
-    """Smooth step from 0 to 1."""
+    """Return a smooth step from 0 to 1."""
     t = np.clip(share, 0.0, 1.0)
     return t * t * (3.0 - 2.0 * t)
 
 
 def _turn(xy: FloatArray, centre: FloatArray, angle: FloatArray) -> FloatArray:
-    """Turns each point about the centre; a positive angle takes "down" to the image's right."""
+    """Turn each point about the centre; a positive angle takes "down" to the image's right."""
     x, y = (xy - centre).T
     cos, sin = np.cos(angle), np.sin(angle)
     return np.stack([x * cos + y * sin, -x * sin + y * cos], axis=1) + centre

@@ -6,48 +6,31 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from df2_landmarks.synthetic.difficulty import Difficulty
-from df2_landmarks.synthetic.garment.templates import FloatArray
-from df2_landmarks.synthetic.paint.layers import Layer
+from df2_landmarks.synthetic.paint import Layer
+from df2_landmarks.synthetic.recipe import (
+    ORDER_STREAM,
+    OUTFIT_STREAM,
+    SCENE_STREAM,
+    Difficulty,
+    Recipe,
+)
 from df2_landmarks.synthetic.scene.actor import Actor, Camera, Person
 from df2_landmarks.synthetic.scene.occluders import sample_occluders
 from df2_landmarks.synthetic.scene.outfit import (
+    CYCLE_LENGTH,
     Garment,
-    cycle_length,
-    lead_class,
-    lead_weights,
+    leading_pattern,
     sample_outfit,
+    sample_pattern,
 )
 from df2_landmarks.synthetic.scene.placement import Placement
 from df2_landmarks.synthetic.scene.pose import Pose, sample_pose
-from df2_landmarks.taxonomy import LAYOUT
 
-SPLITS = ("train", "validation", "test")
 MAX_ITEMS = 4
-SCENE_STREAM, OUTFIT_STREAM, ORDER_STREAM = 1, 2, 3
+Region = tuple[float, float, float, float]
+"""Centre x, y, width and height of an actor's part of the picture, in px."""
 SKINS = ((190, 210, 235), (150, 180, 225), (120, 150, 205), (80, 115, 170), (50, 75, 120))
 HAIRS = ((25, 25, 30), (40, 60, 90), (60, 110, 160), (120, 180, 220), (40, 40, 110))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """Everything that decides what a picture of a given split and number is.
-
-    Attributes:
-        seed: of everything.
-        size_px: nominal short side of the pictures.
-        balance: "uniform" over the categories, or "real" for the published long tail.
-        difficulty: what the scenes are like.
-        landmark_noise: the training labels differ from what was drawn, as annotators do.
-        quirks: the annotations have the oddities of the real files.
-    """
-
-    seed: int = 0
-    size_px: int
-    balance: str = "uniform"
-    difficulty: Difficulty
-    landmark_noise: bool = False
-    quirks: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,7 +41,7 @@ class Scene:
         size: (height, width) in px.
         source: "shop" or "user".
         pair_id: shared by the pictures that show the same outfit.
-        actors: the ones at the back first.
+        actors: those at the back first.
         occluders: layers in front of everything.
     """
 
@@ -69,16 +52,11 @@ class Scene:
     occluders: tuple[Layer, ...]
 
 
-def stream(seed: int, split: str, *path: int) -> np.random.Generator:
-    """The random numbers of one thing of one split, whatever else is drawn before."""
-    return np.random.default_rng(np.random.SeedSequence([seed, SPLITS.index(split), *path]))
-
-
 def sample_scene(recipe: Recipe, split: str, index: int, attempt: int = 0) -> Scene:
-    """The scene of picture ``index`` (0-based); it depends on nothing but these arguments."""
+    """Sample the scene of picture ``index`` (0-based); it depends on these arguments alone."""
     d = recipe.difficulty
     group, rank = _group(index, d.group_size)
-    rng = stream(recipe.seed, split, SCENE_STREAM, index, attempt)
+    rng = recipe.stream(split, SCENE_STREAM, index, attempt)
     outfits = [_outfit_of_group(recipe, split, group)]
     if rng.random() < d.second_actor:
         room = MAX_ITEMS - len(outfits[0])
@@ -96,27 +74,25 @@ def sample_scene(recipe: Recipe, split: str, index: int, attempt: int = 0) -> Sc
 
 
 def _group(index: int, group_size: int) -> tuple[int, int]:
-    """Pair group of a picture, and its rank in it; neighbours belong to different groups."""
-    members = cycle_length()
-    block, place = divmod(index, members * group_size)
-    rank, member = divmod(place, members)
-    return block * members + member, rank
+    """Return the pair group of a picture and its rank in it; neighbours have different groups."""
+    block, place = divmod(index, CYCLE_LENGTH * group_size)
+    rank, member = divmod(place, CYCLE_LENGTH)
+    return block * CYCLE_LENGTH + member, rank
 
 
 def _outfit_of_group(recipe: Recipe, split: str, group: int) -> tuple[Garment, ...]:
-    """The outfit that all pictures of a pair group show."""
+    """Sample the outfit that all pictures of a pair group show."""
     d = recipe.difficulty
-    cycle, place = divmod(group, cycle_length())
-    order = stream(recipe.seed, split, ORDER_STREAM, cycle)
-    lead = lead_class(order, recipe.balance, place)
-    rng = stream(recipe.seed, split, OUTFIT_STREAM, group)
+    cycle, place = divmod(group, CYCLE_LENGTH)
+    lead = leading_pattern(recipe.stream(split, ORDER_STREAM, cycle), recipe.balance, place)
+    rng = recipe.stream(split, OUTFIT_STREAM, group)
     return sample_outfit(rng, lead, balance=recipe.balance, partner=d.partner, spread=d.shape)
 
 
 def _stranger(rng: np.random.Generator, recipe: Recipe) -> tuple[Garment, ...]:
-    """An outfit that appears in this picture only: style 0."""
+    """Sample an outfit that appears in this picture only: style 0."""
     d, balance = recipe.difficulty, recipe.balance
-    lead = int(rng.choice(LAYOUT.num_categories, p=lead_weights(balance)))
+    lead = sample_pattern(rng, balance)
     outfit = sample_outfit(rng, lead, balance=balance, partner=d.partner / 2, spread=d.shape)
     return tuple(replace(garment, style=0) for garment in outfit)
 
@@ -133,20 +109,15 @@ def _picture_size(
     return short, round(short / aspect)
 
 
-def _regions(
-    rng: np.random.Generator, size: tuple[int, int], count: int
-) -> list[tuple[float, float, float, float]]:
-    """Centre x, y, width and height of the region of each actor."""
+def _regions(rng: np.random.Generator, size: tuple[int, int], count: int) -> list[Region]:
+    """Return the region of each actor."""
     height, width = size
     order = rng.permutation(count)
     return [(width * (i + 0.5) / count, height / 2, width / count, height) for i in order]
 
 
 def _actor(
-    rng: np.random.Generator,
-    d: Difficulty,
-    garments: tuple[Garment, ...],
-    region: tuple[float, float, float, float],
+    rng: np.random.Generator, d: Difficulty, garments: tuple[Garment, ...], region: Region
 ) -> Actor:
     worn = bool(rng.random() < d.worn)
     pose = sample_pose(rng, d, worn=worn)
@@ -161,9 +132,9 @@ def _frame(
     d: Difficulty,
     garments: tuple[Garment, ...],
     pose: Pose,
-    region: tuple[float, float, float, float],
+    region: Region,
 ) -> Camera:
-    """The camera that makes the garments fill their region as much as drawn."""
+    """Sample the camera: how much of their region the garments fill, and from where."""
     cm = np.vstack([Placement(garment, pose).landmarks_cm() for garment in garments])
     centre = (cm.min(0) + cm.max(0)) / 2
     angle = np.radians(rng.uniform(-d.tilt, d.tilt))
@@ -177,21 +148,10 @@ def _frame(
     scale = fit * rng.uniform(*d.fill)
     shift = rng.uniform(-d.off_centre, d.off_centre, 2) * [width, height]
     slope = rng.uniform(-0.5, 0.5, 2) * d.perspective / (extent.max() / 2)
-    return Camera(_homography(centre, turn, middle, slope, scale, np.array([x, y]) + shift))
-
-
-def _homography(
-    centre: FloatArray,
-    turn: FloatArray,
-    middle: FloatArray,
-    slope: FloatArray,
-    scale: float,
-    target: FloatArray,
-) -> FloatArray:
-    place = np.eye(3)
-    place[:2, :2], place[:2, 2] = turn, -turn @ centre - middle
-    view = np.eye(3)
-    view[2, :2] = slope
-    out = np.diag([scale, scale, 1.0])
-    out[:2, 2] = target
-    return out @ view @ place
+    to_origin = np.eye(3)
+    to_origin[:2, :2], to_origin[:2, 2] = turn, -turn @ centre - middle
+    perspective = np.eye(3)
+    perspective[2, :2] = slope
+    to_picture = np.diag([scale, scale, 1.0])
+    to_picture[:2, 2] = np.array([x, y]) + shift
+    return Camera(to_picture @ perspective @ to_origin)

@@ -1,0 +1,291 @@
+"""The Detectron2 evaluators: box and mask AP, and the official landmark AP under both protocols.
+
+N = detections of an image, M = 39 = the most landmarks of a category.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import logging
+import math
+import tempfile
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from detectron2.data import MetadataCatalog
+from detectron2.evaluation import COCOEvaluator, DatasetEvaluator
+from detectron2.structures import Instances
+from detectron2.utils import comm
+from detectron2.utils.file_io import PathManager
+from numpy.typing import NDArray
+from pycocotools.coco import COCO
+
+from df2_landmarks.evaluation import (
+    TITLES,
+    Score,
+    category_table,
+    counts_line,
+    overall_table,
+    score,
+)
+from df2_landmarks.formats import (
+    VISIBLE,
+    VISIBLE_AND_OCCLUDED,
+    Detections,
+    GroundTruth,
+    concatenate_class,
+    detections_from_predictions,
+    read_boxes_and_masks,
+    read_ground_truth,
+    write_results_file,
+    write_submission,
+)
+from df2_landmarks.taxonomy import LAYOUT
+
+logger = logging.getLogger(__name__)
+
+TASKS = {VISIBLE_AND_OCCLUDED: "landmarks", VISIBLE: "landmarks_visible"}
+"""Protocol -> key in the returned dict."""
+
+RESULTS_FILE = "landmark_results.json"
+
+EMPTY_COCO: dict[str, list[Any]] = {"images": [], "annotations": [], "categories": []}
+
+
+class BoxMaskEvaluator(COCOEvaluator):
+    """Detectron2's `COCOEvaluator` for boxes and masks of a landmark data set.
+
+    It differs from the stock evaluator:
+
+    * Only the main process reads the ground truth, when all predictions are there, and without the
+      landmarks, whose slots are most of the file.
+    * Predictions are copied without landmarks: the stock evaluator shifts landmarks on the CPU by
+      half a pixel in place, and would write all of them as COCO keypoints.
+    * A garment without a usable polygon has its box as its ground-truth mask, since pycocotools
+      cannot draw an empty one.
+    """
+
+    def __init__(self, dataset_name: str, *, tasks: tuple[str, ...], output_dir: str) -> None:
+        """
+        Args:
+            dataset_name: a registered data set; its metadata has ``json_file``.
+            tasks: "bbox", "segm" or both.
+            output_dir: folder of the files with predictions.
+        """
+        # The stock constructor reads the ground truth. It gets an empty one, under a name of its
+        # own, so that all its other settings are those of the Detectron2 version.
+        with tempfile.TemporaryDirectory() as folder:
+            empty = Path(folder, "empty.json")
+            empty.write_text(json.dumps(EMPTY_COCO))
+            name = f"{dataset_name} without ground truth"
+            MetadataCatalog.get(name).json_file = str(empty)
+            try:
+                super().__init__(name, tasks=tasks, output_dir=output_dir, use_fast_impl=False)
+            finally:
+                MetadataCatalog.remove(name)
+        self._metadata = MetadataCatalog.get(dataset_name)
+
+    def process(self, inputs: list[dict[str, Any]], outputs: list[dict[str, Any]]) -> None:
+        """Keep the boxes and masks of a batch."""
+        super().process(
+            inputs, [{"instances": _without_landmarks(o["instances"])} for o in outputs]
+        )
+
+    def _eval_predictions(self, *args: Any, **kwargs: Any) -> None:
+        """Score the gathered predictions; called in the main process only."""
+        truth = read_boxes_and_masks(PathManager.get_local_path(self._metadata.json_file))
+        for annotation in truth["annotations"]:
+            if isinstance(annotation["segmentation"], dict):  # run-length encoded
+                continue
+            polygons = [p for p in annotation["segmentation"] if len(p) >= 6]
+            x, y, w, h = annotation["bbox"]
+            annotation["segmentation"] = polygons or [[x, y, x + w, y, x + w, y + h, x, y + h]]
+        self._coco_api = COCO()
+        self._coco_api.dataset = truth
+        with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
+            self._coco_api.createIndex()
+        self._do_evaluation = bool(truth["annotations"])
+        super()._eval_predictions(*args, **kwargs)
+        self._coco_api = COCO()  # frees the memory for the evaluators that follow
+
+
+def _without_landmarks(instances: Instances) -> Instances:
+    fields = {k: v for k, v in instances.get_fields().items() if k != "pred_keypoints"}
+    return Instances(instances.image_size, **fields)
+
+
+@dataclass(frozen=True, eq=False)
+class _Predictions:
+    """Predictions of one class on one image, in continuous coordinates."""
+
+    class_index: int
+    image_id: int
+    place: NDArray[np.int64]  # (n,) among the image's predictions
+    scores: NDArray[np.float32]
+    landmarks_xy: NDArray[np.float32]  # (n, K, 2), own landmarks only
+    boxes_xyxy: NDArray[np.float32]
+
+
+class LandmarkEvaluator(DatasetEvaluator):
+    """An evaluator that scores predicted landmarks as the DeepFashion2 challenge does."""
+
+    def __init__(
+        self, dataset_name: str, *, output_dir: str | None = None, distributed: bool = True
+    ) -> None:
+        """
+        Args:
+            dataset_name: a registered data set; its metadata has ``json_file``, the COCO JSON with
+                all landmarks (the *visible* protocol is derived from it).
+            output_dir: folder of the results JSON and the challenge zip; None: write nothing.
+            distributed: gather the predictions of all processes; else each scores its own.
+        """
+        self._dataset_name = dataset_name
+        self._json_file = MetadataCatalog.get(dataset_name).json_file
+        self._output_dir = output_dir
+        self._distributed = distributed
+        self._ground_truth: GroundTruth | None = None
+        self._predictions: list[_Predictions] = []
+        self._num_dropped = 0
+
+    def reset(self) -> None:
+        """Forget all predictions."""
+        self._predictions = []
+        self._num_dropped = 0
+
+    def process(
+        self, inputs: Sequence[Mapping[str, Any]], outputs: Sequence[Mapping[str, Any]]
+    ) -> None:
+        """Keep the predictions of a batch.
+
+        Args:
+            inputs: dicts with ``image_id``.
+            outputs: dicts with ``instances``: ``pred_boxes``, ``scores``, ``pred_classes`` and
+                ``pred_keypoints`` (N, M, 3), category-local, continuous. They stay as they are.
+        """
+        for image_input, output in zip(inputs, outputs, strict=True):
+            instances = output["instances"]
+            if len(instances):
+                self._keep(int(image_input["image_id"]), instances)
+
+    def _keep(self, image_id: int, instances: Any) -> None:
+        scores = instances.scores.detach().cpu().numpy()
+        classes = instances.pred_classes.detach().cpu().numpy()
+        boxes_xyxy = instances.pred_boxes.tensor.detach().float().cpu().numpy()
+        landmarks = instances.pred_keypoints.detach().float().cpu().numpy()
+        assert landmarks.shape[1:] == (LAYOUT.max_landmarks, 3), landmarks.shape
+        finite = (
+            np.isfinite(landmarks[:, :, :2]).all(axis=(1, 2))
+            & np.isfinite(boxes_xyxy).all(axis=1)
+            & np.isfinite(scores)
+        )
+        self._num_dropped += int(np.count_nonzero(~finite))
+        for class_index in np.unique(classes[finite]).tolist():
+            rows = np.flatnonzero((classes == class_index) & finite)
+            # Indexing with an array copies: the predictions are neither changed nor kept alive.
+            self._predictions.append(
+                _Predictions(
+                    class_index,
+                    image_id,
+                    rows,
+                    scores[rows].astype(np.float32),
+                    landmarks[rows, : LAYOUT.counts[class_index], :2],
+                    boxes_xyxy[rows],
+                )
+            )
+
+    def evaluate(self) -> OrderedDict[str, dict[str, float]]:
+        """Score all predictions in the main process.
+
+        Returns:
+            ``{"landmarks": {...}, "landmarks_visible": {...}}`` in percent, as Detectron2's own
+            evaluators: ``AP``, ``AP50``... and ``AP-<category>``, NaN where there is no ground
+            truth. Empty in other processes and for a split without annotations.
+
+        Raises:
+            UserError: the ground truth cannot be read, or a predicted image is not in it.
+        """
+        predictions, num_dropped = self._predictions, self._num_dropped
+        if self._distributed:
+            comm.synchronize()
+            gathered = comm.gather((predictions, num_dropped), dst=0)
+            if not comm.is_main_process():
+                return OrderedDict()
+            predictions = [prediction for part, _ in gathered for prediction in part]
+            num_dropped = sum(count for _, count in gathered)
+        if num_dropped:
+            logger.warning(f"Left out {num_dropped} detections that are not finite.")
+        ground_truth = self._read_ground_truth()
+        detections = _detections(self._dataset_name, predictions).of_images(ground_truth.image_ids)
+        self._write(detections, ground_truth)
+        if not ground_truth.has_annotations:
+            logger.info(f"{self._dataset_name} has no annotations: nothing is scored.")
+            return OrderedDict()
+        scores = [score(ground_truth, detections, protocol) for protocol in TASKS]
+        self._log(ground_truth, scores, len(detections))
+        return OrderedDict((TASKS[result.protocol], _percent(result)) for result in scores)
+
+    def _read_ground_truth(self) -> GroundTruth:
+        if self._ground_truth is None:
+            self._ground_truth = read_ground_truth(PathManager.get_local_path(self._json_file))
+        return self._ground_truth
+
+    def _write(self, detections: Detections, ground_truth: GroundTruth) -> None:
+        if self._output_dir is None:
+            return
+        folder = Path(self._output_dir)
+        split = "val" if ground_truth.has_annotations else "test"
+        write_results_file(folder / RESULTS_FILE, detections, with_boxes=True)
+        archive = folder / f"{split}_keypoints.zip"
+        write_submission(archive, detections, split=split)
+        logger.info(f"Wrote {folder / RESULTS_FILE} and the challenge zip {archive}")
+
+    def _log(self, ground_truth: GroundTruth, scores: list[Score], num_detections: int) -> None:
+        summaries = {TITLES[result.protocol]: result.curves.summary() for result in scores}
+        logger.info(
+            f"Landmarks on {self._dataset_name}: "
+            f"{counts_line(ground_truth, scores, num_detections)}\n"
+            f"{overall_table(summaries)}\n\n{category_table(ground_truth, scores)}"
+        )
+
+
+def _detections(name: str, predictions: Sequence[_Predictions]) -> Detections:
+    """Join the predictions of all images; order of images as they came, then of predictions."""
+    order_of_image = {
+        image_id: place
+        for place, image_id in enumerate(dict.fromkeys(p.image_id for p in predictions))
+    }
+    image_ids = np.asarray(sorted(order_of_image), dtype=np.int64)
+    stride = max((int(p.place.max()) + 1 for p in predictions), default=1)
+    classes = []
+    for class_index in range(LAYOUT.num_categories):
+        of_class = [p for p in predictions if p.class_index == class_index]
+        if not of_class:
+            classes.append(concatenate_class(class_index, []))
+            continue
+        counts = [len(p.scores) for p in of_class]
+        image_order = np.repeat([order_of_image[p.image_id] for p in of_class], counts)
+        classes.append(
+            detections_from_predictions(
+                image_ids=image_ids,
+                records=image_order * stride + np.concatenate([p.place for p in of_class]),
+                class_index=class_index,
+                prediction_image_ids=np.repeat([p.image_id for p in of_class], counts),
+                scores=np.concatenate([p.scores for p in of_class]),
+                landmarks_xy=np.concatenate([p.landmarks_xy for p in of_class]),
+                boxes_xyxy=np.concatenate([p.boxes_xyxy for p in of_class]),
+            )
+        )
+    return Detections(name, image_ids, tuple(classes))
+
+
+def _percent(result: Score) -> dict[str, float]:
+    names = [f"AP-{category.official_name}" for category in LAYOUT.categories]
+    per_category = zip(names, result.curves.per_category(), strict=True)
+    values = {**result.curves.summary(), **dict(per_category)}
+    return {name: math.nan if v is None else 100 * v for name, v in values.items()}

@@ -1,0 +1,107 @@
+"""The 294 slots of COCO ``keypoints`` as JSON text: the only place that writes and reads them.
+
+K = landmarks of a category, S = 294. A list has x, y, v of every slot: 3 * S = 882 numbers. Most
+files write 0 into the slots of the other categories.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+import msgspec
+
+from df2_landmarks.formats.json_stream import fail_record
+from df2_landmarks.taxonomy import LAYOUT
+
+_NUMBERS = msgspec.json.Decoder(list[float])
+_ZERO_AND_SEPARATOR = ((b"0", b","), (b"0", b", "), (b"0.0", b","), (b"0.0", b", "))
+
+
+class Slots(NamedTuple):
+    """The ``keypoints`` of one record.
+
+    Attributes:
+        class_index: 0-based class.
+        own: 3 * K numbers x, y, v of the category's own landmarks, as in the file.
+        every: all 3 * S numbers; None where the foreign slots are known to be zero.
+    """
+
+    class_index: int
+    own: list[float]
+    every: list[float] | None
+
+
+def slot_text(class_index: int, own_numbers: bytes) -> bytes:
+    """Return the JSON list of all slots, with 0 in the slots of the other categories.
+
+    Args:
+        class_index: 0-based class.
+        own_numbers: comma-separated text of the 3 * K numbers of the class's own landmarks.
+    """
+    before, after = _ZEROS[class_index][0]
+    return before + own_numbers + after
+
+
+def read_slots(category_id: int, text: bytes, *, name: str, record: int) -> Slots:
+    """Parse the ``keypoints`` of a record.
+
+    Args:
+        category_id: of the record.
+        text: valid JSON.
+        name: name of the file, for messages.
+        record: 0-based number of the record, for messages.
+
+    Raises:
+        UserError: there is no such category, or the text is not a list of 882 finite numbers.
+    """
+    if not 1 <= category_id <= LAYOUT.num_categories:
+        expected = f"must be 1..{LAYOUT.num_categories}"
+        fail_record(name, record, f"category_id: {expected}, but got {category_id}")
+    class_index = category_id - 1
+    own = _between_zeros(text, class_index)
+    if own is not None:
+        return Slots(class_index, own, None)
+    try:
+        every = _NUMBERS.decode(text)
+    except msgspec.ValidationError as error:
+        fail_record(name, record, _message(text, error))
+    if len(every) != 3 * LAYOUT.num_slots:
+        expected = f"needs {LAYOUT.num_slots} landmarks = {3 * LAYOUT.num_slots} numbers"
+        fail_record(name, record, f"keypoints: {expected}, got {len(every)}")
+    slots = LAYOUT.slots(class_index)
+    return Slots(class_index, every[3 * slots.start : 3 * slots.stop], every)
+
+
+def _between_zeros(text: bytes, class_index: int) -> list[float] | None:
+    """Parse the own numbers alone, which saves 15 us a record; None if that is not possible."""
+    for before, after in _ZEROS[class_index]:
+        if text.startswith(before) and text.endswith(after):
+            try:
+                own = _NUMBERS.decode(b"[" + text[len(before) : -len(after)] + b"]")
+            except msgspec.DecodeError:
+                return None
+            return own if len(own) == 3 * LAYOUT.counts[class_index] else None
+    return None
+
+
+def _zeros(class_index: int) -> tuple[tuple[bytes, bytes], ...]:
+    """Text before and after the own slots, in each way of writing zeros; the shortest first."""
+    slots = LAYOUT.slots(class_index)
+    num_before, num_after = 3 * slots.start, 3 * (LAYOUT.num_slots - slots.stop)
+    return tuple(
+        (b"[" + (zero + separator) * num_before, (separator + zero) * num_after + b"]")
+        for zero, separator in _ZERO_AND_SEPARATOR
+    )
+
+
+def _message(text: bytes, error: msgspec.ValidationError) -> str:
+    place = re.search(r"\$\[(\d+)\]", str(error))
+    piece = text[1:-1].split(b",")[int(place[1])].strip() if place else text
+    got = piece[:20].decode("utf-8", "replace")
+    if place is None:
+        return f"keypoints: must be a list of numbers, but got {got}"
+    return f"keypoints[{place[1]}]: must be a finite number, but got {got}"
+
+
+_ZEROS = tuple(_zeros(class_index) for class_index in range(LAYOUT.num_categories))
