@@ -69,7 +69,13 @@ def contenders(args: argparse.Namespace, raw: Path, work: Path) -> Commands:
             "part": [*command, "--limit", part],
         }
     if not args.skip_plain:
-        plain = [sys.executable, str(HERE / "plain_converter.py"), annos, images, output]
+        plain = [
+            sys.executable,
+            str(HERE / "baselines" / "plain_converter.py"),
+            annos,
+            images,
+            output,
+        ]
         commands["plain loop"] = {"full": plain}
     if args.official:
         text = args.official.read_text()

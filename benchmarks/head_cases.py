@@ -22,7 +22,7 @@ from detectron2.structures import Boxes, Instances, Keypoints, heatmaps_to_keypo
 from detectron2.utils.events import EventStorage
 from torch import nn
 
-from benchmarks.naive_head import NaiveLandmarkHead
+from benchmarks.baselines.naive_head import NaiveLandmarkHead
 from df2_landmarks.modeling import LandmarkRCNNHead, decode_expected_oks
 from df2_landmarks.taxonomy import LAYOUT
 

@@ -122,7 +122,7 @@ def run(name: str, seed: int, folder: Path, iterations: int, minutes: float | No
     os.environ.setdefault("DETECTRON2_DATASETS", str(REPOSITORY / "datasets"))
     from detectron2.utils.env import seed_all_rng
 
-    import benchmarks.naive_head  # noqa: F401 (registers the head)
+    import benchmarks.baselines.naive_head  # noqa: F401 (registers the head)
     from df2_landmarks.engine import (
         Trainer,
         evaluation_weights,

@@ -65,6 +65,18 @@ def test_what_a_killed_process_left_is_removed_by_the_next_run(tmp_path: Path) -
     assert set(os.listdir(tmp_path)) == {"scores.json", running.name, other.name}
 
 
+def test_leftovers_of_a_folder_with_many_files_are_removed_at_once(tmp_path: Path) -> None:
+    dead = [tmp_path / f".{name}.999999999.partial" for name in ("1.jpg", "2.jpg")]
+    running = tmp_path / f".3.jpg.{os.getpid()}.partial"
+    for leftover in (*dead, running):
+        leftover.write_text("half")
+    with atomic_write(tmp_path / "1.jpg", keep_leftovers=True) as file:
+        file.write(b"whole")
+    assert all(leftover.exists() for leftover in dead)
+    remove_leftovers(tmp_path)
+    assert sorted(tmp_path.iterdir()) == sorted([running, tmp_path / "1.jpg"])
+
+
 def test_a_leftover_that_another_run_removes_first_is_not_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -79,18 +91,6 @@ def test_a_leftover_that_another_run_removes_first_is_not_an_error(
     with atomic_write(tmp_path / "scores.json") as file:
         file.write(b"{}")
     assert os.listdir(tmp_path) == ["scores.json"]
-
-
-def test_leftovers_of_a_folder_with_many_files_are_removed_at_once(tmp_path: Path) -> None:
-    dead = [tmp_path / f".{name}.999999999.partial" for name in ("1.jpg", "2.jpg")]
-    running = tmp_path / f".3.jpg.{os.getpid()}.partial"
-    for leftover in (*dead, running):
-        leftover.write_text("half")
-    with atomic_write(tmp_path / "1.jpg", keep_leftovers=True) as file:
-        file.write(b"whole")
-    assert all(leftover.exists() for leftover in dead)
-    remove_leftovers(tmp_path)
-    assert sorted(tmp_path.iterdir()) == sorted([running, tmp_path / "1.jpg"])
 
 
 @pytest.mark.parametrize("place", ["file/scores.json", "/proc/missing/folder/scores.json"])

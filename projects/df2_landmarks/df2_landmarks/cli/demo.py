@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from df2_landmarks.common import make_output_folder, run_command, say
+from df2_landmarks.common import UserError, make_output_folder, run_command, say
 
 PROJECT = Path(__file__).resolve().parents[2]
 REPOSITORY = PROJECT.parents[1]
@@ -62,20 +62,19 @@ def run(args: argparse.Namespace) -> None:
     # The named splits are registered under this folder when df2_landmarks.data is imported.
     os.environ["DETECTRON2_DATASETS"] = str(args.datasets)
     started = time.perf_counter()
+    if not (REPOSITORY / "datasets" / "make_synthetic.py").is_file():
+        raise UserError("the demo needs a clone of the repository; run it there", exit_code=2)
     make_output_folder(args.output, "--output")
 
     heading("1/4 Data")
     draw_and_convert(args.datasets / FOLDER, args.draw)
 
-    from df2_landmarks.engine import (
-        setup_config,
-        timed_training,  # seconds: imports torch and Detectron2
-    )
+    from df2_landmarks.engine import setup_config, train_within  # imports torch: seconds
 
     log_to_file(args.output / "log.txt")
     cfg = setup_config(CONFIG, ["OUTPUT_DIR", str(args.output), *args.opts], on_cpu=True)
     heading("2/4 Training from scratch on the CPU")
-    trained = timed_training.train_within(cfg, args.minutes)
+    trained = train_within(cfg, args.minutes)
     heading("3/4 Evaluation on held-out pictures")
     report = evaluate(cfg, args.datasets / FOLDER / "annotations")
     heading("4/4 Results")
@@ -93,14 +92,14 @@ def run(args: argparse.Namespace) -> None:
 
 
 def draw_and_convert(data: Path, draw_options: str) -> None:
-    """Draw the data set where it is not there yet, and convert it."""
+    """Draw the data set unless it exists, and convert it."""
     draw = ["datasets/make_synthetic.py", "--preset", "small", "--resume", "--output", str(data)]
     run_program([*draw, *draw_options.split()])
     run_program(["-m", "converters.deepfashion2_to_coco", "--root", str(data)])
 
 
 def run_program(arguments: list[str]) -> None:
-    """Run one of the repository's programs; its output is shown.
+    """Run one of the repository's programs and show its output.
 
     Raises:
         SystemExit: it failed, and has said why.
@@ -120,11 +119,11 @@ def evaluate(cfg: CfgNode, annotations: Path) -> str:
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints tables of its own
         results = Trainer.test(cfg, model)
     draw_contact_sheet(cfg, model)
-    return results_table(results, score_control(Path(cfg.OUTPUT_DIR), annotations))
+    return results_table(results, score_baseline(Path(cfg.OUTPUT_DIR), annotations))
 
 
 def draw_contact_sheet(cfg: CfgNode, model: nn.Module) -> None:
-    """Ground truth beside detections, for pictures spread over the validation split."""
+    """Draw ground truth beside detections, for pictures spread over the validation split."""
     import cv2
 
     from df2_landmarks.engine import landmark_pictures
@@ -134,20 +133,20 @@ def draw_contact_sheet(cfg: CfgNode, model: nn.Module) -> None:
     cv2.imwrite(str(Path(cfg.OUTPUT_DIR, SHEET)), sheet, [cv2.IMWRITE_JPEG_QUALITY, 80])
 
 
-def score_control(output: Path, annotations: Path) -> dict[str, dict[str, float | None]]:
-    """Landmark score of mean shapes stretched into the predicted boxes: what must be beaten."""
+def score_baseline(output: Path, annotations: Path) -> dict[str, dict[str, float | None]]:
+    """Return the landmark score of mean shapes in the predicted boxes: the baseline to beat."""
     from df2_landmarks.evaluation import mean_shapes, place_mean_shapes, score
     from df2_landmarks.formats import VISIBLE, VISIBLE_AND_OCCLUDED, read_ground_truth, read_results
 
     truth = read_ground_truth(annotations / "validation.json")
     shapes = mean_shapes(read_ground_truth(annotations / "train.json"))
     detections = read_results(output / "landmark_results.json", truth)
-    control = place_mean_shapes(detections, shapes)
-    return {p: score(truth, control, p).curves.summary() for p in (VISIBLE_AND_OCCLUDED, VISIBLE)}
+    baseline = place_mean_shapes(detections, shapes)
+    return {p: score(truth, baseline, p).curves.summary() for p in (VISIBLE_AND_OCCLUDED, VISIBLE)}
 
 
-def results_table(results: dict[str, Any], control: dict[str, dict[str, float | None]]) -> str:
-    """AP, AP50 and AP75 of boxes, masks and landmarks, and of the control."""
+def results_table(results: dict[str, Any], baseline: dict[str, dict[str, float | None]]) -> str:
+    """Return the table of AP, AP50 and AP75 of boxes, masks, landmarks and the baseline."""
     from df2_landmarks.evaluation import number, table
     from df2_landmarks.formats import VISIBLE, VISIBLE_AND_OCCLUDED
 
@@ -164,7 +163,7 @@ def results_table(results: dict[str, Any], control: dict[str, dict[str, float | 
         if task in results
     ]
     for protocol, title in ((VISIBLE_AND_OCCLUDED, "visible and occluded"), (VISIBLE, "visible")):
-        numbers = (number(control[protocol][column]) for column in columns)
+        numbers = (number(baseline[protocol][column]) for column in columns)
         rows.append([f"mean shapes in the same boxes, {title}", *numbers])
     return table(["", *columns], rows)
 
@@ -174,7 +173,7 @@ def heading(text: str) -> None:
 
 
 def log_to_file(path: Path) -> None:
-    """Send the libraries' log into a file: the demo's own lines are what a user reads."""
+    """Send the libraries' log into a file, so that the terminal shows the demo's own lines."""
     handler = logging.FileHandler(path, mode="w")
     handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s: %(message)s"))
     for name in LOGGERS:

@@ -150,7 +150,9 @@ def read_boxes_and_masks(path: str | Path) -> dict[str, Any]:
     for some_images, items in read_coco(path):
         images += [msgspec.structs.asdict(image) for image in some_images]
         annotations += [
+            # pycocotools takes lists only
             {name: getattr(annotation, name) for name in _BOX_AND_MASK_FIELDS}
+            | {"bbox": list(annotation.bbox)}
             for annotation, _, _ in items
         ]
     categories = [{"id": c.id, "name": c.official_name} for c in LAYOUT.categories]
@@ -161,7 +163,6 @@ _BOX_AND_MASK_FIELDS = (
     "id",
     "image_id",
     "category_id",
-    "bbox",
     "area",
     "iscrowd",
     "segmentation",

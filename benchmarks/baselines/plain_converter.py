@@ -4,7 +4,7 @@ Standard-library json, Pillow for the size of the image, output written as it is
 of the other categories' slots rendered once. It writes what the converter writes, with the
 landmarks' own numbers as in the raw file.
 
-    python benchmarks/plain_converter.py ANNOS IMAGES OUTPUT
+    python benchmarks/baselines/plain_converter.py ANNOS IMAGES OUTPUT
 """
 
 from __future__ import annotations
