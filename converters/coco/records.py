@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from converters.raw import VALUES_PER_LANDMARK, CheckedItem, RawAnnotation, RawItem
+from df2_landmarks.formats import slot_text
 from df2_landmarks.taxonomy import LAYOUT
 
 VISIBILITIES = ("all", "visible")
@@ -22,10 +23,6 @@ VISIBILITIES = ("all", "visible")
 
 _encode = msgspec.json.encode
 _NO_FRACTION = re.compile(rb"\.0(?![0-9])")
-_SLOTS_BEFORE = tuple(b"0," * (VALUES_PER_LANDMARK * first) for first in LAYOUT.offsets[:-1])
-_SLOTS_AFTER = tuple(
-    b",0" * (VALUES_PER_LANDMARK * (LAYOUT.num_slots - end)) for end in LAYOUT.offsets[1:]
-)
 
 
 def categories_json() -> bytes:
@@ -104,16 +101,6 @@ def annotation_json(
         yield b'%b,"source":%b,"num_keypoints":%d,"keypoints":%b}' % (
             shared[:-1], source, num_keypoints, keypoints
         )  # fmt: skip
-
-
-def slot_text(class_index: int, own_numbers: bytes) -> bytes:
-    """Return a ``keypoints`` list of all slots: the class's own numbers, 0 in all other slots.
-
-    Args:
-        class_index: 0-based class.
-        own_numbers: x, y, v of each landmark of the class as JSON, without brackets ("1,2,2,0,0").
-    """
-    return b"[%b%b%b]" % (_SLOTS_BEFORE[class_index], own_numbers, _SLOTS_AFTER[class_index])
 
 
 def _visible(landmarks: list[int | float]) -> list[int | float]:

@@ -90,10 +90,12 @@ def _interrupts_delayed() -> Iterator[None]:
 
 
 def _start_worker() -> None:
-    """End when the parent is gone."""
+    """Leave interrupts to the parent, and end when the parent is gone."""
     import multiprocessing
     import threading
 
+    # A worker that is interrupted while it takes work may keep the queue's lock for ever.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     assert parent is not None
 
