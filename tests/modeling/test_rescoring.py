@@ -1,4 +1,4 @@
-"""Scores that know the landmarks, and the other categories that claim the same garment."""
+"""Scores that know the landmarks and the duplicates of other categories."""
 
 import pytest
 import torch
@@ -57,14 +57,14 @@ def test_of_two_equal_scores_the_first_stays():
 
 
 @pytest.mark.parametrize("overlap", [0.55, 0.7, 0.9, 1.0])
-def test_the_weaker_claim_is_bounded(overlap):
+def test_the_score_of_the_weaker_duplicate_is_bounded(overlap):
     score = torch.linspace(0, 1, 201)
     best = torch.ones(2, 2) * overlap
     weaker = [suppress_duplicates(s.repeat(2), torch.tensor([0, 1]), best)[1] for s in score]
     assert max(weaker).item() == pytest.approx(1 / (4 * overlap), abs=1e-4)
 
 
-def test_several_claims_multiply_and_order_does_not_matter():
+def test_several_duplicates_multiply_and_order_does_not_matter():
     scores = torch.tensor([0.3, 0.9, 0.5])
     classes = torch.tensor([0, 1, 2])
     overlaps = torch.tensor([[1.0, 0.8, 0.5], [0.8, 1.0, 0.4], [0.5, 0.4, 1.0]])

@@ -104,7 +104,7 @@ class LandmarkCheckpointer(DetectionCheckpointer):
         self.tag_last_checkpoint(f"{name}.pth")
 
     def save_weights(self, name: str, **extra: Any) -> None:
-        """Save the weights to evaluate; `--resume` goes on from the file that `save` has tagged.
+        """Save the weights to evaluate only; `--resume` still continues from the last `save`.
 
         Raises:
             UserError: the file cannot be written; an older one of that name stays as it was.
