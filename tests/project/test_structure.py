@@ -115,8 +115,15 @@ def test_everyone_enters_a_package_through_its_door() -> None:
             if module not in SOURCES or module in PACKAGES | COMMANDS:
                 continue
             package = module.rpartition(".")[0]
-            inside = name == package or name.startswith(f"{package}.")
-            assert not package or inside, f"{path} imports {module}: import {package} instead"
+            if package in PACKAGES:  # the folder of the benchmarks is none
+                inside = name == package or name.startswith(f"{package}.")
+                assert inside, f"{path} imports {module}: import {package} instead"
+
+
+def test_every_folder_of_the_package_and_the_converters_has_a_door() -> None:
+    for name, path in SOURCES.items():
+        if name.startswith(("df2_landmarks", "converters")) and name not in PACKAGES:
+            assert name.rpartition(".")[0] in PACKAGES, path
 
 
 def room(module: str) -> str:
