@@ -1,4 +1,4 @@
-"""Draw ``docs/synthetic_contact_sheet.jpg``: every category with and without its landmarks.
+"""Draw ``docs/assets/synthetic_contact_sheet.jpg``: every category with and without its landmarks.
 
     python benchmarks/synthetic_contact_sheet.py [--output FILE]
 
@@ -34,7 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--output", type=Path, default=ROOT / "docs/synthetic_contact_sheet.jpg")
+    parser.add_argument(
+        "--output", type=Path, default=ROOT / "docs/assets/synthetic_contact_sheet.jpg"
+    )
     args = parser.parse_args(argv)
     cells = [cell for c in range(len(CATEGORIES)) for cell in _category_cells(c)]
     recipe = PRESETS["benchmark"].recipe

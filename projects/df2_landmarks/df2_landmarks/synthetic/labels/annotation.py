@@ -1,4 +1,4 @@
-"""Annotations computed from what was drawn. The rules stand in ``docs/synthetic.md``."""
+"""Annotations computed from what was drawn. The rules stand in ``docs/how-to/drawn-data.md``."""
 
 from __future__ import annotations
 
