@@ -28,7 +28,7 @@ ifneq ($(shell $(PYTHON) -c 'import pip' 2>/dev/null && echo works),works)
 endif
 endif
 
-.PHONY: help install demo synth check convert train eval score submit test lint format clean
+.PHONY: help install demo synth check convert train eval score submit docs test lint format clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -79,6 +79,9 @@ submit: $(READY)  ## results file -> checked zip of the challenge: OUTPUT= DATA=
 	$(PYTHON) -m df2_landmarks.cli.submission pack --gt $(GT) --results $(RESULTS) --output $(ZIP)
 	$(PYTHON) -m df2_landmarks.cli.submission check $(ZIP) --gt $(GT)
 
+docs: $(READY)  ## build the documentation into site/ (open site/index.html)
+	NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build --strict --quiet
+
 test: $(READY)  ## run the tests
 	$(PYTHON) -m pytest
 
@@ -92,5 +95,5 @@ format: $(READY)  ## format the code
 	$(PYTHON) -m ruff format .
 
 clean:  ## remove .venv, caches and build products; keeps datasets and output
-	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -4,7 +4,7 @@ from setuptools import find_packages, setup
 
 setup(
     name="df2_landmarks",
-    version="0.1.0",
+    version="0.2.0",
     description="Clothes landmark estimation on DeepFashion2 with Detectron2: one keypoint head "
     "per category",
     license="Apache-2.0",
@@ -38,6 +38,16 @@ setup(
             "termcolor",
             "yacs",
         ],
-        "test": ["faster-coco-eval", "hypothesis", "mypy", "pytest", "ruff", "vernier"],
+        "docs": ["mkdocs-material", "mkdocstrings-python"],
+        "test": [
+            "faster-coco-eval",
+            "hypothesis",
+            "mkdocs-material",
+            "mkdocstrings-python",
+            "mypy",
+            "pytest",
+            "ruff",
+            "vernier",
+        ],
     },
 )

@@ -22,6 +22,7 @@ COMMANDS = {
     "train GPUS=0 FLAGS=--dry-run": "train_net.py --dry-run --num-gpus 0",
     "eval GPUS=0 OUTPUT=out": "train_net.py --eval-only --num-gpus 0",
     "demo": "-m df2_landmarks.cli.demo",
+    "docs": "-m mkdocs build --strict",
     "test": "-m pytest",
     "lint": "-m mypy",
     "format": "-m ruff format .",
