@@ -13,10 +13,15 @@ from converters.raw.problems import Problem, RawFileError
 MAX_SIDE = 65_535  # pixels; the limit of JPEG
 _ORIENTATION_TAG = 0x0112  # Exif 2.32
 _QUARTER_TURNS = (5, 6, 7, 8)  # values of the orientation that exchange width and height
+_METADATA = {"exif", "xmp"}  # keys of Pillow's `info` that may hold an orientation
 # What Pillow raises on a damaged image, depending on its format.
 _PILLOW_ERRORS = (
     OSError, SyntaxError, ValueError, TypeError, RuntimeError, Image.DecompressionBombError
 )  # fmt: skip
+
+# Pillow warns of damaged metadata and of many pixels. Once, and not around each image: that would
+# take a tenth of the conversion's time.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 class ImageSize(NamedTuple):
@@ -40,11 +45,11 @@ def read_image_size(path: str) -> ImageSize:
         RawFileError: the file is missing, cannot be read, or is not an image.
     """
     try:
-        with warnings.catch_warnings(), open(path, "rb") as file:
-            warnings.simplefilter("ignore")  # Pillow's, of damaged metadata and many pixels
-            with Image.open(file) as image:
-                width, height = image.size
-                rotated = _orientation(image) in _QUARTER_TURNS
+        with open(path, "rb") as file, Image.open(file) as image:
+            width, height = image.size
+            # A JPEG has its metadata in front; other formats may have it behind the pixels.
+            has_metadata = image.format != "JPEG" or not _METADATA.isdisjoint(image.info)
+            rotated = has_metadata and _orientation(image) in _QUARTER_TURNS
     except FileNotFoundError:
         raise RawFileError(Problem("missing_image", path, None, "missing image")) from None
     except _PILLOW_ERRORS as error:
