@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 
@@ -24,15 +25,12 @@ def write_dataset(
     root: str | os.PathLike[str],
     splits: Mapping[str, int],
     *,
-    seed: int = 0,
     size_px: int = 340,
-    balance: str = "uniform",
     difficulty: Difficulty = MODERATE,
-    landmark_noise: bool = False,
-    quirks: bool = False,
     workers: int = 1,
     resume: bool = False,
     progress: Callable[[int, int], None] | None = None,
+    **recipe_options: Any,
 ) -> str:
     """Draw a synthetic DeepFashion2 in the raw layout.
 
@@ -43,12 +41,7 @@ def write_dataset(
     Args:
         root: new or empty folder, or one that an earlier run began.
         splits: "train", "validation", "test" -> number of pictures.
-        seed: of everything.
-        size_px: nominal short side of the pictures.
-        balance: "uniform", or "real" for the published long tail.
-        difficulty: what the scenes are like.
-        landmark_noise: the training labels differ from what was drawn, as annotators do.
-        quirks: put the oddities of the real files into the annotations.
+        size_px, difficulty, **recipe_options: of `Recipe`.
         workers: processes.
         resume: complete or enlarge what is in ``root``.
         progress: called with the number of pictures that are done and of all.
@@ -64,14 +57,7 @@ def write_dataset(
         'dc3e92a86ecaf533'
     """
     root = Path(root)
-    recipe = Recipe(
-        seed=seed,
-        size_px=size_px,
-        balance=balance,
-        difficulty=difficulty,
-        landmark_noise=landmark_noise,
-        quirks=quirks,
-    )
+    recipe = Recipe(size_px=size_px, difficulty=difficulty, **recipe_options)
     _check(splits, workers)
     all_jobs = [(split, index) for split, count in splits.items() for index in range(count)]
     recorded = folder.recorded_fingerprint(root, recipe, splits)
