@@ -41,7 +41,9 @@ def write_dataset(
     Args:
         root: new or empty folder, or one that an earlier run began.
         splits: "train", "validation", "test" -> number of pictures.
-        size_px, difficulty, **recipe_options: of `Recipe`.
+        size_px: as of `Recipe`.
+        difficulty: as of `Recipe`.
+        **recipe_options: the other options of `Recipe`.
         workers: processes.
         resume: complete or enlarge what is in ``root``.
         progress: called with the number of pictures that are done and of all.
