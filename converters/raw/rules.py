@@ -69,7 +69,8 @@ def check_item(item: RawItem, width: int, height: int) -> CheckedItem:
 
     Args:
         item: the parsed item.
-        width, height: size of its image in pixels.
+        width: of its image, in pixels.
+        height: of its image, in pixels.
 
     Raises:
         RejectedError: the item breaks a rule and cannot be repaired.
