@@ -13,7 +13,7 @@ from tests.project.test_structure import tracked
 from tests.support import ROOT, run_python
 
 PAGES = [path for path in tracked("*.md") if path.name != "CHANGELOG.md"]
-MODULES = {"df2": "df2_landmarks.cli.main"}
+CONFIG = Path("projects/df2_landmarks/df2_landmarks/config.py")
 OPTION = re.compile(r"(?<!\S)--[a-z][a-z-]+")
 
 
@@ -27,6 +27,7 @@ def commands(page: Path) -> list[str]:
     blocks = re.findall(r"^```(?:bash)?\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
     lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
     lines += re.findall(r"`([^`]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
+    lines = [re.sub(r"^([A-Z][A-Z0-9_]*=\S* +)*", "", line.strip()) for line in lines]
     started = re.compile(r"(make [a-z]|df2 [a-z]|python -m (converters|df2_)|python \S+\.py)")
     return [" ".join(line.split("#")[0].split()) for line in lines if started.match(line)]
 
@@ -57,9 +58,9 @@ def check(command: str) -> None:
     else:
         program = [words[1]]
         assert (ROOT / words[1]).is_file()
-    described = help_of(*program)
+    options = set(re.findall(r"--[a-z][a-z-]*", help_of(*program)))
     for option in OPTION.findall(command):
-        assert option in described, f"{option} is not an option of {' '.join(program)}"
+        assert option in options, f"{option} is not an option of {' '.join(program)}"
 
 
 def test_the_pages_have_commands() -> None:
@@ -118,3 +119,10 @@ def test_the_site_builds_and_loads_nothing_from_outside(tmp_path: Path) -> None:
     for page in pages:
         html = re.sub(r"<link[^>]*rel=[\"']?canonical[^>]*>", "", page.read_text(encoding="utf-8"))
         assert not loaded.search(html), page
+    for sheet in tmp_path.rglob("*.css"):
+        outside = re.search(r"(?:@import|url\()\s*[\"']?(https?:|//)", sheet.read_text("utf-8"))
+        assert not outside, sheet
+    keys = re.findall(r"^    cfg\.([\w.]+) =", text_of(CONFIG), re.MULTILINE)
+    listing = re.sub(r"<[^>]+>", "", (tmp_path / "reference/config.html").read_text("utf-8"))
+    assert len(keys) > 15
+    assert not [key for key in keys if f"cfg.{key} =" not in listing]
