@@ -81,6 +81,7 @@ submit: $(READY)  ## results file -> checked zip of the challenge: OUTPUT= DATA=
 
 docs: $(READY)  ## build the documentation into site/ (open site/index.html)
 	NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build --strict --quiet
+	@echo "The site is in site/: open site/index.html"
 
 test: $(READY)  ## run the tests
 	$(PYTHON) -m pytest
