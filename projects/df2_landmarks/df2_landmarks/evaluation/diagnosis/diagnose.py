@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from df2_landmarks.evaluation.average_precision import accumulate
+from df2_landmarks.evaluation.average_precision import Curves, accumulate
 from df2_landmarks.evaluation.diagnosis.corrections import CorrectedAP, Corrections, Shapes
 from df2_landmarks.evaluation.diagnosis.detection_errors import (
     BACKGROUND,
@@ -126,41 +126,42 @@ def diagnose(
         (0, 0)
     """
     corrections = Corrections(ground_truth, score)
+    true_category = corrections.after(corrections.with_true_category(shapes))
     return Diagnosis(
         protocol=score.protocol,
         has_boxes=corrections.detections.has_boxes,
         base=CorrectedAP.of(score.curves, "the score above"),
         counts=corrections.classified.counts(),
-        detection_errors=_detection_errors(corrections, shapes),
+        detection_errors=_detection_errors(corrections, true_category),
         landmark_errors=_landmark_errors(corrections),
-        ladder=_ladder(corrections, shapes, true_box_detections),
+        ladder=_ladder(corrections, true_category, shapes, true_box_detections),
         groups=errors_by_group(corrections.landmarks),
         per_landmark=errors_by_landmark(corrections.landmarks, _landmark_gains(corrections)),
     )
 
 
-def _detection_errors(corrections: Corrections, shapes: Shapes) -> dict[str, CorrectedAP]:
+def _detection_errors(
+    corrections: Corrections, true_category: Corrections
+) -> dict[str, CorrectedAP]:
     """Return the AP with each detection error type alone corrected."""
     classified, pairs = corrections.classified, corrections.score.pairs
     is_poor = [
         (classified.error_type[pairs.class_rows(c)[0]][part.detection] == POOR)[:, None]
         for c, part in enumerate(corrections.landmarks)
     ]
-    corrected = {
-        POOR: corrections.with_true_landmarks(is_poor),
-        WRONG_CATEGORY: corrections.with_true_category(shapes),
-        DUPLICATE: corrections.without(classified.error_type == DUPLICATE),
-        BACKGROUND: corrections.without(classified.error_type == BACKGROUND),
-    }
+    without_duplicates = corrections.without(classified.error_type == DUPLICATE)
+    without_background = corrections.without(classified.error_type == BACKGROUND)
     curves = {
-        DETECTION_TYPES[error_type]: corrections.rescore(detections).curves
-        for error_type, detections in corrected.items()
+        DETECTION_TYPES[POOR]: corrections.rescore(corrections.with_true_landmarks(is_poor)).curves,
+        DETECTION_TYPES[WRONG_CATEGORY]: true_category.score.curves,
+        DETECTION_TYPES[DUPLICATE]: corrections.rescore(without_duplicates).curves,
+        DETECTION_TYPES[BACKGROUND]: corrections.rescore(without_background).curves,
+        MISSED: accumulate(pairs, match(pairs, classified.missed, areas=ALL_SIZES)),
     }
-    curves[MISSED] = accumulate(pairs, match(pairs, classified.missed, areas=ALL_SIZES))
     counts = classified.counts()
     return {
-        name: CorrectedAP.of(value, DETECTION_CORRECTIONS[name], counts[name])
-        for name, value in curves.items()
+        name: CorrectedAP.of(corrected, DETECTION_CORRECTIONS[name], counts[name])
+        for name, corrected in curves.items()
     }
 
 
@@ -193,38 +194,43 @@ def _landmark_gains(corrections: Corrections) -> list[list[float | None]]:
 
 
 def _ladder(
-    corrections: Corrections, shapes: Shapes, true_box_detections: Detections | None
+    corrections: Corrections,
+    true_category: Corrections,
+    shapes: Shapes,
+    true_box_detections: Detections | None,
 ) -> dict[str, CorrectedAP]:
     """Return the AP of the baseline, as predicted, of each oracle alone, and of all together."""
-    true_category = corrections.with_true_category(shapes)
-    after_category = corrections.after(true_category)
-    after_landmarks = after_category.after(after_category.with_true_landmarks())
+    true_landmarks = true_category.after(true_category.with_true_landmarks())
+
+    def rescored(detections: Detections) -> Curves:
+        return corrections.rescore(detections).curves
+
     steps = {
         "baseline: mean shape": (
-            place_mean_shapes(corrections.detections, shapes),
+            rescored(place_mean_shapes(corrections.detections, shapes)),
             "landmarks are the mean shape of the category, stretched into the predicted box",
         ),
-        "as predicted": (corrections.detections, "the score above"),
-        "true category": (true_category, DETECTION_CORRECTIONS["wrong category"]),
+        "as predicted": (corrections.score.curves, "the score above"),
+        "true category": (true_category.score.curves, DETECTION_CORRECTIONS["wrong category"]),
         TRUE_BOX: (
-            true_box_detections,
+            rescored(true_box_detections) if true_box_detections is not None else None,
             "predicted in the annotated boxes and categories, so that every item is detected",
         ),
         "true landmarks": (
-            corrections.with_true_landmarks(),
+            rescored(corrections.with_true_landmarks()),
             "landmarks of a detection on an item get their true positions",
         ),
         "ideal scores": (
-            corrections.with_ideal_scores(),
+            rescored(corrections.with_ideal_scores()),
             "detections are ranked by their OKS with their item, false positives last",
         ),
         "all corrections": (
-            after_landmarks.with_ideal_scores(),
+            rescored(true_landmarks.with_ideal_scores()),
             "true category, true landmarks and ideal scores: only missed items remain",
         ),
     }
     return {
-        name: CorrectedAP.of(corrections.rescore(detections).curves, meaning)
-        for name, (detections, meaning) in steps.items()
-        if detections is not None
+        name: CorrectedAP.of(curves, meaning)
+        for name, (curves, meaning) in steps.items()
+        if curves is not None
     }
