@@ -5,7 +5,9 @@ T = 10 thresholds, R = 101 recall steps, C = categories, A = size ranges (3).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +17,7 @@ from df2_landmarks.evaluation.pairs import Pairs
 from df2_landmarks.taxonomy import LAYOUT
 
 RECALL_STEPS = np.linspace(0, 1, 101)
+Value = TypeVar("Value")
 UNDEFINED = -1.0
 """Value of the arrays where a category has no item that counts, as in pycocotools."""
 
@@ -85,8 +88,8 @@ def accumulate(pairs: Pairs, matching: Matching, images: NDArray[np.bool_] | Non
     precision, scores = np.full(shape, UNDEFINED), np.full(shape, UNDEFINED)
     recall = np.full((shape[0], *shape[2:]), UNDEFINED)
     for c in range(LAYOUT.num_categories):
-        detections, items = pairs.class_rows(c)
-        order = np.argsort(-pairs.scores[detections], kind="stable") + detections.start
+        items = pairs.class_rows(c)[1]
+        order = pairs.by_score(c)
         counted = ~matching.item_ignored[:, items]
         if images is not None:
             order = order[images[pairs.images[order]]]
@@ -100,6 +103,12 @@ def accumulate(pairs: Pairs, matching: Matching, images: NDArray[np.bool_] | Non
                     int(num_items),
                 )
     return Curves(precision, recall, scores)
+
+
+def by_category(values: Iterable[Value]) -> dict[str, Value]:
+    """Return one value per class by the official names of the categories."""
+    names = (category.official_name for category in LAYOUT.categories)
+    return dict(zip(names, values, strict=True))
 
 
 def _curve(

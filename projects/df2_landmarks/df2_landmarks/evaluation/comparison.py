@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from df2_landmarks.evaluation.average_precision import RECALL_STEPS
+from df2_landmarks.evaluation.average_precision import RECALL_STEPS, by_category
 from df2_landmarks.evaluation.matching import UNMATCHED
 from df2_landmarks.evaluation.score import Score
 from df2_landmarks.taxonomy import LAYOUT
@@ -58,7 +58,6 @@ class Comparison:
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain data for JSON, by official category name."""
-        names = [category.official_name for category in LAYOUT.categories]
         overall, *per_category = (
             None if difference is None else difference.as_dict()
             for difference in (self.overall, *self.per_category)
@@ -67,7 +66,7 @@ class Comparison:
             "resamples": self.resamples,
             "confidence": CONFIDENCE,
             "AP": overall,
-            "per_category": dict(zip(names, per_category, strict=True)),
+            "per_category": by_category(per_category),
         }
 
 
@@ -116,8 +115,7 @@ class WeightedAP:
         pairs, matching = score.pairs, score.matching
         self._classes = []
         for c in range(LAYOUT.num_categories):
-            detections, items = pairs.class_rows(c)
-            order = np.argsort(-pairs.scores[detections], kind="stable") + detections.start
+            items, order = pairs.class_rows(c)[1], pairs.by_score(c)
             matched = matching.item[0][:, order] != UNMATCHED
             counted = ~matching.ignored[0][:, order]
             item_images = pairs.item_images[items][~matching.item_ignored[0, items]]

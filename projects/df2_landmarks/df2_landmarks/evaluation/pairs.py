@@ -68,6 +68,11 @@ class Pairs:
             slice(*self.item_starts[class_index : class_index + 2].tolist()),
         )
 
+    def by_score(self, class_index: int) -> NDArray[np.int64]:
+        """Return the detections of a class, the highest score first, equal ones in their order."""
+        detections = self.class_rows(class_index)[0]
+        return np.argsort(-self.scores[detections], kind="stable") + detections.start
+
 
 def pair_up(ground_truth: GroundTruth, detections: Detections, protocol: str) -> Pairs:
     """Rank the detections, keep 20 per image and category, and compute their OKS with the items.

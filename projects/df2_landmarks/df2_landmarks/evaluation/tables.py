@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from df2_landmarks.evaluation.average_precision import by_category
 from df2_landmarks.evaluation.breakdown import CATEGORY, Breakdown, Subset
 from df2_landmarks.evaluation.comparison import CONFIDENCE, Comparison, Difference
 from df2_landmarks.evaluation.published import BASELINE, PAPER, is_real_validation_set, paper_ap
@@ -219,10 +220,9 @@ def score_as_dict(ground_truth: GroundTruth, score: Score, breakdown: Breakdown)
 
     APs are fractions, None where undefined.
     """
-    names = [category.official_name for category in LAYOUT.categories]
     return {
         **score.curves.summary(),
-        "per_category": dict(zip(names, score.curves.per_category(), strict=True)),
+        "per_category": by_category(score.curves.per_category()),
         "images": len(ground_truth.image_ids),
         "items": ground_truth.num_items,
         "ignored_items": score.num_ignored,

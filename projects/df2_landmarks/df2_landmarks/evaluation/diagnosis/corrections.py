@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from df2_landmarks.evaluation.average_precision import Curves
+from df2_landmarks.evaluation.average_precision import Curves, by_category
 from df2_landmarks.evaluation.diagnosis.detection_errors import (
     WRONG_CATEGORY,
     class_of,
@@ -61,13 +61,11 @@ class CorrectedAP:
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain data for JSON."""
-        names = [category.official_name for category in LAYOUT.categories]
-        per_category = dict(zip(names, self.per_category, strict=True))
         return {
             "meaning": self.meaning,
             "count": self.count,
             "AP": self.ap,
-            "per_category": per_category,
+            "per_category": by_category(self.per_category),
         }
 
 
