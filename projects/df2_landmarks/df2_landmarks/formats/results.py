@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from array import array
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
@@ -49,7 +50,26 @@ class Result(msgspec.Struct, gc=False):
     segmentation: msgspec.Raw = msgspec.Raw()
 
 
-RESULTS = msgspec.json.Decoder(list[Result])
+_RESULTS = msgspec.json.Decoder(list[Result])
+
+
+def result_records(stream: BinaryIO, name: str) -> Iterator[tuple[int, Result, Slots]]:
+    """Read a JSON list of results in bounded memory.
+
+    Args:
+        stream: JSON bytes.
+        name: name of the file, for messages.
+
+    Yields:
+        The number of each record, the record, and its slots.
+
+    Raises:
+        UserError: this is no such list, or a record is wrong.
+    """
+    for first, results in read_records(stream, name, _RESULTS):
+        for record, result in enumerate(results, first):
+            text = bytes(result.keypoints)
+            yield record, result, read_slots(result.category_id, text, name=name, record=record)
 
 
 def read_results(path: str | Path, ground_truth: GroundTruth | None = None) -> Detections:
@@ -71,12 +91,9 @@ def read_results(path: str | Path, ground_truth: GroundTruth | None = None) -> D
     with open_input(path) as (stream, name):
         columns = [_Columns(c, ground_truth) for c in range(LAYOUT.num_categories)]
         area_from = ""
-        for first, results in read_records(stream, name, RESULTS):
-            area_from = area_from or _area_source(results[0])
-            for record, result in enumerate(results, first):
-                text = bytes(result.keypoints)
-                slots = read_slots(result.category_id, text, name=name, record=record)
-                columns[slots.class_index].add(name, record, result, slots, area_from)
+        for record, result, slots in result_records(stream, name):
+            area_from = area_from or _area_source(result)
+            columns[slots.class_index].add(name, record, result, slots, area_from)
     image_ids = np.unique(np.concatenate([np.asarray(c.image_ids, np.int64) for c in columns]))
     detections = Detections(name, image_ids, tuple(c.detections(image_ids) for c in columns))
     return detections if ground_truth is None else detections.of_images(ground_truth.image_ids)

@@ -19,9 +19,8 @@ from df2_landmarks.common import (
     open_only_member,
 )
 from df2_landmarks.formats.detections import MAX_DETECTIONS, Detections
-from df2_landmarks.formats.json_stream import fail_record, read_records
-from df2_landmarks.formats.results import RESULTS, write_results
-from df2_landmarks.formats.slots import read_slots
+from df2_landmarks.formats.json_stream import fail_record
+from df2_landmarks.formats.results import result_records, write_results
 
 MEMBERS = {"val": "val_keypoints.json", "test": "test_keypoints.json"}
 _TIMESTAMP = (1980, 1, 1, 0, 0, 0)
@@ -99,15 +98,12 @@ def check_submission(
                 f"{info.filename[:80]!r}"
             )
         name = member_name(path, info)
-        for first, results in read_records(stream, name, RESULTS):
-            for record, result in enumerate(results, first):
-                text = bytes(result.keypoints)
-                slots = read_slots(result.category_id, text, name=name, record=record)
-                _check_v(slots.own[2::3], name, record)
-                if known_ids is not None and result.image_id not in known_ids:
-                    expected = "image_id: must be an image of the split"
-                    fail_record(name, record, f"{expected}, but got {result.image_id}")
-                per_cell[result.image_id, result.category_id] += 1
+        for record, result, slots in result_records(stream, name):
+            _check_v(slots.own[2::3], name, record)
+            if known_ids is not None and result.image_id not in known_ids:
+                expected = "image_id: must be an image of the split"
+                fail_record(name, record, f"{expected}, but got {result.image_id}")
+            per_cell[result.image_id, result.category_id] += 1
     counts = per_cell.values()
     return SubmissionFacts(
         member=info.filename,
