@@ -24,14 +24,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from converters.coco import VISIBILITIES, Split, convert_split
-from converters.raw import list_splits
+from converters.raw import list_splits, split_folders
 from df2_landmarks.common import (
     atomic_write,
     default_jobs,
@@ -87,13 +86,10 @@ def _tasks(args: argparse.Namespace) -> Iterator[Task]:
         yield Task(Split(args.images, args.annos, skip), {args.visibility: args.output})
         return
     for name in list_splits(args.root):
-        images, annos = args.root / name / "image", args.root / name / "annos"
-        # The test annotations of the real data set were never released.
-        with_annotations = name != "test" or os.path.isdir(annos)
         outputs = {"all": args.root / "annotations" / f"{name}.json"}
         if name == "validation":
             outputs["visible"] = args.root / "annotations" / f"{name}_visible.json"
-        yield Task(Split(images, annos if with_annotations else None, skip), outputs)
+        yield Task(Split(*split_folders(args.root, name), skip), outputs)
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from functools import partial
 from pathlib import Path
 
 from converters.check.facts import SplitFacts, find_facts
-from converters.raw import ANNOTATION_SUFFIX, IMAGE_SUFFIX, list_numbered
+from converters.raw import ANNOTATION_SUFFIX, IMAGE_SUFFIX, list_numbered, split_folders
 from df2_landmarks.common import UserError, map_chunks, progress_bar
 
 # Images and items of the released subset, from the challenge's pages of 2019 and 2020. The table in
@@ -26,10 +25,9 @@ def check_split(root: Path, name: str, *, jobs: int = 1, decode: bool = False) -
         jobs: number of processes.
         decode: decode every image completely.
     """
-    images, annos = root / name / "image", root / name / "annos"
-    with_annotations = name != "test" or os.path.isdir(annos)
+    images, annos = split_folders(root, name)
     folders = {images: IMAGE_SUFFIX}
-    if with_annotations:
+    if annos is not None:
         folders[annos] = ANNOTATION_SUFFIX
     facts = SplitFacts()
     stems: set[str] = set()
@@ -43,12 +41,12 @@ def check_split(root: Path, name: str, *, jobs: int = 1, decode: bool = False) -
         for problem in problems:
             facts.add_finding(problem.reason, problem.line())
     ordered = sorted(stems, key=lambda stem: (int(stem), stem))
-    find = partial(find_facts, images, annos if with_annotations else None, decode)
+    find = partial(find_facts, images, annos, decode)
     with progress_bar(name, "images") as on_progress:
         for part in map_chunks(find, ordered, jobs=jobs, chunk_size=CHUNK_SIZE):
             facts.add(part)
             on_progress(facts.examined, len(ordered))
-    _check_counts(name, ordered, facts, with_annotations)
+    _check_counts(name, ordered, facts, annos is not None)
     return facts
 
 

@@ -15,6 +15,7 @@ from converters.raw.folder import (
     count_files,
     list_numbered,
     list_splits,
+    split_folders,
 )
 from converters.raw.image_size import ImageSize, read_image_size
 from converters.raw.problems import Problem, RawFileError
@@ -46,4 +47,5 @@ __all__ = [
     "parse_annotation",
     "read_annotation",
     "read_image_size",
+    "split_folders",
 ]

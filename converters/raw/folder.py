@@ -31,6 +31,15 @@ def list_splits(root: Path) -> list[str]:
     return splits
 
 
+def split_folders(root: Path, name: str) -> tuple[Path, Path | None]:
+    """Return the folders of the images and of the annotation files of a split, there or not.
+
+    Only a test split may be without annotations (None): those of the real one were never released.
+    """
+    images, annotations = root / name / "image", root / name / "annos"
+    return images, None if name == "test" and not os.path.isdir(annotations) else annotations
+
+
 def list_numbered(
     folder: Path, suffix: str, limit: int | None = None
 ) -> tuple[list[str], list[Problem]]:
