@@ -23,6 +23,10 @@ from typing import TYPE_CHECKING, Any
 
 from df2_landmarks.common import UserError, make_output_folder, run_command, say
 
+if TYPE_CHECKING:
+    from detectron2.config import CfgNode
+    from torch import nn
+
 PROJECT = Path(__file__).resolve().parents[2]
 REPOSITORY = PROJECT.parents[1]
 CONFIG = PROJECT / "configs" / "df2_landmark_rcnn_R_18_FPN_demo.yaml"
@@ -30,9 +34,6 @@ FOLDER = "deepfashion2_synthetic"
 SHEET = "contact_sheet.jpg"
 NUM_PICTURES = 9
 LOGGERS = ("detectron2", "df2_landmarks", "fvcore")
-if TYPE_CHECKING:
-    from detectron2.config import CfgNode
-    from torch import nn
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -136,35 +137,35 @@ def draw_contact_sheet(cfg: CfgNode, model: nn.Module) -> None:
 def score_baseline(output: Path, annotations: Path) -> dict[str, dict[str, float | None]]:
     """Return the landmark score of mean shapes in the predicted boxes: the baseline to beat."""
     from df2_landmarks.evaluation import mean_shapes, place_mean_shapes, score
-    from df2_landmarks.formats import VISIBLE, VISIBLE_AND_OCCLUDED, read_ground_truth, read_results
+    from df2_landmarks.formats import PROTOCOLS, read_ground_truth, read_results
 
     truth = read_ground_truth(annotations / "validation.json")
     shapes = mean_shapes(read_ground_truth(annotations / "train.json"))
     detections = read_results(output / "landmark_results.json", truth)
     baseline = place_mean_shapes(detections, shapes)
-    return {p: score(truth, baseline, p).curves.summary() for p in (VISIBLE_AND_OCCLUDED, VISIBLE)}
+    return {p: score(truth, baseline, p).curves.summary() for p in PROTOCOLS}
 
 
 def results_table(results: dict[str, Any], baseline: dict[str, dict[str, float | None]]) -> str:
     """Return the table of AP, AP50 and AP75 of boxes, masks, landmarks and the baseline."""
-    from df2_landmarks.evaluation import number, table
-    from df2_landmarks.formats import VISIBLE, VISIBLE_AND_OCCLUDED
+    from df2_landmarks.evaluation import TITLES, number, table
+    from df2_landmarks.formats import PROTOCOLS, VISIBLE, VISIBLE_AND_OCCLUDED
 
     columns = ("AP", "AP50", "AP75")
     titles = {
         "bbox": "boxes",
         "segm": "masks",
-        "landmarks": "landmarks, visible and occluded",
-        "landmarks_visible": "landmarks, visible",
+        "landmarks": f"landmarks, {TITLES[VISIBLE_AND_OCCLUDED]}",
+        "landmarks_visible": f"landmarks, {TITLES[VISIBLE]}",
     }
     rows = [
         [title, *(number(results[task][column] / 100) for column in columns)]
         for task, title in titles.items()
         if task in results
     ]
-    for protocol, title in ((VISIBLE_AND_OCCLUDED, "visible and occluded"), (VISIBLE, "visible")):
+    for protocol in PROTOCOLS:
         numbers = (number(baseline[protocol][column]) for column in columns)
-        rows.append([f"mean shapes in the same boxes, {title}", *numbers])
+        rows.append([f"mean shapes in the same boxes, {TITLES[protocol]}", *numbers])
     return table(["", *columns], rows)
 
 
