@@ -129,9 +129,8 @@ def _remove(path: Path) -> None:
 
 def _is_running(process_id: int) -> bool:
     try:
-        os.kill(process_id, 0)
+        with suppress(PermissionError, OverflowError):  # of another user, or no process number
+            os.kill(process_id, 0)
     except ProcessLookupError:
         return False
-    except (PermissionError, OverflowError):
-        return True
     return True

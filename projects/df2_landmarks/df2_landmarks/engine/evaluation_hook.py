@@ -96,9 +96,8 @@ class EvaluationHook(EvalHook):
         """Save the model if it is the best so far; return whether training must stop."""
         if self._period <= 0 or self._landmark_ap is None:
             return False
-        iteration = min(
-            self.trainer.iter, self.trainer.max_iter - 1
-        )  # after the last it is max_iter
+        # After the last iteration `iter` is `max_iter`.
+        iteration = min(self.trainer.iter, self.trainer.max_iter - 1)
         if self._landmark_ap > self._best_ap:
             self._best_ap, self._best_iteration = self._landmark_ap, iteration
             extra = {"iteration": iteration, "landmark_ap": self._landmark_ap}

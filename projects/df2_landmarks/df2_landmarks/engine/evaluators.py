@@ -39,8 +39,8 @@ from df2_landmarks.formats import (
     VISIBLE_AND_OCCLUDED,
     Detections,
     GroundTruth,
-    concatenate_class,
     detections_from_predictions,
+    empty_class,
     read_boxes_and_masks,
     read_ground_truth,
     write_results_file,
@@ -266,7 +266,7 @@ def _detections(name: str, predictions: Sequence[_Predictions]) -> Detections:
     for class_index in range(LAYOUT.num_categories):
         of_class = [p for p in predictions if p.class_index == class_index]
         if not of_class:
-            classes.append(concatenate_class(class_index, []))
+            classes.append(empty_class(class_index))
             continue
         counts = [len(p.scores) for p in of_class]
         image_order = np.repeat([order_of_image[p.image_id] for p in of_class], counts)
