@@ -64,7 +64,9 @@ def box_oks(
     areas: NDArray[np.float64],
     slot_sigmas: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Return the OKS with items without labels: how far the slots are outside twice the box.
+    """Return the OKS with items without labels: how far the slots are outside the box.
+
+    The box reaches as far again on each side: it is three times as wide and as high.
 
     Args:
         slots_xy: (P, S, 2) all slots of the detections, those of other categories too.

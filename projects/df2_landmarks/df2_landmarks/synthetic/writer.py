@@ -43,10 +43,10 @@ def write_dataset(
         splits: "train", "validation", "test" -> number of pictures.
         size_px: as of `Recipe`.
         difficulty: as of `Recipe`.
-        **recipe_options: the other options of `Recipe`.
         workers: processes.
         resume: complete or enlarge what is in ``root``.
         progress: called with the number of pictures that are done and of all.
+        **recipe_options: the other options of `Recipe`.
 
     Returns:
         The fingerprint: a hash over all annotations.
