@@ -127,8 +127,8 @@ def read_ground_truth(path: str | Path, *, needs_annotations: bool = False) -> G
             columns[item.class_index].add(item)
     sorted_ids = np.sort(np.asarray(image_ids))
     classes = tuple(
-        some.class_truth(sorted_ids, count)
-        for some, count in zip(columns, LAYOUT.counts, strict=True)
+        part.class_truth(sorted_ids, count)
+        for part, count in zip(columns, LAYOUT.counts, strict=True)
     )
     has_annotations = any(len(truth) for truth in classes)
     if needs_annotations and not has_annotations:

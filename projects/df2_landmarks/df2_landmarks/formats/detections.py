@@ -76,12 +76,12 @@ class Detections:
     classes: tuple[ClassDetections, ...]
 
     def __len__(self) -> int:
-        return sum(len(some) for some in self.classes)
+        return sum(len(part) for part in self.classes)
 
     @property
     def has_boxes(self) -> bool:
         """True if every detection has its predicted box."""
-        return not any(np.isnan(some.boxes_xywh).any() for some in self.classes)
+        return not any(np.isnan(part.boxes_xywh).any() for part in self.classes)
 
     def of_images(self, image_ids: NDArray[np.int64]) -> Detections:
         """Return the same detections, with ``image_index`` pointing into other image ids.
@@ -96,15 +96,15 @@ class Detections:
             return self
         new_index = find_images(image_ids, self.image_ids)
         classes = tuple(
-            replace(some, image_index=new_index[some.image_index]) for some in self.classes
+            replace(part, image_index=new_index[part.image_index]) for part in self.classes
         )
-        unknown = [record for some in classes for record in some.record[some.image_index < 0]]
+        unknown = [record for part in classes for record in part.record[part.image_index < 0]]
         if unknown:
             self._fail(int(min(unknown)), image_ids)
         return Detections(self.name, image_ids, classes)
 
     def _fail(self, record: int, image_ids: NDArray[np.int64]) -> NoReturn:
-        index = [some.image_index[some.record == record] for some in self.classes]
+        index = [part.image_index[part.record == record] for part in self.classes]
         image_id = self.image_ids[np.concatenate(index)[0]]
         images = f"{len(image_ids)} images, {image_ids[0]}..{image_ids[-1]}"
         raise UserError(

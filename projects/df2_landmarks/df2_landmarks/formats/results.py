@@ -146,9 +146,9 @@ def write_results(stream: BinaryIO, detections: Detections, *, with_boxes: bool 
     Returns:
         Number of records.
     """
-    records = np.concatenate([some.record for some in detections.classes])
+    records = np.concatenate([part.record for part in detections.classes])
     class_of = np.repeat(np.arange(LAYOUT.num_categories), [len(c) for c in detections.classes])
-    row_of = np.concatenate([np.arange(len(some)) for some in detections.classes])
+    row_of = np.concatenate([np.arange(len(part)) for part in detections.classes])
     order = records.argsort(kind="stable")
     separator = b"[\n"
     for c, row in zip(class_of[order].tolist(), row_of[order].tolist(), strict=True):
@@ -167,19 +167,19 @@ def write_results_file(
 
 
 def _result_text(detections: Detections, class_index: int, row: int, with_boxes: bool) -> bytes:
-    some = detections.classes[class_index]
-    rounded = np.round(some.landmarks_xy[row], DECIMALS) + 0.0  # no -0
+    part = detections.classes[class_index]
+    rounded = np.round(part.landmarks_xy[row], DECIMALS) + 0.0  # no -0
     numbers: list[float] = [1] * (3 * LAYOUT.counts[class_index])
     numbers[0::3], numbers[1::3] = rounded[:, 0].tolist(), rounded[:, 1].tolist()
     box = b""
-    if with_boxes and not np.isnan(some.boxes_xywh[row, 0]):
-        values = np.round(some.boxes_xywh[row], DECIMALS).tolist()
+    if with_boxes and not np.isnan(part.boxes_xywh[row, 0]):
+        values = np.round(part.boxes_xywh[row], DECIMALS).tolist()
         box = b',"box_xywh":' + msgspec.json.encode(values)
     return b'{"image_id":%d,"category_id":%d,"keypoints":%s,"score":%s%s}' % (
-        detections.image_ids[some.image_index[row]],
+        detections.image_ids[part.image_index[row]],
         class_index + 1,
         slot_text(class_index, msgspec.json.encode(numbers)[1:-1]),
-        repr(float(some.scores[row])).encode(),
+        repr(float(part.scores[row])).encode(),
         box,
     )
 

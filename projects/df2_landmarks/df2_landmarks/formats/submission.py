@@ -42,7 +42,7 @@ def write_submission(path: str | Path, detections: Detections, *, split: str) ->
     member = zipfile.ZipInfo(MEMBERS[split], _TIMESTAMP)
     member.compress_type = zipfile.ZIP_DEFLATED
     member.external_attr = 0o644 << 16
-    best = replace(detections, classes=tuple(some.ranked() for some in detections.classes))
+    best = replace(detections, classes=tuple(part.ranked() for part in detections.classes))
     with (
         atomic_path(path) as temporary,
         zipfile.ZipFile(temporary, "w") as archive,
