@@ -5,8 +5,13 @@ import pytest
 import torch
 from detectron2.structures import Boxes, Instances
 
-from df2_landmarks.formats import Garment
-from df2_landmarks.formats.garment import garments_of_annotations, garments_of_instances
+from df2_landmarks.formats import (
+    Garment,
+    Landmarks,
+    Mask,
+    garments_of_instances,
+    garments_of_record,
+)
 from df2_landmarks.taxonomy import CATEGORIES
 from df2_landmarks.visualization import contact_sheet, draw_garments
 
@@ -17,10 +22,9 @@ def skirt(visibility, **changes):
     xy = np.array([[60, 40], [100, 45], [140, 40], [50, 90], [40, 150], [100, 155], [160, 150]])
     landmarks_xy = np.vstack([xy, [150, 90]]) + 0.5
     return Garment(
-        category=SKIRT,
+        definition=SKIRT,
         box_xyxy=np.array([35.0, 35, 165, 160]),
-        landmarks_xy=landmarks_xy.astype(float),
-        visibility=np.asarray(visibility),
+        landmarks=Landmarks(SKIRT.landmark_names, landmarks_xy, np.asarray(visibility)),
         **changes,
     )
 
@@ -45,7 +49,7 @@ def test_the_image_is_not_changed():
 
 def test_the_mask_is_tinted_inside_its_outline():
     square = np.array([[70.0, 60], [120, 60], [120, 130], [70, 130]])
-    image = draw_garments(blank(), [skirt([0] * 8, outlines=(square,))])
+    image = draw_garments(blank(), [skirt([0] * 8, mask=Mask.from_polygons([square], 200, 200))])
     assert tuple(image[100, 100]) != (128, 128, 128)
     assert tuple(image[100, 130]) == (128, 128, 128)
 
@@ -59,18 +63,18 @@ def test_detections_above_the_score_are_drawn_from_instances():
     instances.pred_masks = torch.zeros(2, 200, 200, dtype=torch.bool)
     instances.pred_masks[0, 20:40, 30:60] = True
     (garment,) = garments_of_instances(instances, min_score=0.5)
-    assert garment.category is SKIRT
-    assert garment.landmarks_xy.shape == (8, 2)
+    assert garment.category == "skirt"
+    assert garment.landmarks.xy.shape == (8, 2)
     assert garment.score == pytest.approx(0.9)
-    assert garment.outlines[0].min(axis=0).tolist() == [30.5, 20.5]
+    assert garment.mask.polygons[0].min(axis=0).tolist() == [30.5, 20.5]
 
 
 def test_ground_truth_is_drawn_from_annotations():
     keypoints = np.array([[10.5, 20.5, 2]] + [[0, 0, 0]] * 7, np.float32).ravel()
     annotation = {"bbox": [1, 2, 30, 40], "category_id": 8, "keypoints": keypoints}
-    (garment,) = garments_of_annotations([annotation])
+    (garment,) = garments_of_record({"height": 60, "width": 60, "annotations": [annotation]})
     assert garment.box_xyxy.tolist() == [1, 2, 31, 42]
-    assert garment.visibility.tolist() == [2, 0, 0, 0, 0, 0, 0, 0]
+    assert garment.landmarks.visibility.tolist() == [2, 0, 0, 0, 0, 0, 0, 0]
     assert garment.score is None
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from df2_landmarks.data import LandmarkDatasetMapper, read_image
-from df2_landmarks.formats import garments_of_annotations, garments_of_instances
+from df2_landmarks.formats import garments_of_instances, garments_of_record
 from df2_landmarks.visualization import draw_garments
 
 Image = NDArray[np.uint8]
@@ -37,7 +37,7 @@ def landmark_pictures(cfg: CfgNode, model: nn.Module, count: int) -> list[tuple[
         for record in records[:: max(1, len(records) // count)][:count]:
             image = read_image(record, image_format="BGR")
             instances = model([mapper(record)])[0]["instances"].to("cpu")
-            truth = draw_garments(image, garments_of_annotations(record["annotations"]))
+            truth = draw_garments(image, garments_of_record(record))
             detections = draw_garments(image, garments_of_instances(instances, MIN_SCORE))
             pairs.append((truth, detections))
     return pairs

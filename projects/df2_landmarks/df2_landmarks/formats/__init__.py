@@ -2,7 +2,7 @@
 
 * ``annotations``, ``results``, ``submission``: the files, each reader beside its writer.
 * ``ground_truth``, ``detections``: arrays per category, for scores.
-* ``garment``: one garment, for people.
+* ``garment``, ``mask``: one garment with its landmarks by name, for people.
 * ``coordinates``: the half pixel between files and everything else.
 * ``slots``: the 294 slots as text. ``json_stream``: large JSON files in bounded memory.
 """
@@ -24,7 +24,14 @@ from df2_landmarks.formats.detections import (
     rank_in_group,
     zero_padded_areas,
 )
-from df2_landmarks.formats.garment import Garment, garments_of_annotations, garments_of_instances
+from df2_landmarks.formats.garment import (
+    Garment,
+    Landmark,
+    Landmarks,
+    detected_garments,
+    garments_of_instances,
+    garments_of_record,
+)
 from df2_landmarks.formats.ground_truth import (
     ATTRIBUTES,
     PROTOCOLS,
@@ -33,6 +40,7 @@ from df2_landmarks.formats.ground_truth import (
     ClassTruth,
     GroundTruth,
 )
+from df2_landmarks.formats.mask import Mask
 from df2_landmarks.formats.results import (
     detections_from_predictions,
     read_results,
@@ -55,12 +63,16 @@ __all__ = [
     "Detections",
     "Garment",
     "GroundTruth",
+    "Landmark",
+    "Landmarks",
+    "Mask",
     "check_submission",
     "concatenate_class",
+    "detected_garments",
     "detections_from_predictions",
     "empty_class",
-    "garments_of_annotations",
     "garments_of_instances",
+    "garments_of_record",
     "rank_in_group",
     "read_boxes_and_masks",
     "read_coco",

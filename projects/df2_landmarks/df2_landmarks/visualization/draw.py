@@ -39,38 +39,37 @@ def draw_garments(image_bgr: Image, garments: Sequence[Garment]) -> Image:
     canvas = image_bgr.copy()
     unit = max(1.0, min(canvas.shape[:2]) / 200)  # line widths follow the size of the image
     for garment in garments:
-        color = garment.category.rgb[::-1]
+        color = garment.definition.rgb[::-1]
         _tint_mask(canvas, garment, color)
         _draw_lines(canvas, garment, color, unit)
         _draw_landmarks(canvas, garment, color, unit)
     for garment in garments:
-        _draw_label(canvas, garment, garment.category.rgb[::-1], unit)
+        _draw_label(canvas, garment, garment.definition.rgb[::-1], unit)
     return canvas
 
 
 def _tint_mask(canvas: Image, garment: Garment, color: Color) -> None:
-    if not garment.outlines:
+    if garment.mask is None:
         return
-    overlay = canvas.copy()
-    cv2.fillPoly(overlay, [_fixed(p) for p in garment.outlines], color, cv2.LINE_AA, SUBPIXEL_BITS)
-    cv2.addWeighted(overlay, 0.25, canvas, 0.75, 0, dst=canvas)
+    inside = garment.mask.array
+    canvas[inside] = (0.75 * canvas[inside] + 0.25 * np.array(color)).astype(np.uint8)
 
 
 def _draw_lines(canvas: Image, garment: Garment, color: Color, unit: float) -> None:
     x1, y1, x2, y2 = garment.box_xyxy
     box = np.array([[x1, y1], [x2, y1], [x2, y2], [x1, y2]])
     cv2.polylines(canvas, [_fixed(box)], True, color, round(unit), cv2.LINE_AA, SUBPIXEL_BITS)
-    drawn = garment.visibility > 0
-    for a, b in garment.category.skeleton:
+    drawn = garment.landmarks.visibility > 0
+    for a, b in garment.definition.skeleton:
         if drawn[a - 1] and drawn[b - 1]:
-            ends = _fixed(garment.landmarks_xy[[a - 1, b - 1]])
+            ends = _fixed(garment.landmarks.xy[[a - 1, b - 1]])
             cv2.polylines(canvas, [ends], False, color, round(unit), cv2.LINE_AA, SUBPIXEL_BITS)
 
 
 def _draw_landmarks(canvas: Image, garment: Garment, color: Color, unit: float) -> None:
     radius = round(1.6 * unit * 2**SUBPIXEL_BITS)
-    fixed = _fixed(garment.landmarks_xy)
-    for (x, y), visibility in zip(fixed.tolist(), garment.visibility, strict=True):
+    fixed = _fixed(garment.landmarks.xy)
+    for (x, y), visibility in zip(fixed.tolist(), garment.landmarks.visibility, strict=True):
         if visibility == 0:
             continue
         inner = color if visibility == 2 else WHITE
@@ -80,7 +79,7 @@ def _draw_landmarks(canvas: Image, garment: Garment, color: Color, unit: float) 
 
 
 def _draw_label(canvas: Image, garment: Garment, color: Color, unit: float) -> None:
-    text = garment.category.name
+    text = garment.category
     if garment.score is not None:
         text += f" {garment.score:.2f}"
     font, scale, thickness = cv2.FONT_HERSHEY_SIMPLEX, 0.32 * unit, max(1, round(0.6 * unit))
