@@ -27,9 +27,10 @@ FLOORS = {
     "evaluation": 3,
     "visualization": 4,
     "engine": 5,
+    "predict": 6,
     "cli": 7,
 }
-"""Room -> floor. A room imports from lower floors only; floor 6 waits for predict and export."""
+"""Room -> floor. A room imports from lower floors only; floor 6 waits for export."""
 CONVERTERS_IMPORT = {"common", "taxonomy", "formats"}
 MAX_FILES = 12
 HEAVY = ("torch", "torchvision", "detectron2", "fvcore")

@@ -10,7 +10,9 @@
 from df2_landmarks.engine.checkpoint import (
     convert_checkpoint,
     evaluation_weights,
+    last_checkpoint,
     load_for_evaluation,
+    read_checkpoint,
 )
 from df2_landmarks.engine.dry_run import dry_run
 from df2_landmarks.engine.evaluators import RESULTS_FILE, BoxMaskEvaluator, LandmarkEvaluator
@@ -19,6 +21,7 @@ from df2_landmarks.engine.landmark_pictures import landmark_pictures
 from df2_landmarks.engine.setup import (
     CONFIGS,
     argument_parser,
+    recorded_config,
     resolve_num_gpus,
     setup_config,
     setup_run,
@@ -40,7 +43,10 @@ __all__ = [
     "evaluation_weights",
     "ground_truth_box_config",
     "landmark_pictures",
+    "last_checkpoint",
     "load_for_evaluation",
+    "read_checkpoint",
+    "recorded_config",
     "resolve_num_gpus",
     "setup_config",
     "setup_run",

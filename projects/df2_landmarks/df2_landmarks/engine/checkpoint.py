@@ -18,6 +18,7 @@ from torch import nn
 
 from df2_landmarks.common import UserError, atomic_write, check_input_file
 from df2_landmarks.engine.averaging import WeightAverage
+from df2_landmarks.formats import RECORD_KEY, check_record
 from df2_landmarks.modeling import (
     HEAD,
     has_category_predictors,
@@ -68,6 +69,7 @@ class LandmarkCheckpointer(DetectionCheckpointer):
         *,
         complete: bool = False,
         average: WeightAverage | None = None,
+        record: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         """
@@ -78,6 +80,7 @@ class LandmarkCheckpointer(DetectionCheckpointer):
                 landmark head, as evaluation needs. Otherwise (training) it must have at least one
                 parameter of the model.
             average: the average of the model's weights.
+            record: what each saved file says about the model (`model_record`).
             **kwargs: passed to `DetectionCheckpointer`.
         """
         if average is not None:
@@ -85,6 +88,7 @@ class LandmarkCheckpointer(DetectionCheckpointer):
         super().__init__(model, save_dir, **kwargs)
         self.complete = complete
         self._average = average
+        self._record = {} if record is None else {RECORD_KEY: record}
 
     @property
     def evaluated_model(self) -> nn.Module:
@@ -114,7 +118,8 @@ class LandmarkCheckpointer(DetectionCheckpointer):
         path = self.path_of(name)
         logger.info(f"Saving checkpoint to {path}")
         with atomic_write(path) as file:
-            torch.save({"model": self.evaluated_model.state_dict(), **extra}, file)
+            weights = self.evaluated_model.state_dict()
+            torch.save({"model": weights, **self._record, **extra}, file)
 
     def path_of(self, name: str) -> Path:
         """Return the file that `save` and `save_weights` write for a name."""
@@ -145,6 +150,8 @@ class LandmarkCheckpointer(DetectionCheckpointer):
             with _unreadable_is_user_error(filename):
                 checkpoint = super()._load_file(filename)
         _check_weights(filename, checkpoint.get("model"))
+        if self.complete and RECORD_KEY in checkpoint:
+            check_record(checkpoint[RECORD_KEY], filename)
         return checkpoint
 
     def _load_model(self, checkpoint: dict[str, Any]) -> _IncompatibleKeys:
@@ -188,13 +195,19 @@ def evaluation_weights(cfg: CfgNode, opts: Sequence[str]) -> str:
     """
     if "MODEL.WEIGHTS" in opts[::2]:
         return cfg.MODEL.WEIGHTS
-    last = Path(cfg.OUTPUT_DIR, "last_checkpoint")
-    if last.is_file():
-        return str(Path(cfg.OUTPUT_DIR, last.read_text().strip()))
+    last = last_checkpoint(cfg.OUTPUT_DIR)
+    if last is not None:
+        return str(last)
     raise UserError(
         f"nothing to evaluate: {cfg.OUTPUT_DIR} holds no checkpoint. Train first with this config "
         "and OUTPUT_DIR, or give a trained model: MODEL.WEIGHTS path/to/model_final.pth"
     )
+
+
+def last_checkpoint(folder: str | Path) -> Path | None:
+    """Return the newest checkpoint of an output folder, None if it holds none."""
+    tag = Path(folder, "last_checkpoint")
+    return Path(folder, tag.read_text().strip()) if tag.is_file() else None
 
 
 def load_for_evaluation(model: nn.Module, path: str) -> None:

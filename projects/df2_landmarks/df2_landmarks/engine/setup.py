@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import logging
 import math
 import re
 import warnings
@@ -26,7 +27,9 @@ from df2_landmarks.taxonomy import LAYOUT
 
 warnings.filterwarnings("ignore", "torch.meshgrid")  # Detectron2's anchors call it the old way
 
-CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+logger = logging.getLogger(__name__)
+
+CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 DEFAULT_CONFIG = CONFIGS / "df2_landmark_rcnn_R_50_FPN_1x.yaml"
 DRY_RUN_FOLDER = "dry_run"
 """Folder in OUTPUT_DIR for everything that a dry run writes."""
@@ -85,7 +88,7 @@ def setup_config(
     """Return the default configuration + a YAML file + ``KEY VALUE`` pairs, frozen.
 
     Args:
-        config_file: YAML; its values must be plain data.
+        config_file: YAML, its values plain data; or the name of one of the project's configs.
         opts: alternating keys and values that override the file.
         on_cpu: use the CPU; by default only if there is no GPU.
 
@@ -98,17 +101,53 @@ def setup_config(
         >>> cfg.SOLVER.MAX_ITER, cfg.MODEL.DEVICE
         (100, 'cpu')
     """
-    cfg = get_cfg()
-    add_df2_landmarks_config(cfg)
+    cfg = _default_config()
     path = Path(config_file)
+    if not path.is_file() and (CONFIGS / path).is_file():
+        path = CONFIGS / path
     if not path.is_file():
         raise UserError(f"config file {path} does not exist; the project's are in {CONFIGS}")
     if len(opts) % 2:
         raise UserError(f"options must be KEY VALUE pairs, but got {len(opts)} words: {opts}")
-    known = set(_keys(cfg))
-    with _user_errors_of_yacs(str(path), known):
+    with _user_errors_of_yacs(str(path), set(_keys(cfg))):
         cfg.merge_from_file(str(path), allow_unsafe=False)
-    with _user_errors_of_yacs("command line", known):
+    return _finished(cfg, opts, on_cpu)
+
+
+def recorded_config(
+    text: str, where: str, opts: Sequence[str] = (), *, on_cpu: bool | None = None
+) -> CfgNode:
+    """Return the configuration that a model file holds, frozen.
+
+    Keys that this version of Detectron2 does not have are left out, with a warning.
+
+    Args:
+        text: YAML of a whole configuration.
+        where: the file, for messages.
+        opts: alternating keys and values that override it.
+        on_cpu: use the CPU; by default only if there is no GPU.
+
+    Raises:
+        UserError: it is not the YAML of a configuration, or a value is out of range.
+    """
+    cfg = _default_config()
+    with _user_errors_of_yacs(where, set(_keys(cfg))):
+        recorded = CfgNode.load_cfg(text)
+        unknown = _remove_unknown(recorded, cfg)
+        cfg.merge_from_other_cfg(recorded)
+    if unknown:
+        logger.warning(f"{where}: this Detectron2 does not know {', '.join(unknown)}")
+    return _finished(cfg, opts, on_cpu)
+
+
+def _default_config() -> CfgNode:
+    cfg = get_cfg()
+    add_df2_landmarks_config(cfg)
+    return cfg
+
+
+def _finished(cfg: CfgNode, opts: Sequence[str], on_cpu: bool | None) -> CfgNode:
+    with _user_errors_of_yacs("command line", set(_keys(cfg))):
         cfg.merge_from_list(list(opts))
     check_values(cfg)
     if on_cpu is None:
@@ -117,6 +156,18 @@ def setup_config(
         cfg.MODEL.DEVICE = "cpu"
     cfg.freeze()
     return cfg
+
+
+def _remove_unknown(node: CfgNode, known: CfgNode, prefix: str = "") -> list[str]:
+    """Remove from ``node``, in place, the keys that ``known`` lacks, and return their names."""
+    removed = []
+    for name in list(node):
+        if name not in known:
+            del node[name]
+            removed.append(prefix + name)
+        elif isinstance(node[name], CfgNode) and isinstance(known[name], CfgNode):
+            removed += _remove_unknown(node[name], known[name], f"{prefix}{name}.")
+    return removed
 
 
 def setup_run(args: argparse.Namespace) -> CfgNode:

@@ -7,13 +7,14 @@ import sys
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 from detectron2.config import CfgNode
 from detectron2.engine import HookBase
 from detectron2.engine.hooks import EvalHook
 from detectron2.utils.events import EventStorage, EventWriter, JSONWriter, get_event_storage
 
-from df2_landmarks.common import progress_bar, say
+from df2_landmarks.common import atomic_write, progress_bar, say
 from df2_landmarks.engine.trainer import Trainer
 
 
@@ -38,6 +39,8 @@ def train_within(cfg: CfgNode, minutes: float) -> TimedRun:
     Raises:
         UserError: the configuration cannot be trained with, or a file cannot be read or written.
     """
+    with atomic_write(Path(cfg.OUTPUT_DIR, "config.yaml")) as file:
+        file.write(cfg.dump().encode())
     trainer = TimedTrainer(cfg, seconds=60 * minutes)
     trainer.resume_or_load(resume=False)
     return trainer.train()

@@ -39,6 +39,7 @@ from df2_landmarks.engine.training_step import (
     training_step,
     trains_in_bfloat16,
 )
+from df2_landmarks.formats import model_record
 from df2_landmarks.modeling import LandmarkRCNNWithTTA
 
 logger = logging.getLogger(__name__)
@@ -163,7 +164,11 @@ class Trainer(DefaultTrainer):
         trainer = weakref.proxy(self)  # so that hooks do not keep models alive
         # Replaced before the stock hooks are built, whose hook for saving takes this checkpointer.
         self.checkpointer = LandmarkCheckpointer(
-            model, self.cfg.OUTPUT_DIR, average=average, trainer=trainer
+            model,
+            self.cfg.OUTPUT_DIR,
+            average=average,
+            record=model_record(self.cfg.dump()),
+            trainer=trainer,
         )
         hooks = super().build_hooks()
         place = next(i for i, hook in enumerate(hooks) if isinstance(hook, EvalHook))

@@ -3,6 +3,7 @@
 * ``annotations``, ``results``, ``submission``: the files, each reader beside its writer.
 * ``ground_truth``, ``detections``: arrays per category, for scores.
 * ``garment``, ``mask``: one garment with its landmarks by name, for people.
+* ``picture``: pictures as a person sees them. ``model_record``: what a model file says of itself.
 * ``coordinates``: the half pixel between files and everything else.
 * ``slots``: the 294 slots as text. ``json_stream``: large JSON files in bounded memory.
 """
@@ -41,6 +42,12 @@ from df2_landmarks.formats.ground_truth import (
     GroundTruth,
 )
 from df2_landmarks.formats.mask import Mask
+from df2_landmarks.formats.model_record import RECORD_KEY, check_record, model_record
+from df2_landmarks.formats.picture import (
+    PICTURE_SUFFIXES,
+    Channels,
+    read_picture,
+)
 from df2_landmarks.formats.results import (
     detections_from_predictions,
     read_results,
@@ -53,9 +60,12 @@ __all__ = [
     "ATTRIBUTES",
     "MAX_DETECTIONS",
     "MEMBERS",
+    "PICTURE_SUFFIXES",
     "PROTOCOLS",
+    "RECORD_KEY",
     "VISIBLE",
     "VISIBLE_AND_OCCLUDED",
+    "Channels",
     "ClassDetections",
     "ClassTruth",
     "CocoImage",
@@ -66,6 +76,7 @@ __all__ = [
     "Landmark",
     "Landmarks",
     "Mask",
+    "check_record",
     "check_submission",
     "concatenate_class",
     "detected_garments",
@@ -73,10 +84,12 @@ __all__ = [
     "empty_class",
     "garments_of_instances",
     "garments_of_record",
+    "model_record",
     "rank_in_group",
     "read_boxes_and_masks",
     "read_coco",
     "read_ground_truth",
+    "read_picture",
     "read_results",
     "slot_text",
     "to_continuous",

@@ -51,7 +51,8 @@ class Mask:
     @classmethod
     def from_array(cls, array: NDArray[np.bool_]) -> Mask:
         """Return the mask of an (H, W) array."""
-        return cls(*array.shape, partial(np.asarray, array, dtype=bool))
+        height, width = array.shape
+        return cls(height, width, partial(np.asarray, array, dtype=bool))
 
     @classmethod
     def from_rle(cls, rle: Mapping[str, Any]) -> Mask:

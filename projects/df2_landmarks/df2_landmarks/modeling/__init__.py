@@ -3,6 +3,7 @@
 * ``landmark_head``: `LandmarkRCNNHead`, the head with a branch per category; ``layers``: its parts.
 * ``heatmaps``: landmarks into heatmaps and back; ``landmark_loss``: the losses over heatmaps.
 * ``rescoring``: scores of detections after their landmarks are known.
+* ``inference``: detections with masks above a threshold only.
 * ``roi_heads``: the RoI heads around it; ``tta``: the model with test-time augmentation.
 * ``checkpoint_layout``: weights of a stock head into those of a head per category, and back.
 """
@@ -16,6 +17,7 @@ from df2_landmarks.modeling.checkpoint_layout import (
     to_single_predictor,
 )
 from df2_landmarks.modeling.heatmaps import decode_expected_oks, decode_peak, encode_cells
+from df2_landmarks.modeling.inference import detect, padded_size
 from df2_landmarks.modeling.landmark_head import LandmarkRCNNHead
 from df2_landmarks.modeling.landmark_loss import landmark_loss
 from df2_landmarks.modeling.roi_heads import LandmarkROIHeads
@@ -28,11 +30,13 @@ __all__ = [
     "LandmarkROIHeads",
     "decode_expected_oks",
     "decode_peak",
+    "detect",
     "encode_cells",
     "has_category_predictors",
     "has_class_convolutions",
     "has_single_predictor",
     "landmark_loss",
+    "padded_size",
     "to_category_predictors",
     "to_single_predictor",
 ]

@@ -1,0 +1,248 @@
+"""`Predictor`: pictures in, garments with named landmarks out.
+
+It knows no engine: a model file of Detectron2 (`torch_model`) or another `Model`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from df2_landmarks.common import UserError
+from df2_landmarks.formats import Channels, detected_garments, read_picture
+from df2_landmarks.predict.garments import Garments
+from df2_landmarks.predict.model import Detected, Model, Prepared
+from df2_landmarks.taxonomy import LAYOUT
+
+MIN_SCORE = 0.4
+"""Default score threshold: docs/how-to/predict.md has precision and recall over thresholds."""
+
+WINDOW_BATCHES = 4
+"""Pictures that `Predictor.batch` holds at most, in batches, while it looks for equal sizes."""
+
+
+class Predictor:
+    """Finds the garments in pictures.
+
+    Example:
+        >>> from df2_landmarks import Predictor  # doctest: +SKIP
+        >>> predictor = Predictor.load("output/demo/model_final.pth")  # doctest: +SKIP
+        >>> garments = predictor("photo.jpg")  # doctest: +SKIP
+        >>> garments[0].landmarks["hem_left"].xy  # doctest: +SKIP
+        (212.4, 580.1)
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        *,
+        min_score: float = MIN_SCORE,
+        categories: Iterable[str | int] | None = None,
+    ) -> None:
+        """
+        Args:
+            model: finds the garments.
+            min_score: score threshold 0..1.
+            categories: names or ids of the categories to return; None: all.
+
+        Raises:
+            UserError: the threshold is out of range or there is no such category.
+        """
+        if not 0 <= min_score <= 1:
+            raise UserError(f"min_score must be 0..1, but got {min_score}")
+        self.model = model
+        self.min_score = min_score
+        self.category_ids = None if categories is None else category_ids(categories)
+
+    @classmethod
+    def load(
+        cls,
+        file: str | os.PathLike[str],
+        *,
+        config: str | os.PathLike[str] | None = None,
+        opts: Sequence[str] = (),
+        min_score: float = MIN_SCORE,
+        categories: Iterable[str | int] | None = None,
+        device: str | None = None,
+        half: bool = False,
+        tta: bool = False,
+    ) -> Predictor:
+        """Load a trained model.
+
+        Args:
+            file: a checkpoint of this project, or an output folder, whose last checkpoint is taken.
+            config: YAML that it was trained with; needed for a file that does not contain it.
+            opts: alternating keys and values that override the configuration.
+            min_score: score threshold 0..1.
+            categories: names or ids of the categories to return; None: all.
+            device: "cpu", "cuda", "cuda:1"...; by default a GPU if there is one.
+            half: compute in bfloat16 where it is safe; faster on hardware that has it.
+            tta: test-time augmentation: better, and several times as slow.
+
+        Raises:
+            UserError: there is no such file, it is not a model of these categories, its
+                configuration is missing, or an option is wrong.
+        """
+        from df2_landmarks.predict.torch_model import TorchModel  # imports torch: seconds
+
+        model = TorchModel.load(
+            Path(file), config=config, opts=opts, device=device, half=half, tta=tta
+        )
+        return cls(model, min_score=min_score, categories=categories)
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits that stand for weights and configuration of the model."""
+        return self.model.fingerprint
+
+    def prepare(self, image: Any, *, channels: Channels | None = None) -> Prepared:
+        """Read and resize a picture, for `batch`; threads may do this beside it.
+
+        Args:
+            image: path, bytes, Pillow image, or (H, W, 3) uint8 array.
+            channels: order of the channels of an array, "RGB" or "BGR".
+
+        Raises:
+            UserError: it is not a readable picture.
+        """
+        return self.model.prepare(read_picture(image, channels=channels))
+
+    def __call__(self, image: Any, *, channels: Channels | None = None) -> Garments:
+        """Find the garments in one picture.
+
+        Args:
+            image: path, bytes, Pillow image, or (H, W, 3) uint8 array.
+            channels: order of the channels of an array, "RGB" or "BGR".
+
+        Raises:
+            UserError: it is not a readable picture.
+        """
+        return self._detect([self.prepare(image, channels=channels)])[0]
+
+    def batch(
+        self,
+        images: Iterable[Any],
+        *,
+        batch_size: int = 8,
+        channels: Channels | None = None,
+    ) -> Iterator[Garments]:
+        """Yield the garments of each picture, in order, in bounded memory.
+
+        The result of a picture does not depend on the others, but for rounding: only pictures that
+        the model pads to the same size pass through it together. Up to `WINDOW_BATCHES` batches
+        are read ahead to find such pictures.
+
+        Args:
+            images: any iterable of what `prepare` takes or has returned.
+            batch_size: pictures that pass through the model together, at most.
+            channels: order of the channels of arrays, "RGB" or "BGR".
+
+        Raises:
+            UserError: a picture cannot be read; those before it have been yielded.
+        """
+        for result in self._stream(images, batch_size, channels):
+            if isinstance(result, UserError):
+                raise result
+            yield result
+
+    def batch_with_errors(
+        self, images: Iterable[Any], *, batch_size: int = 8, channels: Channels | None = None
+    ) -> Iterator[Garments | UserError]:
+        """Yield as `batch`, and the error itself in the place of a picture that cannot be read.
+
+        Args:
+            images: as of `batch`; may contain a `UserError`, which is passed on in its place.
+            batch_size: pictures that pass through the model together, at most.
+            channels: order of the channels of arrays, "RGB" or "BGR".
+        """
+        return self._stream(images, batch_size, channels)
+
+    def _stream(
+        self, images: Iterable[Any], batch_size: int, channels: Channels | None
+    ) -> Iterator[Garments | UserError]:
+        if batch_size < 1:
+            raise UserError(f"batch_size must be 1 or more, but got {batch_size}")
+        waiting: deque[_Place] = deque()  # in order; each holds a picture, its result or its error
+        for image in images:
+            waiting.append(_Place(self._prepared(image, channels)))
+            if len(waiting) == WINDOW_BATCHES * batch_size:
+                self._detect_first_group(waiting, batch_size)
+            while waiting and waiting[0].result is not None:
+                yield waiting.popleft().result
+        while waiting:
+            if waiting[0].result is None:
+                self._detect_first_group(waiting, batch_size)
+            yield waiting.popleft().result
+
+    def _prepared(self, image: Any, channels: Channels | None) -> Prepared | UserError:
+        if isinstance(image, (Prepared, UserError)):
+            return image
+        try:
+            return self.prepare(image, channels=channels)
+        except UserError as error:
+            return error
+
+    def _detect_first_group(self, waiting: deque[_Place], batch_size: int) -> None:
+        """Detect in the first picture without a result, and in others of its group."""
+        open_places = [place for place in waiting if place.result is None]
+        group = open_places[0].prepared.group
+        places = [place for place in open_places if place.prepared.group == group][:batch_size]
+        found = self._detect([place.prepared for place in places])
+        for place, garments in zip(places, found, strict=True):
+            place.result = garments
+            place.prepared = None
+
+    def _detect(self, batch: Sequence[Prepared]) -> list[Garments]:
+        detected = self.model.detect(batch, self.min_score)
+        return [
+            self._garments(prepared, found) for prepared, found in zip(batch, detected, strict=True)
+        ]
+
+    def _garments(self, prepared: Prepared, found: Detected) -> Garments:
+        garments = detected_garments(
+            classes=found.classes,
+            scores=found.scores,
+            boxes_xyxy=found.boxes_xyxy,
+            landmarks=found.landmarks,
+            visible=found.visible,
+            masks=found.masks,
+        )
+        if self.category_ids is not None:
+            garments = [g for g in garments if g.category_id in self.category_ids]
+        return Garments(tuple(garments), prepared.width, prepared.height, found.best_score)
+
+
+class _Place:
+    """A picture on its way through `Predictor.batch`."""
+
+    def __init__(self, prepared: Prepared | UserError) -> None:
+        failed = isinstance(prepared, UserError)
+        self.prepared: Any = None if failed else prepared
+        self.result: Any = prepared if failed else None
+
+
+def category_ids(categories: Iterable[str | int]) -> frozenset[int]:
+    """Return the ids of categories given by name or id.
+
+    Raises:
+        UserError: there is no such category.
+
+    Example:
+        >>> sorted(category_ids(["trousers", "long-sleeve top", 9]))
+        [2, 8, 9]
+    """
+    ids = {category.name: category.id for category in LAYOUT.categories}
+    known = {**ids, **{str(number): number for number in ids.values()}}
+    wanted = set()
+    for category in categories:
+        name = " ".join(str(category).lower().replace("_", " ").replace("-", " ").split())
+        if name not in known:
+            close = difflib.get_close_matches(name, ids, n=1)
+            hint = f"Did you mean {close[0]!r}?" if close else f"There are {', '.join(ids)}"
+            raise UserError(f"categories: there is no {category!r}. {hint}")
+        wanted.add(known[name])
+    return frozenset(wanted)

@@ -1,0 +1,207 @@
+"""A trained model of Detectron2, as `Predictor` needs it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from detectron2.config import CfgNode
+from detectron2.data import transforms as T
+from detectron2.modeling import build_model
+from detectron2.structures import Instances
+from numpy.typing import NDArray
+from torch import nn
+
+from df2_landmarks.common import UserError
+from df2_landmarks.engine import (
+    last_checkpoint,
+    load_for_evaluation,
+    read_checkpoint,
+    recorded_config,
+    setup_config,
+)
+from df2_landmarks.formats import RECORD_KEY, Mask, check_record
+from df2_landmarks.modeling import LandmarkRCNNWithTTA, detect, padded_size
+from df2_landmarks.predict.model import Detected, Prepared
+
+FINGERPRINT_DIGITS = 16
+
+
+class TorchModel:
+    """A `GeneralizedRCNN` with its resizing."""
+
+    def __init__(self, cfg: CfgNode, model: Any, *, half: bool = False, tta: bool = False) -> None:
+        """
+        Args:
+            cfg: its configuration.
+            model: a trained `GeneralizedRCNN`, on its device.
+            half: compute in bfloat16 where it is safe.
+            tta: test-time augmentation, with the views of TEST.AUG.
+        """
+        self.cfg = cfg
+        self.model = model.eval()
+        self.half = half
+        self.fingerprint = _fingerprint(cfg, model)
+        self._augmented = LandmarkRCNNWithTTA(cfg, model) if tta else None
+        self._device = torch.device(cfg.MODEL.DEVICE)
+        if self._device.type == "cpu":
+            self.model.to(memory_format=torch.channels_last)
+        self._resize = T.ResizeShortestEdge(
+            [cfg.INPUT.MIN_SIZE_TEST, cfg.INPUT.MIN_SIZE_TEST], cfg.INPUT.MAX_SIZE_TEST
+        )
+
+    @classmethod
+    def load(
+        cls,
+        file: Path,
+        *,
+        config: str | os.PathLike[str] | None,
+        opts: Sequence[str],
+        device: str | None,
+        half: bool,
+        tta: bool,
+    ) -> TorchModel:
+        """Load a model; the arguments are those of `Predictor.load`.
+
+        Raises:
+            UserError: the file, its configuration or an option is wrong.
+        """
+        if file.is_dir():
+            file = _last_of(file)
+        opts = [*opts, "MODEL.DEVICE", _checked_device(device)]
+        checkpoint = read_checkpoint(file)
+        if RECORD_KEY in checkpoint:
+            check_record(checkpoint[RECORD_KEY], str(file))
+        if config is not None:
+            cfg = setup_config(Path(config), opts, on_cpu=False)
+        elif RECORD_KEY in checkpoint:
+            text = checkpoint[RECORD_KEY]["config"]
+            cfg = recorded_config(text, str(file), opts, on_cpu=False)
+        else:
+            raise UserError(
+                f"{file}: does not contain its configuration (written by an earlier version, or by "
+                "other software); give the YAML that it was trained with: config="
+            )
+        if not cfg.MODEL.KEYPOINT_ON:
+            raise UserError(f"{file}: MODEL.KEYPOINT_ON is False: a model without landmarks")
+        model = build_model(cfg)
+        load_for_evaluation(model, str(file))
+        return cls(cfg, model, half=half, tta=tta)
+
+    def prepare(self, rgb: NDArray[np.uint8]) -> Prepared:
+        """Resize as the evaluation does."""
+        height, width = rgb.shape[:2]
+        image = rgb if self.cfg.INPUT.FORMAT == "RGB" else rgb[:, :, ::-1]
+        if self._augmented is None:
+            resize = self._resize.get_transform(image)
+            if isinstance(resize, T.ResizeTransform):  # a side of a thin picture becomes 0
+                resize.new_h, resize.new_w = max(1, resize.new_h), max(1, resize.new_w)
+            image = resize.apply_image(image)
+        tensor = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
+        size = padded_size(tensor.shape[1:], self.model.backbone.size_divisibility)
+        return Prepared(height, width, tensor, size)
+
+    @torch.inference_mode()
+    def detect(self, batch: Sequence[Prepared], min_score: float) -> list[Detected]:
+        """Return the detections with at least a score, for pictures of one group."""
+        inputs = [{"image": p.data, "height": p.height, "width": p.width} for p in batch]
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self.half):
+            if self._augmented is not None:
+                return [self._detect_augmented(image, min_score) for image in inputs]
+            outputs = detect(self.model, inputs, min_score)
+        return [
+            _in_picture(instances, prepared, best)
+            for prepared, (instances, best) in zip(batch, outputs, strict=True)
+        ]
+
+    def _detect_augmented(self, image: dict[str, Any], min_score: float) -> Detected:
+        assert self._augmented is not None
+        instances = self._augmented([image])[0]["instances"].to("cpu")
+        best = float(instances.scores.max()) if len(instances) else 0.0
+        instances = instances[instances.scores >= min_score]
+        masks = None
+        if instances.has("pred_masks"):
+            masks = [Mask.from_array(mask.numpy()) for mask in instances.pred_masks]
+        return _detected(instances, instances.pred_boxes.tensor.numpy(), masks, best)
+
+
+def _in_picture(instances: Instances, prepared: Prepared, best: float) -> Detected:
+    """Move detections from the resized image to the picture, as `detector_postprocess` does."""
+    instances = instances.to("cpu")
+    height, width = instances.image_size
+    scale = torch.tensor([prepared.width / width, prepared.height / height])
+    boxes = instances.pred_boxes.clone()
+    boxes.tensor *= scale.repeat(2)
+    boxes.clip((prepared.height, prepared.width))
+    kept = boxes.nonempty()
+    instances, boxes_xyxy = instances[kept], boxes.tensor[kept].float().numpy()
+    instances.pred_keypoints = instances.pred_keypoints * torch.cat([scale, torch.ones(1)])
+    masks = None
+    if instances.has("pred_masks"):
+        masks = [
+            Mask.from_probabilities(mask[0].float().numpy(), box, prepared.height, prepared.width)
+            for mask, box in zip(instances.pred_masks, boxes_xyxy, strict=True)
+        ]
+    return _detected(instances, boxes_xyxy, masks, best)
+
+
+def _detected(
+    instances: Instances, boxes_xyxy: NDArray[np.float32], masks: list[Mask] | None, best: float
+) -> Detected:
+    visible = None
+    if instances.has("pred_visibility"):
+        visible = instances.pred_visibility.float().numpy()
+    return Detected(
+        classes=instances.pred_classes.numpy(),
+        scores=instances.scores.float().numpy(),
+        boxes_xyxy=boxes_xyxy,
+        landmarks=instances.pred_keypoints.float().numpy(),
+        visible=visible,
+        masks=masks,
+        best_score=best,
+    )
+
+
+def _last_of(folder: Path) -> Path:
+    last = last_checkpoint(folder)
+    if last is None:
+        raise UserError(
+            f"{folder}: this folder holds no checkpoint (last_checkpoint). Train a model, such as "
+            "by `make demo`, or give the path of a .pth file"
+        )
+    return last
+
+
+def _checked_device(device: str | None) -> str:
+    if device is None:
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        chosen = torch.device(device)
+    except RuntimeError:
+        raise UserError(
+            f'device must be "cpu", "cuda" or "cuda:N", but got {device!r}', exit_code=2
+        ) from None
+    available = torch.cuda.device_count()
+    if chosen.type == "cuda" and (chosen.index or 0) >= available:
+        raise UserError(
+            f"device {device}: this machine has {available} GPUs that torch can use", exit_code=2
+        )
+    return device
+
+
+def _fingerprint(cfg: CfgNode, model: nn.Module) -> str:
+    """Hash what decides the results: weights, and the configuration of model, input and test."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    parts = CfgNode({"MODEL": cfg.MODEL, "INPUT": cfg.INPUT, "TEST": cfg.TEST}).clone()
+    parts.defrost()
+    parts.MODEL.WEIGHTS = parts.MODEL.DEVICE = ""
+    digest.update(parts.dump().encode())
+    return digest.hexdigest()[:FINGERPRINT_DIGITS]
