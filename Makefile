@@ -13,6 +13,8 @@ PRESET      ?= small
 GT          ?= $(DATA)/annotations/validation.json
 RESULTS     ?= $(or $(OUTPUT),output/df2_landmark_rcnn_R_50_FPN_1x)/landmark_results.json
 ZIP         ?= val_keypoints.zip
+INPUT       ?=
+WEIGHTS     ?=
 
 PROJECT     := projects/df2_landmarks
 PACKAGES    := Debian, Ubuntu: apt install python3-venv make. Fedora: dnf install python3 make. macOS: xcode-select --install; brew install python
@@ -28,7 +30,7 @@ ifneq ($(shell $(PYTHON) -c 'import pip' 2>/dev/null && echo works),works)
 endif
 endif
 
-.PHONY: help install demo synth check convert train eval score submit docs test lint format clean
+.PHONY: help install demo predict synth check convert train eval score submit docs test lint format clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -53,6 +55,9 @@ $(VENV)/.installed: constraints.txt setup.py tools/install_detectron2.py tools/c
 
 demo: $(READY)  ## the whole job on drawn data, on a CPU, in about 10 minutes
 	$(PYTHON) -m df2_landmarks.cli.demo
+
+predict: $(READY)  ## garments in pictures: INPUT="folder photo.jpg ..." WEIGHTS= OUTPUT= FLAGS="--min-score .3 ..."
+	$(if $(INPUT),,$(error make predict needs INPUT=, a picture, a folder or a quoted pattern))$(PYTHON) -m df2_landmarks.cli.predict $(INPUT) $(if $(WEIGHTS),--weights $(WEIGHTS)) $(if $(OUTPUT),--output $(OUTPUT)) $(FLAGS)
 
 synth: $(READY)  ## draw a synthetic data set: PRESET=small or benchmark
 	$(PYTHON) datasets/make_synthetic.py --preset $(PRESET) --resume

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from df2_landmarks.common import say
 
 COMMANDS = {
+    "predict": "find the garments in pictures and videos: named landmarks as JSON, and drawings",
     "score": "score a results file or a submission, break it down, diagnose or compare it",
     "submission": "pack, check and score a submission of the challenge",
     "demo": "draw data, train from scratch on the CPU, evaluate: the whole job in ten minutes",

@@ -75,7 +75,7 @@ def remove_leftovers(folder: str | Path, name: str | None = None) -> None:
         name: of the file or folder that they were for; None for any.
     """
     target = ".+" if name is None else re.escape(name)
-    leftover = re.compile(rf"\.{target}\.([0-9]+)\.partial\Z")
+    leftover = re.compile(rf"\.{target}\.([0-9]+)\.partial(\.[a-z0-9]+)?\Z")
     for entry in os.scandir(folder):
         match = leftover.match(entry.name)
         if match and not _is_running(int(match[1])):

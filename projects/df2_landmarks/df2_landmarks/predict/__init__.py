@@ -2,10 +2,52 @@
 
 * ``predictor``: `Predictor`, from a picture to its `Garments`; ``garments``: what it returns.
 * ``model``: what it needs of a model; ``torch_model``: a trained model of Detectron2.
+* ``inputs``, ``pipeline``, ``journal``, ``video``: many pictures, from the names to the files.
+* ``records``: a line of the results; ``exports``, ``coco``: the same in the forms of other tools.
 """
 
+from df2_landmarks.predict.coco import coco_annotation, coco_categories
+from df2_landmarks.predict.exports import (
+    FORMATS,
+    check_formats,
+    parquet_schema,
+    read_lines,
+    table_row,
+    write_measurements,
+)
 from df2_landmarks.predict.garments import Garments
+from df2_landmarks.predict.inputs import STDIN, Input, check_inputs, stream_inputs
+from df2_landmarks.predict.journal import PREDICTIONS, Journal
 from df2_landmarks.predict.model import Detected, Model, Prepared
+from df2_landmarks.predict.pipeline import Done, Outputs, drawing_path, predict_all
 from df2_landmarks.predict.predictor import MIN_SCORE, Predictor
+from df2_landmarks.predict.records import PictureRecord, json_schema
 
-__all__ = ["MIN_SCORE", "Detected", "Garments", "Model", "Predictor", "Prepared"]
+__all__ = [
+    "FORMATS",
+    "MIN_SCORE",
+    "PREDICTIONS",
+    "STDIN",
+    "Detected",
+    "Done",
+    "Garments",
+    "Input",
+    "Journal",
+    "Model",
+    "Outputs",
+    "PictureRecord",
+    "Predictor",
+    "Prepared",
+    "check_formats",
+    "check_inputs",
+    "coco_annotation",
+    "coco_categories",
+    "drawing_path",
+    "json_schema",
+    "parquet_schema",
+    "predict_all",
+    "read_lines",
+    "stream_inputs",
+    "table_row",
+    "write_measurements",
+]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from df2_landmarks.common import UserError
 from df2_landmarks.formats import Channels, Garment, read_picture
+from df2_landmarks.predict.coco import coco_annotation
 from df2_landmarks.visualization import draw_garments
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class Garments(Sequence[Garment]):
         return {
             "width": self.width,
             "height": self.height,
+            "best_score": round(self.best_score, 4),
             "garments": [garment.to_dict(with_mask=with_masks) for garment in self.items],
         }
 
@@ -69,7 +71,7 @@ class Garments(Sequence[Garment]):
             first_id: id of the first annotation.
         """
         return [
-            coco_annotation(garment, image_id, first_id + place)
+            coco_annotation(garment.to_dict(), image_id, first_id + place)
             for place, garment in enumerate(self.items)
         ]
 
@@ -112,31 +114,6 @@ class Garments(Sequence[Garment]):
             )
         drawn = draw_garments(np.ascontiguousarray(rgb[:, :, ::-1]), self.items, **style)
         return drawn if channels == "BGR" else drawn[:, :, ::-1]
-
-
-def coco_annotation(garment: Garment, image_id: int, annotation_id: int) -> dict[str, Any]:
-    """Return one COCO annotation with the garment's own landmarks."""
-    from df2_landmarks.formats import to_pixel_indices
-
-    x1, y1, x2, y2 = garment.box_xyxy.tolist()
-    xy = np.round(to_pixel_indices(garment.landmarks.xy), 2)
-    keypoints = np.column_stack([xy, garment.landmarks.visibility])
-    annotation: dict[str, Any] = {
-        "id": annotation_id,
-        "image_id": image_id,
-        "category_id": garment.category_id,
-        "bbox": [round(value, 2) for value in (x1, y1, x2 - x1, y2 - y1)],
-        "area": round((x2 - x1) * (y2 - y1), 2),
-        "iscrowd": 0,
-        "num_keypoints": int((garment.landmarks.visibility > 0).sum()),
-        "keypoints": keypoints.ravel().tolist(),
-    }
-    if garment.score is not None:
-        annotation["score"] = round(garment.score, 4)
-    if garment.mask is not None:
-        annotation["segmentation"] = garment.mask.rle
-        annotation["area"] = garment.mask.area
-    return annotation
 
 
 def _to_supervision(

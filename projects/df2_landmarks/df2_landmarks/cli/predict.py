@@ -1,0 +1,277 @@
+"""Find the garments in pictures, folders of pictures and videos, and write them down.
+
+    df2 predict photo.jpg some/folder --output output/predictions
+    df2 predict 'photos/**/*.jpg' --weights output/demo/model_final.pth --format coco csv
+    find . -name '*.jpg' | df2 predict - --no-pictures --part 3/16
+
+Writes predictions.jsonl (one line per picture: its garments with box, category, score, mask and
+named landmarks), run.json (what made them) and pictures/ (the garments drawn).
+
+Exit code: 0; 1, 2 for a mistake in the call; 3 if a picture could not be read (its line says why).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from df2_landmarks.common import (
+    UserError,
+    make_output_folder,
+    positive,
+    progress_bar,
+    run_command,
+    say,
+)
+
+if TYPE_CHECKING:
+    from df2_landmarks.predict import Done, Outputs, Predictor
+
+DEFAULT_WEIGHTS = Path("output/demo")
+DEFAULT_OUTPUT = Path("output/predictions")
+UNREADABLE = 3
+"""Exit code if a picture could not be read."""
+MAX_LINES = 20
+"""Up to this many pictures each gets a line on the terminal."""
+SECONDS_BETWEEN_LINES = 10.0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line. Returns the exit code."""
+    args = parse_arguments(argv)
+    return run_command(
+        lambda: run(args), "df2 predict", interrupted="interrupted; go on with --resume"
+    )
+
+
+def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="df2 predict",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add(
+        "inputs",
+        nargs="+",
+        metavar="INPUT",
+        help="pictures, videos, folders, quoted patterns, list files (.txt, a path per line), "
+        "- for a list on standard input",
+    )
+    add("--output", type=Path, default=DEFAULT_OUTPUT, metavar="DIR", help="of the results")
+    model = parser.add_argument_group("model")
+    add = model.add_argument
+    add(
+        "--weights",
+        type=Path,
+        help=f"checkpoint, or output folder of a training (default: {DEFAULT_WEIGHTS})",
+    )
+    add("--config", metavar="FILE", help="YAML, for weights that do not contain their own")
+    add("--device", help="cpu, cuda, cuda:1 (default: a GPU if there is one)")
+    add("--half", action="store_true", help="compute in bfloat16")
+    add("--tta", action="store_true", help="test-time augmentation: better and slower")
+    add("--batch", type=positive, default=8, help="pictures in the model at once")
+    add("--workers", type=positive, default=2, help="threads that read, draw and write")
+    chosen = parser.add_argument_group("what is found")
+    add = chosen.add_argument
+    add("--min-score", type=float, default=0.4, help="score threshold 0..1")
+    add("--categories", nargs="+", metavar="NAME", help="only these, by name or id")
+    add("--part", type=_part, default=(1, 1), metavar="I/N", help="only the I-th of N parts")
+    written = parser.add_argument_group("what is written")
+    add = written.add_argument
+    add("--resume", action="store_true", help="go on with an earlier run, skip what it did")
+    add("--overwrite", action="store_true", help="replace the predictions of an earlier run")
+    add(
+        "--format",
+        nargs="+",
+        default=[],
+        choices=("coco", "csv", "parquet"),
+        help="files beside predictions.jsonl",
+    )
+    add("--no-masks", action="store_true", help="no masks in records and drawings")
+    add("--no-pictures", action="store_true", help="do not draw")
+    args = parser.parse_args(argv)
+    if args.resume and args.overwrite:
+        parser.error("--resume and --overwrite contradict each other")
+    return args
+
+
+def _part(text: str) -> tuple[int, int]:
+    """Argument type: ``3/16``."""
+    part, slash, count = text.partition("/")
+    if not slash or not 1 <= positive(part) <= positive(count):
+        raise argparse.ArgumentTypeError(f"must be such as 3/16, but got {text!r}")
+    return int(part), int(count)
+
+
+def run(args: argparse.Namespace) -> int:
+    from df2_landmarks.predict import (
+        FORMATS,
+        Journal,
+        Predictor,
+        check_formats,
+        check_inputs,
+        predict_all,
+        stream_inputs,
+    )
+
+    check_inputs(args.inputs)
+    check_formats(args.format)
+    weights = args.weights or default_weights()
+    make_output_folder(args.output, "--output")
+    predictor = Predictor.load(
+        weights,
+        config=args.config,
+        min_score=args.min_score,
+        categories=args.categories,
+        device=args.device,
+        half=args.half,
+        tta=args.tta,
+    )
+    if args.overwrite:
+        (args.output / "predictions.jsonl").unlink(missing_ok=True)
+    journal = Journal(args.output, run_record(args, predictor, weights), resume=args.resume)
+    if journal.num_done:
+        say(f"{journal.num_done} pictures are done; going on with the others")
+    inputs = stream_inputs(args.inputs, part=args.part, skip=args.output)
+    done = predict_all(
+        predictor,
+        inputs,
+        journal,
+        make_outputs(args),
+        batch_size=args.batch,
+        workers=args.workers,
+    )
+    try:
+        report = follow(done, args, count_inputs(args))
+    finally:
+        journal.close()
+    if not report.num_pictures and not journal.num_done:
+        raise UserError(f"no pictures in {', '.join(args.inputs)}", exit_code=2)
+    for name in args.format:
+        file, write = FORMATS[name]
+        write(journal.path, args.output / file)
+    say(report.text())
+    return UNREADABLE if report.num_errors else 0
+
+
+def default_weights() -> Path:
+    """Return the model of the demo.
+
+    Raises:
+        UserError: there is none.
+    """
+    if (DEFAULT_WEIGHTS / "last_checkpoint").is_file():
+        return DEFAULT_WEIGHTS
+    raise UserError(
+        f"no model: {DEFAULT_WEIGHTS} holds none. `make demo` trains one on drawn garments in ten "
+        "minutes; or give your own with --weights path/to/model_final.pth (make: WEIGHTS=)",
+        exit_code=2,
+    )
+
+
+def run_record(args: argparse.Namespace, predictor: Predictor, weights: Path) -> dict[str, Any]:
+    """Return what decides the predictions, for ``run.json``."""
+    return {
+        "model": predictor.fingerprint,
+        "weights": str(weights),
+        "min_score": args.min_score,
+        "categories": sorted(predictor.category_ids) if predictor.category_ids else None,
+        "half": args.half,
+        "tta": args.tta,
+        "masks": not args.no_masks,
+        "part": "{}/{}".format(*args.part),
+    }
+
+
+def make_outputs(args: argparse.Namespace) -> Outputs:
+    """Return what is made of each picture."""
+    from df2_landmarks.predict import Outputs
+    from df2_landmarks.visualization import draw_garments
+
+    return Outputs(
+        args.output,
+        draw=None if args.no_pictures else draw_garments,
+        with_masks=not args.no_masks,
+    )
+
+
+def count_inputs(args: argparse.Namespace) -> int | None:
+    """Return the number of pictures where somebody watches a bar; videos count as one."""
+    from df2_landmarks.predict import STDIN, stream_inputs
+
+    if STDIN in args.inputs or not sys.stderr.isatty():
+        return None
+    return sum(1 for _ in stream_inputs(args.inputs, part=args.part, skip=args.output))
+
+
+class Report:
+    """Counts what becomes of the pictures, and tells it."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        self.args = args
+        self.started = time.perf_counter()
+        self.num_pictures = self.num_errors = self.num_empty = 0
+        self.best_of_empty = 0.0
+        self.categories: Counter[str] = Counter()
+
+    def add(self, done: Done) -> None:
+        """Count a picture, and print a line for one of the first, or for an error."""
+        self.num_pictures += 1
+        path = done.task.source.path
+        if done.garments is None:
+            self.num_errors += 1
+            sys.stderr.write(f"df2 predict: {done.error}\n")
+            return
+        self.categories.update(garment.category for garment in done.garments)
+        best = done.garments.best_score
+        if not done.garments:
+            self.num_empty += 1
+            self.best_of_empty = max(self.best_of_empty, best)
+        if self.num_pictures <= MAX_LINES and not done.task.frame:
+            names = ", ".join(f"{g.category} {g.score:.2f}" for g in done.garments)
+            nothing = f"nothing reaches {self.args.min_score:g}; the best score is {best:.2f}"
+            say(f"{path}: {names or nothing}")
+
+    def line(self) -> str:
+        """Return the state as a line."""
+        seconds = time.perf_counter() - self.started
+        return f"{self.num_pictures} pictures, {self.num_pictures / max(seconds, 1e-9):.1f}/s"
+
+    def text(self) -> str:
+        """Return the summary."""
+        count = sum(self.categories.values())
+        common = ", ".join(f"{name} {n}" for name, n in self.categories.most_common())
+        lines = [f"{self.line()}: {count} garments" + (f" ({common})" if count else "")]
+        if self.num_empty:
+            lines.append(
+                f"{self.num_empty} pictures have no garment of at least {self.args.min_score:g}; "
+                f"the best score in them is {self.best_of_empty:.2f} (--min-score)"
+            )
+        if self.num_errors:
+            lines.append(f"{self.num_errors} pictures could not be read: see `error` in the lines")
+        return "\n".join([*lines, f"Written to {self.args.output}"])
+
+
+def follow(done: Iterator[Done], args: argparse.Namespace, total: int | None) -> Report:
+    """Run the pipeline to its end and show how far it is."""
+    report = Report(args)
+    with progress_bar("  predicting", "pictures") as show:
+        last_line = report.started
+        for one in done:
+            report.add(one)
+            show(report.num_pictures, total)
+            now = time.perf_counter()
+            if now - last_line > SECONDS_BETWEEN_LINES and not sys.stderr.isatty():
+                say(report.line())
+                last_line = now
+    return report
+
+
+if __name__ == "__main__":
+    sys.exit(main())

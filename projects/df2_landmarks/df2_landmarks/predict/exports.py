@@ -1,0 +1,248 @@
+"""Predictions in the forms of other tools, made from the lines of `predictions.jsonl`.
+
+Every writer streams: memory does not grow with the number of pictures.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from df2_landmarks.common import UserError, atomic_path, atomic_write
+from df2_landmarks.predict.coco import coco_annotation, coco_categories
+
+PARQUET_HELP = "Parquet needs pyarrow: `pip install pyarrow`"
+ROWS_PER_GROUP = 1000
+
+CSV_COLUMNS = (
+    *("file", "frame", "garment", "category", "score", "landmark", "number"),
+    *("x", "y", "confidence", "visible"),
+)
+MEASUREMENT_COLUMNS = (
+    *("file", "frame", "garment", "category", "score", "measurement"),
+    *("pixels", "ratio", "centimetres", "reason"),
+)
+
+
+def read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the records of `predictions.jsonl`."""
+    with open(path, "rb") as file:
+        yield from map(msgspec.json.decode, file)
+
+
+def write_coco(predictions: Path, target: Path) -> None:
+    """Write a COCO file: images, annotations with own landmarks and scores, categories.
+
+    Pictures that could not be read are left out.
+
+    Args:
+        predictions: `predictions.jsonl`.
+        target: the new file.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    with atomic_write(target) as file:
+        file.write(b'{"categories": ' + msgspec.json.encode(coco_categories()))
+        file.write(b',\n"images": [')
+        separator = b"\n"
+        for image_id, record in _readable(predictions):
+            image = {
+                "id": image_id,
+                "file_name": record["file"],
+                "width": record["width"],
+                "height": record["height"],
+                **({"frame": record["frame"]} if "frame" in record else {}),
+            }
+            file.write(separator + msgspec.json.encode(image))
+            separator = b",\n"
+        file.write(b'],\n"annotations": [')
+        annotation_id, separator = 1, b"\n"
+        for image_id, record in _readable(predictions):
+            for garment in record["garments"]:
+                annotation = coco_annotation(garment, image_id, annotation_id)
+                file.write(separator + msgspec.json.encode(annotation))
+                annotation_id, separator = annotation_id + 1, b",\n"
+        file.write(b"]}\n")
+
+
+def _readable(predictions: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the readable pictures with their ids, their place among all from 1."""
+    for image_id, record in enumerate(read_lines(predictions), 1):
+        if "error" not in record:
+            yield image_id, record
+
+
+def write_csv(predictions: Path, target: Path) -> None:
+    """Write a table with a row per landmark (`CSV_COLUMNS`).
+
+    Args:
+        predictions: `predictions.jsonl`.
+        target: the new file.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    _write_table(predictions, target, CSV_COLUMNS, _landmark_rows)
+
+
+def write_measurements(predictions: Path, target: Path) -> None:
+    """Write a table with a row per measurement (`MEASUREMENT_COLUMNS`).
+
+    Args:
+        predictions: `predictions.jsonl` of a run with measurements.
+        target: the new file.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    _write_table(predictions, target, MEASUREMENT_COLUMNS, _measurement_rows)
+
+
+def _landmark_rows(garment: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for name, landmark in garment["landmarks"].items():
+        yield {"landmark": name, **landmark}
+
+
+def _measurement_rows(garment: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for name, values in garment.get("measurements", {}).items():
+        yield {"measurement": name, **values}
+
+
+def _write_table(
+    predictions: Path,
+    target: Path,
+    columns: tuple[str, ...],
+    rows_of: Callable[[dict[str, Any]], Iterator[dict[str, Any]]],
+) -> None:
+    with atomic_write(target) as file:
+        text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
+        writer = csv.DictWriter(text, columns)
+        writer.writeheader()
+        for record in read_lines(predictions):
+            for number, garment in enumerate(record.get("garments", []), 1):
+                common = {
+                    "file": record["file"],
+                    "frame": record.get("frame"),
+                    "garment": number,
+                    "category": garment["category"],
+                    "score": garment["score"],
+                }
+                writer.writerows({**common, **row} for row in rows_of(garment))
+        text.detach()
+
+
+def write_parquet(predictions: Path, target: Path) -> None:
+    """Write a table with a row per picture, its garments nested (`parquet_schema`).
+
+    Args:
+        predictions: `predictions.jsonl`.
+        target: the new file.
+
+    Raises:
+        UserError: pyarrow is not installed, or the file cannot be written.
+    """
+    schema = parquet_schema()
+    import pyarrow
+    from pyarrow import parquet
+
+    with atomic_path(target) as temporary, parquet.ParquetWriter(temporary, schema) as writer:
+        rows: list[dict[str, Any]] = []
+        for record in read_lines(predictions):
+            rows.append(table_row(record))
+            if len(rows) == ROWS_PER_GROUP:
+                writer.write_table(pyarrow.Table.from_pylist(rows, schema=schema))
+                rows.clear()
+        if rows:
+            writer.write_table(pyarrow.Table.from_pylist(rows, schema=schema))
+
+
+def table_row(record: dict[str, Any]) -> dict[str, Any]:
+    """Return a record as a row of `parquet_schema`: dicts by name become lists with names."""
+    if "garments" not in record:
+        return {**record, "garments": []}
+    return {**record, "garments": [_nested(garment) for garment in record["garments"]]}
+
+
+def _nested(garment: dict[str, Any]) -> dict[str, Any]:
+    lists = {
+        key: [{"name": name, **values} for name, values in garment[key].items()]
+        for key in ("landmarks", "measurements")
+        if key in garment
+    }
+    return {**garment, **lists}
+
+
+def parquet_schema() -> Any:
+    """Return pyarrow's schema of a row: one picture or frame, its garments nested.
+
+    Raises:
+        UserError: pyarrow is not installed.
+    """
+    try:
+        import pyarrow as pa
+    except ImportError:
+        raise UserError(PARQUET_HELP, exit_code=2) from None
+    number, text, whole = pa.float32(), pa.string(), pa.int32()
+    landmark = pa.struct(
+        [
+            ("name", text),
+            ("number", whole),
+            *((key, number) for key in ("x", "y", "confidence", "visible")),
+        ]
+    )
+    measurement = pa.struct(
+        [
+            ("name", text),
+            *((key, number) for key in ("pixels", "ratio", "centimetres")),
+            ("reason", text),
+        ]
+    )
+    garment = pa.struct(
+        [
+            ("category", text),
+            ("category_id", whole),
+            ("score", number),
+            ("box_xyxy", pa.list_(number)),
+            ("landmarks", pa.list_(landmark)),
+            ("mask", pa.struct([("size", pa.list_(whole)), ("counts", text)])),
+            ("measurements", pa.list_(measurement)),
+        ]
+    )
+    return pa.schema(
+        [
+            ("file", text),
+            ("model", text),
+            ("width", whole),
+            ("height", whole),
+            ("best_score", number),
+            ("garments", pa.list_(garment)),
+            ("error", text),
+            ("frame", whole),
+            ("seconds", number),
+            ("last_frame", pa.bool_()),
+        ]
+    )
+
+
+FORMATS: dict[str, tuple[str, Callable[[Path, Path], None]]] = {
+    "coco": ("predictions.coco.json", write_coco),
+    "csv": ("predictions.csv", write_csv),
+    "parquet": ("predictions.parquet", write_parquet),
+}
+"""Name of a format -> its file, and what writes it from `predictions.jsonl`."""
+
+
+def check_formats(names: list[str]) -> None:
+    """Check before the work that what the formats need is installed.
+
+    Raises:
+        UserError: it is not.
+    """
+    if "parquet" in names:
+        parquet_schema()

@@ -1,0 +1,82 @@
+"""The records that `df2 predict` writes: one line of JSON per picture.
+
+`json_schema` derives the JSON Schema of the documentation from these types. Coordinates are
+continuous, in pixels of the upright picture; numbers between 0 and 1 are fractions.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+Share = Annotated[float, Meta(ge=0, le=1)]
+Box = Annotated[list[float], Meta(min_length=4, max_length=4, description="x1, y1, x2, y2")]
+Size = Annotated[list[int], Meta(min_length=2, max_length=2, description="height, width")]
+
+
+class LandmarkRecord(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """A landmark: its number in the category (from 1), position, expected OKS, and the probability
+    that it is visible, where the model says so."""
+
+    number: Annotated[int, Meta(ge=1)]
+    x: float
+    y: float
+    confidence: Share
+    visible: Share | UnsetType = UNSET
+
+
+class MaskRecord(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """A mask in COCO's compressed run-length encoding."""
+
+    size: Size
+    counts: str
+
+
+class MeasurementRecord(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """A length along landmarks, or the reason why there is none. ``ratio`` is to the garment's
+    length."""
+
+    pixels: float | None
+    ratio: float | None
+    centimetres: float | UnsetType = UNSET
+    reason: str | UnsetType = UNSET
+
+
+class GarmentRecord(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """A garment with all landmarks of its category, by name."""
+
+    category: str
+    category_id: Annotated[int, Meta(ge=1)]
+    score: Share
+    box_xyxy: Box
+    landmarks: dict[str, LandmarkRecord]
+    mask: MaskRecord | UnsetType = UNSET
+    measurements: dict[str, MeasurementRecord] | UnsetType = UNSET
+
+
+class PictureRecord(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """A picture, or a frame of a video (``frame`` from 0, ``seconds`` from its start), and the
+    garments in it, best first. If it could not be read, ``error`` says why and nothing else is
+    there. ``model`` is the fingerprint of the model; ``best_score`` is that of everything detected,
+    below the threshold too."""
+
+    file: str
+    model: str
+    width: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
+    height: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
+    best_score: Share | UnsetType = UNSET
+    garments: list[GarmentRecord] | UnsetType = UNSET
+    error: str | UnsetType = UNSET
+    frame: Annotated[int, Meta(ge=0)] | UnsetType = UNSET
+    seconds: float | UnsetType = UNSET
+    last_frame: bool | UnsetType = UNSET
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a line."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **msgspec.json.schema(PictureRecord),
+    }
