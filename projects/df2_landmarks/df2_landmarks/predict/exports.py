@@ -170,7 +170,7 @@ def table_row(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _nested(garment: dict[str, Any]) -> dict[str, Any]:
-    lists = {
+    lists: dict[str, Any] = {
         key: [{"name": name, **values} for name, values in garment[key].items()]
         for key in ("landmarks", "measurements")
         if key in garment

@@ -143,7 +143,5 @@ def _prefixes(arguments: Sequence[str]) -> list[str]:
 
 def _anchored(path: str) -> str:
     """Return a path as a relative one that does not leave the folder it is joined to."""
-    parts = Path(path).parts
-    return os.path.join(
-        *("_up" if part == ".." else part.strip("/\\:") or "_root" for part in parts)
-    )
+    parts = (part for part in Path(path).parts if part != os.sep)
+    return os.path.join(*("_up" if part == ".." else part for part in parts))

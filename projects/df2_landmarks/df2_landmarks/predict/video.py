@@ -88,7 +88,7 @@ class VideoWriter:
         """
         if self._writer is None:
             height, width = frame_bgr.shape[:2]
-            codec = cv2.VideoWriter_fourcc(*CODEC)
+            codec = cv2.VideoWriter.fourcc(*CODEC)
             self._writer = cv2.VideoWriter(str(self._file), codec, self._rate, (width, height))
             if not self._writer.isOpened():
                 raise UserError(f"{self._path}: OpenCV cannot write this video ({CODEC})")
