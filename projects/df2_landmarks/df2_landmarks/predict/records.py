@@ -76,7 +76,7 @@ class PictureRecord(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema of a line."""
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **msgspec.json.schema(PictureRecord),
-    }
+    schema = msgspec.json.schema(PictureRecord)
+    for definition in schema["$defs"].values():
+        definition["description"] = " ".join(definition["description"].split())
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
