@@ -26,7 +26,7 @@ import cv2
 from detectron2.engine import DefaultPredictor
 
 from df2_landmarks.engine import read_checkpoint, recorded_config, setup_config
-from df2_landmarks.formats import RECORD_KEY
+from df2_landmarks.formats import RECORD_KEY, read_picture
 from df2_landmarks.predict import Journal, Outputs, Predictor, predict_all, stream_inputs
 from df2_landmarks.synthetic import write_dataset
 from df2_landmarks.visualization import draw_garments
@@ -47,7 +47,7 @@ def main() -> None:
     paths = draw_pictures(args.pictures)
     predictor = Predictor.load(args.weights, config=args.config, device=args.device)
     stock = stock_predictor(args)
-    sizes = [cv2.imread(str(path)).shape for path in paths]
+    sizes = [read_picture(path).shape for path in paths]
     print(f"{len(paths)} pictures, median {statistics.median(max(s[:2]) for s in sizes):.0f} px")
 
     def stock_folder() -> None:

@@ -47,6 +47,11 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         "--by", type=axes, default=[], metavar="A,B", help=f"score subsets by {', '.join(AXES)}"
     )
     parser.add_argument(
+        "--thresholds",
+        action="store_true",
+        help="show precision and recall over score thresholds (OKS .50)",
+    )
+    parser.add_argument(
         "--diagnose", action="store_true", help="show how much AP each error type costs"
     )
     parser.add_argument(
@@ -95,6 +100,8 @@ def run(args: argparse.Namespace) -> None:
         for result, breakdown in zip(scores, breakdowns, strict=True)
     }
     say(f"{args.results} on {args.gt}\n{score_text(ground_truth, detections, scores, breakdowns)}")
+    if args.thresholds:
+        add_thresholds(scores, content)
     if args.diagnose:
         add_diagnosis(args, ground_truth, scores[0], content)
     if args.compare:
@@ -102,6 +109,21 @@ def run(args: argparse.Namespace) -> None:
     if args.json:
         with atomic_write(Path(args.json)) as file:
             file.write(json.dumps(content, indent=1, allow_nan=False).encode() + b"\n")
+
+
+def add_thresholds(scores: Sequence[Score], content: dict[str, Any]) -> None:
+    """Print precision and recall over score thresholds and add them to the JSON file."""
+    from df2_landmarks.evaluation import (
+        TITLES,
+        operating_points,
+        thresholds_as_dict,
+        thresholds_text,
+    )
+
+    for result in scores:
+        points = operating_points(result)
+        content[result.protocol]["thresholds"] = thresholds_as_dict(points)
+        say(f"\nScore thresholds, {TITLES[result.protocol]}\n{thresholds_text(points)}")
 
 
 def add_diagnosis(

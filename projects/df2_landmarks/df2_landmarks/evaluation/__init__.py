@@ -3,6 +3,7 @@
 * ``oks``, ``pairs``, ``matching``, ``average_precision``, ``score``: the score, step by step.
 * ``breakdown``: the score of subsets; ``comparison``: two results with a confidence interval.
 * ``mean_shape``: the baseline; ``published``: scores of others on the real validation set.
+* ``thresholds``: precision and recall over score thresholds.
 * ``tables``: scores and comparisons as text and as plain data.
 * ``diagnosis``: a room of its own, why a score is what it is; imported where it is needed.
 """
@@ -22,6 +23,11 @@ from df2_landmarks.evaluation.tables import (
     score_text,
     table,
 )
+from df2_landmarks.evaluation.thresholds import (
+    operating_points,
+    thresholds_as_dict,
+    thresholds_text,
+)
 
 __all__ = [
     "AXES",
@@ -34,10 +40,13 @@ __all__ = [
     "counts_line",
     "mean_shapes",
     "number",
+    "operating_points",
     "overall_table",
     "place_mean_shapes",
     "score",
     "score_as_dict",
     "score_text",
     "table",
+    "thresholds_as_dict",
+    "thresholds_text",
 ]
