@@ -27,11 +27,19 @@ def model_record(config: str) -> dict[str, Any]:
         config: the whole configuration as YAML.
     """
     return {
-        "version": metadata.version("df2_landmarks"),
+        "version": code_version(),
         "config": config,
         "metric": METRIC,
         "categories": category_table(),
     }
+
+
+def code_version() -> str:
+    """Return the version of the installed package."""
+    try:
+        return metadata.version("df2_landmarks")
+    except metadata.PackageNotFoundError:  # run from the source tree without installation
+        return "unknown"
 
 
 def category_table() -> list[dict[str, Any]]:
