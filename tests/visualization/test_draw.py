@@ -1,5 +1,9 @@
 """Pictures show what they are given, and where it is."""
 
+import dataclasses
+import doctest
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 import torch
@@ -13,7 +17,14 @@ from df2_landmarks.formats import (
     garments_of_record,
 )
 from df2_landmarks.taxonomy import CATEGORIES
-from df2_landmarks.visualization import contact_sheet, draw_garments
+from df2_landmarks.visualization import (
+    LOW_CONFIDENCE,
+    DrawingStyle,
+    contact_sheet,
+    draw,
+    draw_garments,
+    text,
+)
 
 SKIRT = CATEGORIES[8]
 
@@ -33,25 +44,196 @@ def blank():
     return np.full((200, 200, 3), 128, np.uint8)
 
 
-def test_visible_landmarks_are_dots_and_occluded_ones_rings():
-    image = draw_garments(blank(), [skirt([2, 1, 0, 2, 2, 2, 2, 2])])
-    color = SKIRT.rgb[::-1]
+def off(**options):
+    """Style with nothing but the options."""
+    nothing = dict.fromkeys(("masks", "boxes", "lines", "points", "labels"), False)
+    return DrawingStyle(**nothing | options)
+
+
+def changed(image):
+    """Pixels that differ from the blank picture."""
+    return (image != 128).any(axis=2)
+
+
+def near(x, y, distance):
+    """Pixels whose row and column are at most that far from a pixel."""
+    rows, columns = np.mgrid[:200, :200]
+    return np.maximum(abs(rows - y), abs(columns - x)) <= distance
+
+
+def square(left, top, right, bottom):
+    return np.array([[left, top], [right, top], [right, bottom], [left, bottom]], float)
+
+
+ALL_VISIBLE = [2] * 8
+WHOLE_MASK = Mask.from_polygons([square(40, 45, 160, 155)], 200, 200)
+
+
+def test_visible_landmarks_are_filled_occluded_ones_hollow_and_unlabelled_ones_absent():
+    image = draw_garments(blank(), [skirt([2, 1, 0, 2, 2, 2, 2, 2])], off(points=True))
+    color, halo = SKIRT.rgb[::-1], (0, 0, 0)
     assert tuple(image[40, 60]) == color
-    assert tuple(image[45, 100]) == (255, 255, 255)
-    assert tuple(image[40, 140]) == (128, 128, 128)
+    assert tuple(image[45, 100]) == halo
+    assert (image[45, 98:103] != halo).any()  # the ring
+    assert not changed(image)[near(140, 40, 10)].any()
+
+
+def test_landmarks_of_low_confidence_are_hollow():
+    confidence = np.array([LOW_CONFIDENCE, LOW_CONFIDENCE - 0.01] + [0.9] * 6)
+    garment = skirt(ALL_VISIBLE)
+    landmarks = dataclasses.replace(garment.landmarks, confidence=confidence)
+    garment = dataclasses.replace(garment, landmarks=landmarks, score=0.5)
+    image = draw_garments(blank(), [garment], off(points=True))
+    assert tuple(image[40, 60]) == SKIRT.rgb[::-1]
+    assert tuple(image[45, 100]) == (0, 0, 0)
 
 
 def test_the_image_is_not_changed():
     image = blank()
-    draw_garments(image, [skirt([2] * 8)])
+    draw_garments(image, [skirt(ALL_VISIBLE, mask=WHOLE_MASK)])
     assert (image == 128).all()
 
 
-def test_the_mask_is_tinted_inside_its_outline():
-    square = np.array([[70.0, 60], [120, 60], [120, 130], [70, 130]])
-    image = draw_garments(blank(), [skirt([0] * 8, mask=Mask.from_polygons([square], 200, 200))])
-    assert tuple(image[100, 100]) != (128, 128, 128)
-    assert tuple(image[100, 130]) == (128, 128, 128)
+def test_overlapping_polygons_are_tinted_everywhere():
+    polygons = [square(50, 60, 150, 140), square(80, 70, 120, 120), square(100, 60, 150, 140)]
+    garment = skirt([0] * 8, mask=Mask.from_polygons(polygons, 200, 200))
+    image = draw_garments(blank(), [garment], off(masks=True))
+    tint = np.round((1 - draw.TINT) * 128 + draw.TINT * np.array(SKIRT.rgb[::-1]))
+    assert (image[60:140, 50:150] == tint).all()
+    assert changed(image).sum() == 80 * 100
+
+
+PARTS = {
+    "masks": near(100, 100, 20),
+    "boxes": ~near(100, 100, 60),
+    "lines": near(80, 42, 4),
+    "points": near(60, 40, 2),
+    "labels": near(60, 28, 5),
+}
+"""Option -> pixels that only this part of the drawing reaches, or reaches last."""
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_each_part_can_be_left_out(part):
+    garment = skirt(ALL_VISIBLE, mask=WHOLE_MASK, score=0.5)
+    everything = draw_garments(blank(), [garment])
+    without = draw_garments(blank(), [garment], DrawingStyle(**{part: False}))
+    alone = draw_garments(blank(), [garment], off(**{part: True}))
+    assert (everything != without)[PARTS[part]].any()
+    reached = changed(alone)
+    assert reached.any()
+    assert not (everything != without).any(axis=2)[~reached].any()
+    assert not changed(draw_garments(blank(), [garment], off())).any()
+
+
+@pytest.mark.parametrize("content", ["names", "numbers"])
+def test_landmark_texts_are_beside_their_landmarks(content):
+    visibility = [0, 0, 0, 0, 0, 2, 0, 0]
+    image = draw_garments(blank(), [skirt(visibility)], off(landmark_text=content))
+    assert changed(image).any()
+    assert changed(image)[near(100, 155, 8)].any()
+    reach = 15 if content == "numbers" else 80
+    assert not changed(image)[~near(100, 155, reach)].any()
+
+
+def same_place(box_xyxy):
+    """A garment of each category, all of them in one box, without landmarks."""
+    return [
+        Garment(
+            definition=category,
+            box_xyxy=np.array(box_xyxy, float),
+            landmarks=Landmarks(
+                category.landmark_names,
+                np.zeros((category.num_landmarks, 2)),
+                np.zeros(category.num_landmarks, int),
+            ),
+            score=0.5,
+        )
+        for category in CATEGORIES
+    ]
+
+
+@pytest.mark.parametrize("box", [(150, 100, 250, 300), (0, 0, 400, 400), (390, 390, 500, 410)])
+def test_labels_of_garments_at_one_place_are_whole_and_do_not_cover_each_other(box):
+    picture = np.full((400, 400, 3), 128, np.uint8)
+    garments = same_place(box)
+    crowd = draw_garments(picture, garments, off(labels=True))
+    for garment in garments:
+        color = garment.definition.rgb[::-1]
+        alone = draw_garments(picture, [garment], off(labels=True))
+        assert (crowd == color).all(axis=2).sum() == (alone == color).all(axis=2).sum() > 300
+
+
+def test_a_label_wider_than_the_picture_is_written_smaller():
+    sling = same_place((0, 0, 50, 200))[5]
+    image = draw_garments(np.full((200, 50, 3), 128, np.uint8), [sling], off(labels=True))
+    _, columns = np.nonzero((image == sling.definition.rgb[::-1]).all(axis=2))
+    assert 40 < np.ptp(columns) < 50
+
+
+@pytest.mark.parametrize("size", [(3000, 4), (4, 3000), (1, 1), (1, 40), (40, 1), (20, 20)])
+def test_pictures_of_any_shape_are_drawn(size):
+    picture = np.full((*size, 3), 128, np.uint8)
+    garment = skirt(ALL_VISIBLE, mask=Mask.from_array(np.ones(size, bool)), score=0.5)
+    for content in (None, "names", "numbers"):
+        style = DrawingStyle(landmark_text=content)
+        image = draw_garments(picture, [garment] * 3, style, measured=[[WAIST]] * 3)
+        assert image.shape == picture.shape and (image != 128).any()
+
+
+def test_widths_and_texts_grow_with_the_picture():
+    """The same drawing at 800 and at 4,000 px hides a similar share of the picture."""
+    hidden = []
+    for factor in (4, 20):
+        size = 200 * factor
+        small = skirt(ALL_VISIBLE)
+        landmarks = dataclasses.replace(small.landmarks, xy=small.landmarks.xy * factor)
+        garment = Garment(SKIRT, small.box_xyxy * factor, landmarks, score=0.5)
+        image = draw_garments(np.full((size, size, 3), 128, np.uint8), [garment])
+        hidden.append((np.abs(image.astype(int) - 128) > 60).any(axis=2).mean())
+    assert 0.5 * hidden[0] < hidden[1] < 1.5 * hidden[0]
+
+
+@pytest.mark.parametrize("part", ["lines", "points", "labels"])
+def test_a_larger_scale_draws_wider_lines_and_larger_texts(part):
+    images = [
+        draw_garments(blank(), [skirt(ALL_VISIBLE)], off(scale=scale, **{part: True}))
+        for scale in (1, 6)
+    ]
+    assert changed(images[1]).sum() > 1.5 * changed(images[0]).sum()
+
+
+@dataclass(frozen=True)
+class Length:
+    name: str
+    path: tuple[str, ...]
+    pixels: float | None
+    ratio: float | None = None
+
+
+WAIST = Length("waist_width", ("waist_left", "waist_right"), 80.0, 0.5)
+HEM = Length("hem", ("hem_left", "hem_right"), 120.0)
+
+
+def test_a_measured_length_is_a_line_with_a_text_on_it():
+    image = draw_garments(blank(), [skirt([2, 2, 2, 2, 2, 0, 2, 2])], off(), measured=[[HEM]])
+    is_white = (image > 200).all(axis=2)
+    assert is_white[150, 45:70].all() and is_white[150, 130:155].all()
+    assert is_white[148:153, 40].all() and is_white[148:153, 160].all()  # strokes across the ends
+    plate = slice(145, 156), slice(85, 116)
+    assert is_white[plate].mean() > 0.5 and (image[plate] < 100).any()
+    assert not changed(image)[~near(100, 150, 65)].any()
+
+
+def test_a_length_that_could_not_be_measured_is_not_drawn():
+    unknown = dataclasses.replace(WAIST, pixels=None)
+    image = draw_garments(blank(), [skirt(ALL_VISIBLE)], off(), measured=[[unknown]])
+    assert not changed(image).any()
+
+
+def test_measured_lengths_need_a_sequence_per_garment():
+    with pytest.raises(ValueError, match=r"one sequence per garment \(2\), but got 1"):
+        draw_garments(blank(), [skirt(ALL_VISIBLE)] * 2, measured=[[WAIST]])
 
 
 def test_detections_above_the_score_are_drawn_from_instances():
@@ -88,3 +270,9 @@ def test_contact_sheet_places_pairs_in_a_grid():
     assert sheet[172, 250].tolist() == [255, 255, 255]  # no fifth pair
     with pytest.raises(ValueError, match="at least one pair"):
         contact_sheet([])
+
+
+@pytest.mark.parametrize("module", [draw, text])
+def test_the_examples_of_the_docstrings_run(module):
+    tested = doctest.testmod(module)
+    assert tested.attempted > 0 and tested.failed == 0

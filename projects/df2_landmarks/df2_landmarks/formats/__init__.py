@@ -26,6 +26,8 @@ from df2_landmarks.formats.detections import (
     zero_padded_areas,
 )
 from df2_landmarks.formats.garment import (
+    NOT_LABELLED,
+    OCCLUDED,
     Garment,
     Landmark,
     Landmarks,
@@ -60,6 +62,8 @@ __all__ = [
     "ATTRIBUTES",
     "MAX_DETECTIONS",
     "MEMBERS",
+    "NOT_LABELLED",
+    "OCCLUDED",
     "PICTURE_SUFFIXES",
     "PROTOCOLS",
     "RECORD_KEY",

@@ -1,10 +1,22 @@
-"""Garments drawn into photos with OpenCV.
+"""Garments drawn into photos.
 
-* ``draw``: boxes, outlines, landmarks and names of garments in a photo.
+* ``draw``: masks, boxes, outlines, landmarks, measured lengths and names of garments in a photo.
+* ``pen``: lines and points with a halo. ``text``: texts on plates, and places for them.
 * ``contact_sheet``: pairs of pictures in a grid.
 """
 
 from df2_landmarks.visualization.contact_sheet import contact_sheet
-from df2_landmarks.visualization.draw import draw_garments
+from df2_landmarks.visualization.draw import (
+    LOW_CONFIDENCE,
+    DrawableLength,
+    DrawingStyle,
+    draw_garments,
+)
 
-__all__ = ["contact_sheet", "draw_garments"]
+__all__ = [
+    "LOW_CONFIDENCE",
+    "DrawableLength",
+    "DrawingStyle",
+    "contact_sheet",
+    "draw_garments",
+]
