@@ -12,11 +12,13 @@ from torch import nn
 
 from df2_landmarks.data import LandmarkDatasetMapper, read_image
 from df2_landmarks.formats import garments_of_instances, garments_of_record
-from df2_landmarks.visualization import draw_garments
+from df2_landmarks.visualization import DrawingStyle, draw_garments
 
 Image = NDArray[np.uint8]
 
 MIN_SCORE = 0.4
+SHOWN_PX = 400
+"""Texts and lines of a larger photo are drawn for a contact sheet that shrinks it to this size."""
 
 
 def landmark_pictures(cfg: CfgNode, model: nn.Module, count: int) -> list[tuple[Image, Image]]:
@@ -37,7 +39,12 @@ def landmark_pictures(cfg: CfgNode, model: nn.Module, count: int) -> list[tuple[
         for record in records[:: max(1, len(records) // count)][:count]:
             image = read_image(record, image_format="BGR")
             instances = model([mapper(record)])[0]["instances"].to("cpu")
-            truth = draw_garments(image, garments_of_record(record))
-            detections = draw_garments(image, garments_of_instances(instances, MIN_SCORE))
-            pairs.append((truth, detections))
+            style = DrawingStyle(scale=max(1.0, max(image.shape[:2]) / SHOWN_PX))
+            truth, detections = (
+                garments_of_record(record),
+                garments_of_instances(instances, MIN_SCORE),
+            )
+            pairs.append(
+                (draw_garments(image, truth, style), draw_garments(image, detections, style))
+            )
     return pairs
