@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from df2_landmarks.formats import Mask
 from df2_landmarks.synthetic import (
     MODERATE,
     PRESETS,
@@ -34,6 +35,26 @@ def test_quirks_put_every_oddity_in(tmp_path):
         else:
             assert odd != plain, name
         assert any(v for item in items(odd) for v in item["landmarks"][2::3])
+
+
+def test_overlapping_polygons_are_a_whole_and_its_parts_with_the_same_union():
+    recipe = Recipe(size_px=320, difficulty=RICH)
+    for picture in range(6):
+        plan = plan_picture(recipe, "train", picture)
+        height, width = size = plan.scene.size
+        odd = with_quirk(plan.annotation, NAMES.index("whole_and_parts"), size)
+        for plain_item, odd_item in zip(items(plan.annotation), items(odd), strict=True):
+            plain, overlapping = (
+                [np.reshape(flat, (-1, 2)) for flat in item["segmentation"]]
+                for item in (plain_item, odd_item)
+            )
+            assert len(overlapping) == len(plain) + 2
+            union = Mask.from_polygons(overlapping, height, width).array
+            whole = Mask.from_polygons(plain, height, width).array
+            assert (union != whole).sum() <= 0.01 * whole.sum() + 4  # cuts at whole pixels
+            masks = [Mask.from_polygons([p], height, width).array for p in overlapping]
+            even_odd = np.sum(masks, axis=0) % 2 == 1  # the mask if overlaps cancelled each other
+            assert even_odd[masks[0]].mean() < 0.9
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -94,6 +94,33 @@ def nested_polygon(record: Record, size: Size) -> None:
         item["segmentation"].append(flat[:half])
 
 
+def whole_and_parts(record: Record, size: Size) -> None:
+    """Append the upper and the lower two thirds of the first polygon.
+
+    They overlap it and each other, as where annotators drew the whole garment and then its parts:
+    the mask is the union of all polygons.
+    """
+    for item in _items_with_polygon(record):
+        whole = item["segmentation"][0]
+        top, bottom = min(whole[1::2]), max(whole[1::2])
+        third = (bottom - top) / 3
+        upper = _part(whole, round(bottom - third), keeps_above=True)
+        lower = _part(whole, round(top + third), keeps_above=False)
+        item["segmentation"] += [part for part in (upper, lower) if len(part) >= 6]
+
+
+def _part(flat: list[int], limit: int, *, keeps_above: bool) -> list[int]:
+    """Return the part of a polygon on one side of the line y = limit (Sutherland-Hodgman)."""
+    part: list[int] = []
+    points = list(zip(flat[::2], flat[1::2], strict=True))
+    for (x, y), (next_x, next_y) in zip(points, points[1:] + points[:1], strict=True):
+        if y == limit or (y < limit) is keeps_above:
+            part += [x, y]
+        if (y - limit) * (next_y - limit) < 0:
+            part += [round(x + (next_x - x) * (limit - y) / (next_y - y)), limit]
+    return part
+
+
 def polygon_outside(record: Record, size: Size) -> None:
     """Turn polygon coordinates into fractions, one of them slightly outside the picture."""
     for item in _items_with_polygon(record):
@@ -124,6 +151,6 @@ def item_order(record: Record, size: Size) -> None:
 QUIRKS: tuple[Callable[[Record, Size], None], ...] = (
     landmark_outside_box, landmark_on_far_edge, landmark_at_zero, no_landmarks, few_landmarks,
     closed_polygons, crossing_polygon, nested_polygon, polygon_outside, box_at_border,
-    no_style, item_order,
+    no_style, item_order, whole_and_parts,
 )  # fmt: skip
 """Each changes an annotation of a picture of that size in place."""
