@@ -194,6 +194,15 @@ def test_widths_and_texts_grow_with_the_picture():
     assert 0.5 * hidden[0] < hidden[1] < 1.5 * hidden[0]
 
 
+@pytest.mark.parametrize("part", ["lines", "points"])
+def test_lines_and_points_of_a_small_garment_are_not_those_of_a_large_picture(part):
+    pixels = [
+        changed(draw_garments(picture, [skirt(ALL_VISIBLE)], off(**{part: True}))).sum()
+        for picture in (blank(), np.full((2000, 2000, 3), 128, np.uint8))
+    ]
+    assert pixels[0] < pixels[1] < 3 * pixels[0]
+
+
 @pytest.mark.parametrize("part", ["lines", "points", "labels"])
 def test_a_larger_scale_draws_wider_lines_and_larger_texts(part):
     images = [

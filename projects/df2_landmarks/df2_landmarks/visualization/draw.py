@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import cv2
 import numpy as np
@@ -18,6 +19,8 @@ LOW_CONFIDENCE = 0.3
 """A predicted landmark below this confidence (expected OKS) is drawn hollow."""
 TINT = 0.25
 """Share of the category's colour in a pixel of the mask."""
+LARGEST_PICTURE = 4.0
+"""A garment is drawn as in a picture of at most so many times its own side (root of its area)."""
 LENGTH_COLOR = WHITE
 
 
@@ -80,10 +83,10 @@ def draw_garments(
 ) -> Image:
     """Draw garments into a copy of an image, each in the colour of its category.
 
-    Widths and texts follow the size of the image. Lines and points have a halo in black or white,
-    so that they are seen on any background. Texts stay inside the image and do not cover each
-    other: a label is at its garment's box or, where there is no room, in a legend at the left or
-    right border.
+    Widths and texts follow the size of the image and, for small garments, that of the garment.
+    Lines and points have a halo in black or white, so that they are seen on any background. Texts
+    stay inside the image and do not cover each other: a label is at its garment's box or, where
+    there is no room, in a legend at the left or right border.
 
     Args:
         image_bgr: (H, W, 3) uint8.
@@ -110,91 +113,112 @@ def draw_garments(
             f"measured must have one sequence per garment ({len(garments)}), "
             f"but got {len(measured)}"
         )
-    lengths = [
-        (garment, length)
-        for garment, own_lengths in zip(garments, measured, strict=True)
-        for length in own_lengths
-        if length.pixels is not None
+    canvas = image_bgr.copy()
+    side_px = style.scale * math.sqrt(canvas.shape[0] * canvas.shape[1])
+    subjects = [
+        _Subject(garment, _pen(canvas, garment, style.scale, side_px), lengths)
+        for garment, lengths in zip(garments, measured, strict=True)
     ]
-    pen = Pen(image_bgr.copy(), style.scale)
-    for garment in garments if style.masks else ():
-        _tint(pen.canvas, garment)
-    for garment in garments if style.boxes else ():
-        _draw_box(pen, garment)
-    for garment in garments if style.lines else ():
-        pen.line(_skeleton(garment), _color(garment), width_px=pen.line_px)
-    for garment, length in lengths:
-        _draw_length(pen, _path(garment, length))
-    texts = _texts(pen, garments, style, lengths)
-    for garment in garments if style.points else ():
-        _draw_points(pen, garment)
-    texts.paste(pen.canvas)
-    return pen.canvas
+    for subject in subjects if style.masks else ():
+        _tint(canvas, subject)
+    for subject in subjects if style.boxes else ():
+        _draw_box(subject)
+    for subject in subjects if style.lines else ():
+        _draw_skeleton(subject)
+    for subject in subjects:
+        _draw_lengths(subject)
+    texts = _texts(Pen(canvas, side_px), subjects, style)
+    for subject in subjects if style.points else ():
+        _draw_points(subject)
+    texts.paste(canvas)
+    return canvas
 
 
-def _color(garment: Garment) -> Color:
-    red, green, blue = garment.definition.rgb
-    return blue, green, red
+class _Subject(NamedTuple):
+    """A garment, the pen that draws it, and its measured lengths."""
+
+    garment: Garment
+    pen: Pen
+    lengths: Sequence[DrawableLength]
+
+    @property
+    def color(self) -> Color:
+        red, green, blue = self.garment.definition.rgb
+        return blue, green, red
+
+    @property
+    def labelled(self) -> list[Landmark]:
+        return [p for p in self.garment.landmarks if p.visibility != NOT_LABELLED]
+
+    @property
+    def paths(self) -> list[tuple[DrawableLength, NDArray]]:
+        """The lengths that could be measured, and the points (n, 2) that they go through."""
+        landmarks = self.garment.landmarks
+        return [
+            (length, np.array([landmarks[name].xy for name in length.path]))
+            for length in self.lengths
+            if length.pixels is not None
+        ]
 
 
-def _labelled(garment: Garment) -> list[Landmark]:
-    return [landmark for landmark in garment.landmarks if landmark.visibility != NOT_LABELLED]
+def _pen(canvas: Image, garment: Garment, scale: float, picture_side_px: float) -> Pen:
+    width, height = garment.box_xyxy[2:] - garment.box_xyxy[:2]
+    garment_side_px = math.sqrt(max(0.0, width * height))
+    return Pen(canvas, min(picture_side_px, scale * LARGEST_PICTURE * garment_side_px))
 
 
-def _tint(canvas: Image, garment: Garment) -> None:
-    """Mix the category's colour into the pixels of the mask."""
-    if garment.mask is None:
+def _tint(canvas: Image, subject: _Subject) -> None:
+    """Mix the category's colour into the pixels of the mask, within its window."""
+    if subject.garment.mask is None:
         return
-    inside = garment.mask.array
+    inside = subject.garment.mask.array
     rows = np.flatnonzero(inside.any(axis=1))
     columns = np.flatnonzero(inside.any(axis=0))
     if not len(rows):
         return
     window = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
-    color = np.array(_color(garment))[:, None]
+    color = np.array(subject.color)[:, None]
     tinted = cv2.transform(canvas[window], np.hstack([(1 - TINT) * np.eye(3), TINT * color]))
     cv2.copyTo(tinted, inside[window].view(np.uint8), canvas[window])
 
 
-def _draw_box(pen: Pen, garment: Garment) -> None:
+def _draw_box(subject: _Subject) -> None:
     """Draw the box through the centres of pixels of the picture."""
-    last_pixel = np.tile(pen.canvas.shape[1::-1], 2) - 1
-    pixels = np.clip(np.floor(garment.box_xyxy), 0, last_pixel)
+    last_pixel = np.tile(subject.pen.canvas.shape[1::-1], 2) - 1
+    pixels = np.clip(np.floor(subject.garment.box_xyxy), 0, last_pixel)
     x1, y1, x2, y2 = to_continuous(pixels)
     path = np.array([[x1, y1], [x2, y1], [x2, y2], [x1, y2], [x1, y1]])
-    pen.line([path], _color(garment), width_px=pen.thin_px)
+    subject.pen.line([path], subject.color, width_px=subject.pen.thin_px)
 
 
-def _skeleton(garment: Garment) -> list[NDArray]:
-    """Return the edges (2, 2) between labelled landmarks."""
-    is_labelled, xy = garment.landmarks.visibility != NOT_LABELLED, garment.landmarks.xy
-    return [
-        xy[[a - 1, b - 1]]
-        for a, b in garment.definition.skeleton
+def _draw_skeleton(subject: _Subject) -> None:
+    """Draw the edges between labelled landmarks."""
+    landmarks = subject.garment.landmarks
+    is_labelled = landmarks.visibility != NOT_LABELLED
+    edges = [
+        landmarks.xy[[a - 1, b - 1]]
+        for a, b in subject.garment.definition.skeleton
         if is_labelled[a - 1] and is_labelled[b - 1]
     ]
+    subject.pen.line(edges, subject.color, width_px=subject.pen.line_px)
 
 
-def _draw_points(pen: Pen, garment: Garment) -> None:
-    for landmark in _labelled(garment):
+def _draw_points(subject: _Subject) -> None:
+    for landmark in subject.labelled:
         is_unsure = landmark.confidence is not None and landmark.confidence < LOW_CONFIDENCE
         is_hollow = landmark.visibility == OCCLUDED or is_unsure
-        pen.point(landmark.xy, _color(garment), is_hollow=is_hollow)
+        subject.pen.point(landmark.xy, subject.color, is_hollow=is_hollow)
 
 
-def _path(garment: Garment, length: DrawableLength) -> NDArray:
-    """Return the points (n, 2) that a measured length goes through."""
-    return np.array([garment.landmarks[name].xy for name in length.path])
-
-
-def _draw_length(pen: Pen, path_xy: NDArray) -> None:
-    """Draw a dimension line: the path, and a stroke across each of its ends."""
-    strokes = [path_xy]
-    for end, neighbour in (path_xy[:2], path_xy[:-3:-1]):
-        along = (neighbour - end) / max(1e-6, float(np.hypot(*(neighbour - end))))
-        across = 3 * pen.radius * along[::-1] * (-1, 1)
-        strokes.append(np.array([end - across, end + across]))
-    pen.line(strokes, LENGTH_COLOR, width_px=pen.thin_px)
+def _draw_lengths(subject: _Subject) -> None:
+    """Draw dimension lines: the path of a length, and a stroke across each of its ends."""
+    for _, path_xy in subject.paths:
+        strokes = [path_xy]
+        for end, neighbour in (path_xy[:2], path_xy[:-3:-1]):
+            along = (neighbour - end) / max(1e-6, float(np.hypot(*(neighbour - end))))
+            across = 3 * subject.pen.radius * along[::-1] * (-1, 1)
+            strokes.append(np.array([end - across, end + across]))
+        subject.pen.line(strokes, LENGTH_COLOR, width_px=subject.pen.thin_px)
 
 
 def _points_along(path_xy: NDArray) -> NDArray:
@@ -205,27 +229,24 @@ def _points_along(path_xy: NDArray) -> NDArray:
     return np.stack([np.interp(at, walked, path_xy[:, axis]) for axis in (0, 1)], axis=1)
 
 
-def _texts(
-    pen: Pen,
-    garments: Sequence[Garment],
-    style: DrawingStyle,
-    lengths: Sequence[tuple[Garment, DrawableLength]],
-) -> TextLayer:
+def _texts(picture_pen: Pen, subjects: Sequence[_Subject], style: DrawingStyle) -> TextLayer:
     """Place all texts, the labels first, and draw the leaders between landmarks and their texts."""
-    height, width = pen.canvas.shape[:2]
-    marks = [landmark.xy for garment in garments for landmark in _labelled(garment)]
+    height, width = picture_pen.canvas.shape[:2]
+    marks_xy = [landmark.xy for subject in subjects for landmark in subject.labelled]
     texts = TextLayer(
-        height, width, np.reshape(marks, (-1, 2)), mark_radius=pen.radius, gap=pen.thin_px
+        height,
+        width,
+        np.reshape(marks_xy, (-1, 2)),
+        mark_radius=picture_pen.radius,
+        gap=picture_pen.thin_px,
     )
-    for garment in garments if style.labels else ():
-        wishes = beside_box(garment.box_xyxy), at_border(height, width)
-        texts.add(_label(garment), pen.text_px, _color(garment), *wishes)
-    for garment, length in lengths:
-        points = _points_along(_path(garment, length))
-        wishes = centered(points), around(points[0], np.array([0, 1]), 2 * pen.radius)
-        texts.add(_length_text(length), pen.small_text_px, LENGTH_COLOR, *wishes)
-    for garment in garments if style.landmark_text else ():
-        _add_landmark_texts(texts, pen, garment, are_names=style.landmark_text == "names")
+    for subject in subjects if style.labels else ():
+        wishes = beside_box(subject.garment.box_xyxy), at_border(height, width)
+        texts.add(_label(subject.garment), picture_pen.text_px, subject.color, *wishes)
+    for subject in subjects:
+        _add_length_texts(texts, subject)
+    for subject in subjects if style.landmark_text else ():
+        _add_landmark_texts(texts, subject, are_names=style.landmark_text == "names")
     return texts
 
 
@@ -233,19 +254,25 @@ def _label(garment: Garment) -> str:
     return garment.category if garment.score is None else f"{garment.category} {garment.score:.2f}"
 
 
-def _length_text(length: DrawableLength) -> str:
-    text = f"{length.name.replace('_', ' ')} {length.pixels:.0f} px"
-    return text if length.ratio is None else f"{text} ({length.ratio:.2f})"
+def _add_length_texts(texts: TextLayer, subject: _Subject) -> None:
+    """Place the texts on their dimension lines or, where there is no room, around the middle."""
+    pen = subject.pen
+    for length, path_xy in subject.paths:
+        text = f"{length.name.replace('_', ' ')} {length.pixels:.0f} px"
+        if length.ratio is not None:
+            text += f" ({length.ratio:.2f})"
+        points = _points_along(path_xy)
+        wishes = centered(points), around(points[0], np.array([0, 1]), 2 * pen.radius)
+        texts.add(text, pen.small_text_px, LENGTH_COLOR, *wishes)
 
 
-def _add_landmark_texts(texts: TextLayer, pen: Pen, garment: Garment, *, are_names: bool) -> None:
+def _add_landmark_texts(texts: TextLayer, subject: _Subject, *, are_names: bool) -> None:
     """Place the texts on the outer side of their landmarks, and draw the leaders."""
-    labelled, color = _labelled(garment), _color(garment)
-    center = np.mean([landmark.xy for landmark in labelled], axis=0) if labelled else None
-    for landmark in labelled:
-        xy = np.array(landmark.xy)
+    pen, labelled = subject.pen, subject.labelled
+    points_xy = np.reshape([landmark.xy for landmark in labelled], (-1, 2))
+    for landmark, xy in zip(labelled, points_xy, strict=True):
         text = landmark.name if are_names else str(landmark.number)
-        wish = around(xy, xy - center, 2 * pen.radius)
-        middle = texts.add(text, pen.small_text_px, color, wish)
+        wish = around(xy, xy - points_xy.mean(axis=0), 2 * pen.radius)
+        middle = texts.add(text, pen.small_text_px, subject.color, wish)
         if middle is not None:
-            pen.line([np.array([xy, middle])], color, width_px=pen.thin_px)
+            pen.line([np.array([xy, middle])], subject.color, width_px=pen.thin_px)

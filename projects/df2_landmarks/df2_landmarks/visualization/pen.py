@@ -1,4 +1,4 @@
-"""Lines and points with a halo, in widths that follow the size of the picture."""
+"""Lines and points with a halo, in widths that suit the size of a picture."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Pen:
 
     Args:
         canvas: (H, W, 3) uint8 BGR, changed in place.
-        scale: factor for all widths and sizes.
+        side_px: side of a square picture that the widths and sizes suit.
 
     Attributes:
         line_px, thin_px: widths of lines, without their halos.
@@ -45,14 +45,13 @@ class Pen:
         text_px, small_text_px: sizes of the font of labels, and of texts at landmarks.
     """
 
-    def __init__(self, canvas: Image, scale: float = 1.0) -> None:
+    def __init__(self, canvas: Image, side_px: float) -> None:
         self.canvas = canvas
-        side = scale * math.sqrt(canvas.shape[0] * canvas.shape[1])
-        self.line_px = max(1, round(side / 300))
+        self.line_px = max(1, round(side_px / 300))
         self.thin_px = math.ceil(0.6 * self.line_px)
-        self.radius = max(1.8, side / 180)
-        self.text_px = max(10, round(side / 44))
-        self.small_text_px = max(9, round(side / 55))
+        self.radius = max(1.8, side_px / 180)
+        self.text_px = max(10, round(side_px / 44))
+        self.small_text_px = max(9, round(side_px / 55))
 
     def line(self, paths_xy: Sequence[NDArray], color: Color, *, width_px: int) -> None:
         """Draw open paths, each (n, 2) in continuous coordinates."""

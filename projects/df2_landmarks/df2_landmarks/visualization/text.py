@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 import PIL.Image
@@ -17,6 +18,7 @@ from df2_landmarks.visualization.pen import Color, Image, contrast_to
 
 SMALLEST_TEXT_PX = 8
 RENDERED_PX = 32
+"""Smaller letters are rendered near this size and reduced."""
 ROW = 1.15
 """Distance between rows of plates in heights of a plate: more than the gap between texts."""
 Corners = Callable[[int, int], NDArray]
@@ -115,14 +117,20 @@ def _letters(text: str, text_px: int) -> Image:
     uneven distances.
     """
     factor = max(1, RENDERED_PX // text_px)
-    font = ImageFont.load_default(factor * text_px)
-    assert isinstance(font, ImageFont.FreeTypeFont), font
+    font = _font(factor * text_px)
     ascent, descent = font.getmetrics()
     margin = factor * text_px / 5
     size = (math.ceil(font.getlength(text) + 2 * margin), ascent + descent)
     picture = PIL.Image.new("L", size)
     ImageDraw.Draw(picture).text((margin, 0), text, fill=255, font=font)
     return np.asarray(picture.reduce(factor))
+
+
+@lru_cache(maxsize=16)
+def _font(size_px: int) -> ImageFont.FreeTypeFont:
+    font = ImageFont.load_default(size_px)
+    assert isinstance(font, ImageFont.FreeTypeFont), font
+    return font
 
 
 def _count_overlaps(boxes: NDArray, others: NDArray) -> NDArray[np.int64]:
