@@ -17,6 +17,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,6 +96,14 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     add("--no-masks", action="store_true", help="no masks in records and drawings")
     add("--no-pictures", action="store_true", help="do not draw")
+    drawn = parser.add_argument_group("what is drawn")
+    add = drawn.add_argument
+    add("--names", action="store_true", help="the names of the landmarks")
+    add("--numbers", action="store_true", help="the numbers of the landmarks")
+    add("--no-boxes", action="store_true", help="no boxes")
+    add("--no-lines", action="store_true", help="no outlines")
+    add("--no-points", action="store_true", help="no landmarks")
+    add("--no-labels", action="store_true", help="no categories and scores")
     args = parser.parse_args(argv)
     if args.resume and args.overwrite:
         parser.error("--resume and --overwrite contradict each other")
@@ -192,11 +201,19 @@ def run_record(args: argparse.Namespace, predictor: Predictor, weights: Path) ->
 def make_outputs(args: argparse.Namespace) -> Outputs:
     """Return what is made of each picture."""
     from df2_landmarks.predict import Outputs
-    from df2_landmarks.visualization import draw_garments
+    from df2_landmarks.visualization import DrawingStyle, draw_garments
 
+    style = DrawingStyle(
+        masks=not args.no_masks,
+        boxes=not args.no_boxes,
+        lines=not args.no_lines,
+        points=not args.no_points,
+        labels=not args.no_labels,
+        landmark_text="names" if args.names else "numbers" if args.numbers else None,
+    )
     return Outputs(
         args.output,
-        draw=None if args.no_pictures else draw_garments,
+        draw=None if args.no_pictures else partial(draw_garments, style=style),
         with_masks=not args.no_masks,
     )
 

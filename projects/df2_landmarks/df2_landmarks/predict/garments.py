@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from df2_landmarks.common import UserError
 from df2_landmarks.formats import Channels, Garment, read_picture
 from df2_landmarks.predict.coco import coco_annotation
-from df2_landmarks.visualization import draw_garments
+from df2_landmarks.visualization import DrawingStyle, draw_garments
 
 if TYPE_CHECKING:
     import supervision
@@ -92,13 +92,19 @@ class Garments(Sequence[Garment]):
             ) from None
         return _to_supervision(supervision, self.items, self.height, self.width)
 
-    def draw(self, image: Any, *, channels: Channels | None = None, **style: Any) -> NDArray:
+    def draw(
+        self,
+        image: Any,
+        style: DrawingStyle = DrawingStyle(),  # noqa: B008 (frozen)
+        *,
+        channels: Channels | None = None,
+    ) -> NDArray[np.uint8]:
         """Draw the garments into a copy of their picture.
 
         Args:
             image: the picture, in any form that the predictor takes.
+            style: what is drawn of them.
             channels: order of the channels of an array.
-            style: passed to `visualization.draw_garments`.
 
         Returns:
             (H, W, 3) uint8, RGB; BGR if ``channels`` is "BGR".
@@ -112,7 +118,7 @@ class Garments(Sequence[Garment]):
                 f"draw: the garments are of a picture of {self.width} x {self.height}, but this "
                 f"one has {rgb.shape[1]} x {rgb.shape[0]}"
             )
-        drawn = draw_garments(np.ascontiguousarray(rgb[:, :, ::-1]), self.items, **style)
+        drawn = draw_garments(np.ascontiguousarray(rgb[:, :, ::-1]), self.items, style)
         return drawn if channels == "BGR" else drawn[:, :, ::-1]
 
 
