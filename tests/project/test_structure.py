@@ -17,7 +17,7 @@ from tests.support import ROOT
 
 PACKAGE = "projects/df2_landmarks/df2_landmarks"
 FLOORS = {
-    "common": 1,
+    "common": 0,
     "taxonomy": 1,
     "config": 2,
     "formats": 2,
