@@ -3,6 +3,25 @@
 from df2_landmarks.taxonomy.categories import CATEGORIES
 from df2_landmarks.taxonomy.category import Category
 from df2_landmarks.taxonomy.layout import LAYOUT, Layout
+from df2_landmarks.taxonomy.measurements import (
+    MEASUREMENTS,
+    MeasuredLength,
+    Measurement,
+    measure,
+    measurements_of,
+)
 from df2_landmarks.taxonomy.sigmas import ASYMMETRIC_PAIRS, SIGMAS
 
-__all__ = ["ASYMMETRIC_PAIRS", "CATEGORIES", "LAYOUT", "SIGMAS", "Category", "Layout"]
+__all__ = [
+    "ASYMMETRIC_PAIRS",
+    "CATEGORIES",
+    "LAYOUT",
+    "MEASUREMENTS",
+    "SIGMAS",
+    "Category",
+    "Layout",
+    "MeasuredLength",
+    "Measurement",
+    "measure",
+    "measurements_of",
+]
