@@ -3,6 +3,7 @@
 from df2_landmarks.taxonomy.categories import CATEGORIES
 from df2_landmarks.taxonomy.category import Category
 from df2_landmarks.taxonomy.layout import LAYOUT, Layout
+from df2_landmarks.taxonomy.measurement_file import read_measurements
 from df2_landmarks.taxonomy.measurements import (
     MEASUREMENTS,
     MeasuredLength,
@@ -24,4 +25,5 @@ __all__ = [
     "Measurement",
     "measure",
     "measurements_of",
+    "read_measurements",
 ]
