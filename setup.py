@@ -23,6 +23,7 @@ setup(
         "opencv-python",
         "Pillow>=10.1",
         "msgspec",
+        "PyYAML",
         "tqdm",
     ],
     extras_require={

@@ -476,3 +476,60 @@ def test_help_needs_neither_torch_nor_numpy():
     )
     done = run_python("-c", program, PYTHONPATH=str(ROOT / "projects/df2_landmarks"))
     assert done.stdout.splitlines()[-1] == "set()", done.stderr
+
+
+def test_measurements_are_in_the_lines_in_a_table_and_drawn_on_request(photos, tmp_path):
+    output = tmp_path / "out"
+    arguments = (photos / "b.jpg", "--measure", "--pixels-per-cm", "2")
+    assert predict(output, *arguments) == 0
+    (garment,) = lines(output)[0]["garments"]
+    # The fake landmarks are on a line, 8 of them over 30 px.
+    lengths = garment["measurements"]
+    assert lengths["waist_width"] == pytest.approx(
+        {"pixels": 60 / 7, "ratio": 0.5, "centimetres": 30 / 7}, abs=0.006
+    )
+    with open(output / "measurements.csv", newline="") as file:
+        rows = {row["measurement"]: row for row in csv.DictReader(file)}
+    assert list(rows) == list(lengths)
+    assert float(rows["waist_width"]["centimetres"]) == lengths["waist_width"]["centimetres"]
+    plain = cv2.imread(str(output / "pictures" / "b.jpg"))
+    assert predict(tmp_path / "drawn", *arguments, "--draw-measurements") == 0
+    assert (cv2.imread(str(tmp_path / "drawn" / "pictures" / "b.jpg")) != plain).any()
+
+
+def test_own_measurements_and_doubtful_landmarks(photos, tmp_path, monkeypatch):
+    own = tmp_path / "own.yaml"
+    own.write_text("skirt: {length: [waist_left, hem_left], hem: [hem_left, hem_right]}")
+    detected = fake_model.FakeModel._detected
+
+    def doubtful(self, prepared, min_score):
+        result = detected(self, prepared, min_score)
+        result.landmarks[:, 6, 2] = 0.1  # hem_right
+        return result
+
+    monkeypatch.setattr(fake_model.FakeModel, "_detected", doubtful)
+    arguments = ("--measure", "--measurements", own)
+    assert predict(tmp_path / "out", photos / "b.jpg", *arguments) == 0
+    lengths = lines(tmp_path / "out")[0]["garments"][0]["measurements"]
+    assert set(lengths) == {"length", "hem"}
+    assert lengths["length"]["ratio"] == 1
+    assert lengths["hem"] == {
+        "pixels": None,
+        "ratio": None,
+        "reason": "hem_right: confidence 0.10 is below 0.30",
+    }
+
+
+@pytest.mark.parametrize("option", ["--pixels-per-cm=2", "--draw-measurements", "--measurements=x"])
+def test_options_of_measurements_need_measurements(photos, tmp_path, option):
+    with pytest.raises(SystemExit) as ended:
+        predict(tmp_path / "out", photos, option)
+    assert ended.value.code == 2
+
+
+def test_a_wrong_file_of_measurements_is_one_line(photos, tmp_path, capsys):
+    (tmp_path / "own.yaml").write_text("skirt: {hem: [hem_left, hem_rigth]}")
+    arguments = ("--measure", "--measurements", tmp_path / "own.yaml")
+    assert predict(tmp_path / "out", photos, *arguments) == 1
+    assert "hem_right" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "predictions.jsonl").exists()

@@ -16,9 +16,8 @@ from df2_landmarks.formats import (
     garments_of_instances,
     garments_of_record,
 )
-from df2_landmarks.taxonomy import CATEGORIES
+from df2_landmarks.taxonomy import CATEGORIES, LOW_CONFIDENCE
 from df2_landmarks.visualization import (
-    LOW_CONFIDENCE,
     DrawingStyle,
     contact_sheet,
     draw,

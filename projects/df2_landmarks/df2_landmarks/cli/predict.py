@@ -13,6 +13,7 @@ Exit code: 0; 1, 2 for a mistake in the call; 3 if a picture could not be read (
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import time
 from collections import Counter
@@ -31,7 +32,12 @@ from df2_landmarks.common import (
 )
 
 if TYPE_CHECKING:
-    from df2_landmarks.predict import Done, Outputs, Predictor
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from df2_landmarks.predict import Done, Garments, Outputs, Predictor
+
+    Picture = NDArray[np.uint8]
 
 DEFAULT_WEIGHTS = Path("output/demo")
 DEFAULT_OUTPUT = Path("output/predictions")
@@ -96,6 +102,9 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     add("--no-masks", action="store_true", help="no masks in records and drawings")
     add("--no-pictures", action="store_true", help="do not draw")
+    add("--measure", action="store_true", help="lengths of the garments, and measurements.csv")
+    add("--pixels-per-cm", type=float, metavar="X", help="with --measure: scale of the pictures")
+    add("--measurements", type=Path, metavar="FILE", help="with --measure: your own, in YAML")
     drawn = parser.add_argument_group("what is drawn")
     add = drawn.add_argument
     add("--names", action="store_true", help="the names of the landmarks")
@@ -104,9 +113,14 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--no-lines", action="store_true", help="no outlines")
     add("--no-points", action="store_true", help="no landmarks")
     add("--no-labels", action="store_true", help="no categories and scores")
+    add("--draw-measurements", action="store_true", help="with --measure: the lengths")
     args = parser.parse_args(argv)
     if args.resume and args.overwrite:
         parser.error("--resume and --overwrite contradict each other")
+    if not args.measure and (args.measurements or args.pixels_per_cm or args.draw_measurements):
+        parser.error("--pixels-per-cm, --measurements and --draw-measurements need --measure")
+    if args.pixels_per_cm is not None and not 0 < args.pixels_per_cm < math.inf:
+        parser.error(f"--pixels-per-cm must be a number above 0, but got {args.pixels_per_cm}")
     return args
 
 
@@ -127,6 +141,7 @@ def run(args: argparse.Namespace) -> int:
         check_inputs,
         predict_all,
         stream_inputs,
+        write_measurements,
     )
 
     check_inputs(args.inputs)
@@ -144,6 +159,7 @@ def run(args: argparse.Namespace) -> int:
     )
     if args.overwrite:
         (args.output / "predictions.jsonl").unlink(missing_ok=True)
+    outputs = make_outputs(args)
     journal = Journal(args.output, run_record(args, predictor, weights), resume=args.resume)
     if journal.num_done:
         say(f"{journal.num_done} pictures are done; going on with the others")
@@ -152,7 +168,7 @@ def run(args: argparse.Namespace) -> int:
         predictor,
         inputs,
         journal,
-        make_outputs(args),
+        outputs,
         batch_size=args.batch,
         workers=args.workers,
     )
@@ -165,6 +181,8 @@ def run(args: argparse.Namespace) -> int:
     for name in args.format:
         file, write = FORMATS[name]
         write(journal.path, args.output / file)
+    if args.measure:
+        write_measurements(journal.path, args.output / "measurements.csv")
     say(report.text())
     return UNREADABLE if report.num_errors else 0
 
@@ -194,13 +212,18 @@ def run_record(args: argparse.Namespace, predictor: Predictor, weights: Path) ->
         "half": args.half,
         "tta": args.tta,
         "masks": not args.no_masks,
+        "measure": args.measure,
+        "pixels_per_cm": args.pixels_per_cm,
+        "measurements": args.measurements and args.measurements.read_text(encoding="utf-8"),
         "part": "{}/{}".format(*args.part),
     }
 
 
 def make_outputs(args: argparse.Namespace) -> Outputs:
     """Return what is made of each picture."""
+    from df2_landmarks.formats import Garment
     from df2_landmarks.predict import Outputs
+    from df2_landmarks.taxonomy import read_measurements
     from df2_landmarks.visualization import DrawingStyle, draw_garments
 
     style = DrawingStyle(
@@ -211,10 +234,22 @@ def make_outputs(args: argparse.Namespace) -> Outputs:
         labels=not args.no_labels,
         landmark_text="names" if args.names else "numbers" if args.numbers else None,
     )
+    measured = None
+    if args.measure:
+        table = read_measurements(args.measurements) if args.measurements else None
+        measured = partial(
+            Garment.measurements, measurements=table, pixels_per_cm=args.pixels_per_cm
+        )
+
+    def draw(picture_bgr: Picture, garments: Garments) -> Picture:
+        lengths = [measured(g) for g in garments] if measured and args.draw_measurements else ()
+        return draw_garments(picture_bgr, garments, style, measured=lengths)
+
     return Outputs(
         args.output,
-        draw=None if args.no_pictures else partial(draw_garments, style=style),
+        draw=None if args.no_pictures else draw,
         with_masks=not args.no_masks,
+        measure=measured,
     )
 
 

@@ -14,7 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from df2_landmarks.formats.mask import Mask
-from df2_landmarks.taxonomy import LAYOUT, Category
+from df2_landmarks.taxonomy import (
+    LAYOUT,
+    LOW_CONFIDENCE,
+    Category,
+    MeasuredLength,
+    Measurement,
+    measure,
+)
 
 NOT_LABELLED, OCCLUDED, VISIBLE_LANDMARK = 0, 1, 2
 SEEN = 0.5
@@ -140,6 +147,33 @@ class Garment:
     def category_id(self) -> int:
         """Number of the category in files, from 1."""
         return self.definition.id
+
+    def measurements(
+        self,
+        measurements: Mapping[int, Sequence[Measurement]] | None = None,
+        *,
+        pixels_per_cm: float | None = None,
+        min_confidence: float = LOW_CONFIDENCE,
+    ) -> list[MeasuredLength]:
+        """Return lengths along the landmarks: body length, chest width, inseam... (`measure`).
+
+        Args:
+            measurements: of `read_measurements`; by default the project's own.
+            pixels_per_cm: scale of the picture at the garment.
+            min_confidence: a landmark below it is not used: what runs through it has no length.
+
+        Raises:
+            UserError: one of the numbers is out of range.
+        """
+        return measure(
+            self.definition,
+            self.landmarks.xy,
+            confidence=self.landmarks.confidence,
+            known=self.landmarks.visibility != NOT_LABELLED,
+            measurements=measurements,
+            pixels_per_cm=pixels_per_cm,
+            min_confidence=min_confidence,
+        )
 
     def to_dict(self, *, with_mask: bool = True) -> dict[str, Any]:
         """Return plain data for JSON: what `df2 predict` writes for a garment.

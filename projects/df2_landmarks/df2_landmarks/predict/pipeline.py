@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -25,6 +25,7 @@ from df2_landmarks.predict.journal import Journal, file_text
 from df2_landmarks.predict.model import Prepared
 from df2_landmarks.predict.predictor import Predictor
 from df2_landmarks.predict.video import VideoReader, VideoWriter
+from df2_landmarks.taxonomy import MeasuredLength
 
 PICTURES = "pictures"
 JPEG_QUALITY = 90
@@ -34,7 +35,7 @@ MAX_NAME_BYTES = 180
 
 Picture = NDArray[np.uint8]
 Draw = Callable[[Picture, Garments], Picture]
-Extend = Callable[[Garment, dict[str, Any]], dict[str, Any]]
+Measure = Callable[[Garment], Sequence[MeasuredLength]]
 
 
 @dataclass(frozen=True)
@@ -45,13 +46,13 @@ class Outputs:
         folder: of the output.
         draw: draws garments into a BGR picture; None: no drawings.
         with_masks: whether records have masks.
-        extend: adds to the record of a garment, given the garment and its record.
+        measure: the lengths of a garment, for its record; None: no lengths.
     """
 
     folder: Path
     draw: Draw | None = None
     with_masks: bool = True
-    extend: Extend | None = None
+    measure: Measure | None = None
 
 
 @dataclass(eq=False)
@@ -185,11 +186,9 @@ def _finish(
         record["error"] = str(result)
         return Done(task, None, str(result)), msgspec.json.encode(record), None
     record.update(result.to_dict(with_masks=outputs.with_masks))
-    if outputs.extend is not None:
-        record["garments"] = [
-            outputs.extend(garment, fields)
-            for garment, fields in zip(result, record["garments"], strict=True)
-        ]
+    if outputs.measure is not None:
+        for garment, fields in zip(result, record["garments"], strict=True):
+            fields["measurements"] = {m.name: _length(m) for m in outputs.measure(garment)}
     drawn = None
     if outputs.draw is not None and task.rgb is not None:
         drawn = outputs.draw(cv2.cvtColor(task.rgb, cv2.COLOR_RGB2BGR), result)
@@ -197,6 +196,19 @@ def _finish(
             _write_picture(drawing_path(outputs.folder, task.source.name, drawn.shape), drawn)
     task.rgb = task.prepared = None
     return Done(task, result, ""), msgspec.json.encode(record), drawn if task.frame else None
+
+
+def _length(measured: MeasuredLength) -> dict[str, Any]:
+    fields: dict[str, Any] = {"pixels": None, "ratio": None}
+    if measured.pixels is not None:
+        fields["pixels"] = round(measured.pixels, 2)
+    if measured.ratio is not None:
+        fields["ratio"] = round(measured.ratio, 4)
+    if measured.centimetres is not None:
+        fields["centimetres"] = round(measured.centimetres, 2)
+    if measured.reason:
+        fields["reason"] = measured.reason
+    return fields
 
 
 def _record(

@@ -5,6 +5,7 @@ from df2_landmarks.taxonomy.category import Category
 from df2_landmarks.taxonomy.layout import LAYOUT, Layout
 from df2_landmarks.taxonomy.measurement_file import read_measurements
 from df2_landmarks.taxonomy.measurements import (
+    LOW_CONFIDENCE,
     MEASUREMENTS,
     MeasuredLength,
     Measurement,
@@ -17,6 +18,7 @@ __all__ = [
     "ASYMMETRIC_PAIRS",
     "CATEGORIES",
     "LAYOUT",
+    "LOW_CONFIDENCE",
     "MEASUREMENTS",
     "SIGMAS",
     "Category",

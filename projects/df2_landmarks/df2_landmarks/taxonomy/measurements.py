@@ -19,6 +19,9 @@ from df2_landmarks.common import UserError
 from df2_landmarks.taxonomy.categories import CATEGORIES
 from df2_landmarks.taxonomy.category import Category
 
+LOW_CONFIDENCE = 0.3
+"""A predicted landmark below this confidence (expected OKS) is not measured, and drawn hollow."""
+
 ROWS = """
 body_length        neckline_back_centre hem_centre
 body_length_*      neckline_back_centre front_edge_*_hem
@@ -152,7 +155,7 @@ def measure(
     known: ArrayLike | None = None,
     measurements: Mapping[int, Sequence[Measurement]] | None = None,
     pixels_per_cm: float | None = None,
-    min_confidence: float = 0.3,
+    min_confidence: float = LOW_CONFIDENCE,
 ) -> list[MeasuredLength]:
     """Measure a garment in a picture.
 

@@ -7,14 +7,12 @@
 
 from df2_landmarks.visualization.contact_sheet import contact_sheet
 from df2_landmarks.visualization.draw import (
-    LOW_CONFIDENCE,
     DrawableLength,
     DrawingStyle,
     draw_garments,
 )
 
 __all__ = [
-    "LOW_CONFIDENCE",
     "DrawableLength",
     "DrawingStyle",
     "contact_sheet",

@@ -12,11 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from df2_landmarks.formats import NOT_LABELLED, OCCLUDED, Garment, Landmark, to_continuous
+from df2_landmarks.taxonomy import LOW_CONFIDENCE
 from df2_landmarks.visualization.pen import WHITE, Color, Image, Pen
 from df2_landmarks.visualization.text import TextLayer, around, at_border, beside_box, centered
 
-LOW_CONFIDENCE = 0.3
-"""A predicted landmark below this confidence (expected OKS) is drawn hollow."""
 TINT = 0.25
 """Share of the category's colour in a pixel of the mask."""
 LARGEST_PICTURE = 4.0
