@@ -1,6 +1,6 @@
 """Draw ``docs/assets/synthetic_contact_sheet.jpg``: every category with and without its landmarks.
 
-    python benchmarks/synthetic_contact_sheet.py [--output FILE]
+    python benchmarks/synthetic/contact_sheet.py [--output FILE]
 
 Below the categories: whole pictures of the benchmark data set with boxes, outlines and landmarks.
 """
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from df2_landmarks.synthetic import PRESETS, Recipe, draw_picture, plan_picture
 from df2_landmarks.taxonomy import CATEGORIES
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 Image = NDArray[np.uint8]
 CELL, COLUMNS = (232, 248), 8
 """Width and height of a cell in px; cells in a row."""

@@ -1,6 +1,6 @@
 """Pictures per second and core that the synthetic data set is drawn at, JPEG writing included.
 
-    python benchmarks/synthetic_speed.py [--preset benchmark] [--pictures N]
+    python benchmarks/synthetic/speed.py [--preset benchmark] [--pictures N]
 
 One process, one thread. Prints CPU and wall time, and the memory that more pictures take.
 """

@@ -1,6 +1,6 @@
 """Statistics of the drawn data beside what is known of the real data set, as Markdown.
 
-    python benchmarks/synthetic_statistics.py [--pictures N]
+    python benchmarks/synthetic/against_real.py [--pictures N]
 
 Nothing is written: the labels of the first N training pictures are planned, not drawn.
 """
