@@ -5,13 +5,14 @@ import multiprocessing
 import os
 import pickle
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from df2_landmarks.common import UserError
 from df2_landmarks.data import cache, load_landmark_json
-from df2_landmarks.taxonomy import LAYOUT
+from df2_landmarks.taxonomy import LAYOUT, Layout
 
 
 def coco(num_images=3, width=80):
@@ -63,6 +64,43 @@ def test_the_second_load_does_not_read_the_json(json_file, monkeypatch):
     )
 
 
+def test_what_is_in_the_file_is_logged_at_every_start_with_the_cache_too(json_file, run_python):
+    program = (
+        "import logging; from df2_landmarks.data import load_landmark_json; "
+        f"logging.basicConfig(level='INFO'); [load_landmark_json({str(json_file)!r}, '') for _ in '12']"
+    )
+    for _ in range(2):
+        done = run_python("-c", program)
+        assert (
+            done.stderr.count("train.json: 3 images, 2 garments and 2 crowds; landmarks: 2 vis")
+            == 1
+        )
+        assert (
+            done.stderr.count("WARNING") == done.stderr.count("iscrowd is missing: taken as 0") == 1
+        )
+
+
+def test_a_corrected_taxonomy_does_not_train_on_stale_landmarks():
+    first = LAYOUT.categories[0]
+    changes = [
+        {"flip_pairs": first.flip_pairs[1:]},
+        {"landmark_names": ("other", *first.landmark_names[1:])},
+        {"official_name": "blouse"},
+    ]
+    sigmas = {c.id: LAYOUT.sigmas(i) for i, c in enumerate(LAYOUT.categories)}
+    hashes = {cache.taxonomy_hash()}
+    for change in changes:
+        categories = (replace(first, **change), *LAYOUT.categories[1:])
+        hashes.add(cache.taxonomy_hash(Layout(categories, sigmas)))
+    assert len(hashes) == 4
+
+
+def test_the_name_of_a_cache_has_the_taxonomy(json_file):
+    load_landmark_json(json_file, "images")
+    (path,) = caches(json_file)
+    assert cache.taxonomy_hash() in path.name
+
+
 def test_another_content_has_another_cache_and_the_old_one_goes(json_file):
     load_landmark_json(json_file, "images")
     before = caches(json_file)
@@ -104,13 +142,12 @@ def test_a_broken_json_leaves_no_cache(json_file):
 
 
 def test_a_json_that_changes_while_it_is_read_leaves_no_cache(json_file, monkeypatch):
-    read_coco = cache.read_coco
+    class ReadWhileAnotherWrites(cache.CocoReader):
+        def blocks(self):
+            yield from super().blocks()
+            json_file.write_text(json.dumps(coco(width=90)) + " ")
 
-    def read_while_another_writes(path):
-        yield from read_coco(path)
-        json_file.write_text(json.dumps(coco(width=90)) + " ")
-
-    monkeypatch.setattr(cache, "read_coco", read_while_another_writes)
+    monkeypatch.setattr(cache, "CocoReader", ReadWhileAnotherWrites)
     with pytest.raises(UserError, match=r"train\.json: was changed while it was read"):
         load_landmark_json(json_file, "images")
     assert caches(json_file) == []

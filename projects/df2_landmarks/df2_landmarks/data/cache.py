@@ -1,12 +1,13 @@
 """The records of a COCO JSON in one file, which all processes of a machine map into memory.
 
-``annotations/train.json`` gets ``annotations/.cache/train-<format>-<hash of the content>.bin`` with
-the modification time of the JSON. While time and size of the JSON are those of the cache, the JSON
-is not read again; otherwise its content is hashed, and another content gets another cache. A cache
-that was cut off is built again.
+``annotations/train.json`` gets ``annotations/.cache/train-<format>-<hash of the taxonomy>-<hash of
+the content>.bin`` with the modification time of the JSON. While time and size of the JSON are those
+of the cache, the JSON is not read again; otherwise its content is hashed, and another content gets
+another cache. A cache that was cut off is built again.
 
-The file: one msgpack record per image in order of the ids; int64 offsets of the records; int32
-number of garments per image, without crowds; the trailer.
+The file: one msgpack record per image in order of the ids; the report about the JSON; int64 offsets
+of the records, of the report and of its end; int32 number of garments per image, without crowds;
+the trailer.
 """
 
 from __future__ import annotations
@@ -19,27 +20,46 @@ import mmap
 import os
 import struct
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from df2_landmarks.common import UserError, atomic_write
-from df2_landmarks.formats import CocoImage, CocoItem, read_coco, to_continuous
+from df2_landmarks.formats import (
+    CocoImage,
+    CocoItem,
+    CocoReader,
+    CocoReport,
+    decode_rle,
+    polygons_of_mask,
+    to_continuous,
+)
+from df2_landmarks.taxonomy import LAYOUT, Layout
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 2
-"""To be raised when the layout of the file changes."""
+FORMAT = 3
+"""To be raised when the layout of the file changes, or what is read into it."""
 _TRAILER = struct.Struct("<8sQQ")
 """``_MAGIC``, size of the JSON in bytes, number of images."""
 _MAGIC = b"df2cache"
 
 ATTRIBUTES = ("pair_id", "style", "source", "scale", "occlusion", "zoom_in", "viewpoint")
 """Extra annotation keys that are carried along where a file has them."""
+
+
+def taxonomy_hash(layout: Layout = LAYOUT) -> str:
+    """Return a hash of everything that the records depend on: categories, landmarks, pairs."""
+    table = [
+        (c.id, c.name, c.official_name, c.landmark_names, c.flip_pairs) for c in layout.categories
+    ]
+    return hashlib.sha256(msgspec.json.encode(table)).hexdigest()[:8]
+
+
+_KEY = f"{FORMAT}-{taxonomy_hash()}"
 
 
 class CachedGarment(msgspec.Struct, array_like=True):
@@ -63,8 +83,12 @@ class CachedImage(msgspec.Struct, array_like=True):
     garments: list[CachedGarment]
 
 
+VISIBLE_V = 2
+"""The largest visibility."""
+
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(CachedImage).decode
+_decode_report = msgspec.msgpack.Decoder(CocoReport).decode
 
 
 class Cache:
@@ -73,6 +97,7 @@ class Cache:
     Attributes:
         json_size: size of the JSON in bytes.
         num_garments: (images,) garments of each image, without crowds.
+        report: what was found in the JSON.
 
     Raises:
         OSError, ValueError, struct.error: there is no such file, or it was cut off.
@@ -82,11 +107,16 @@ class Cache:
         with open(path, "rb") as file:
             self._data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         magic, self.json_size, count = _TRAILER.unpack(self._data[-_TRAILER.size :])
-        start = len(self._data) - _TRAILER.size - 4 * count - 8 * (count + 1)
+        start = len(self._data) - _TRAILER.size - 4 * count - 8 * (count + 2)
         if magic != _MAGIC or start < 0:
             raise ValueError(f"{path}: is not a whole cache")
-        self._offsets = np.frombuffer(self._data, "<i8", count + 1, start)
-        self.num_garments = np.frombuffer(self._data, "<i4", count, start + 8 * (count + 1))
+        self._offsets = np.frombuffer(self._data, "<i8", count + 2, start)
+        self.num_garments = np.frombuffer(self._data, "<i4", count, start + 8 * (count + 2))
+
+    @property
+    def report(self) -> CocoReport:
+        start, stop = self._offsets[-2:].tolist()
+        return _decode_report(self._data[start:stop])
 
     def __getitem__(self, row: int) -> CachedImage:
         start, stop = self._offsets[row : row + 2].tolist()
@@ -107,7 +137,7 @@ def cache_of(json_file: Path) -> Path:
             return path
         stat = json_file.stat()
         digest = _sha256(json_file)
-        path = folder / f"{json_file.stem}-{FORMAT}-{digest[:16]}.bin"
+        path = folder / f"{json_file.stem}-{_KEY}-{digest[:16]}.bin"
         if not _json_size(path):
             _build(json_file, stat, path)
         os.utime(path, ns=(stat.st_mtime_ns, stat.st_mtime_ns))
@@ -135,7 +165,7 @@ def _unchanged(json_file: Path, folder: Path) -> Path | None:
 
 
 def _caches(json_file: Path, folder: Path) -> list[Path]:
-    return list(folder.glob(f"{glob.escape(json_file.stem)}-{FORMAT}-{'[0-9a-f]' * 16}.bin"))
+    return list(folder.glob(f"{glob.escape(json_file.stem)}-{_KEY}-{'[0-9a-f]' * 16}.bin"))
 
 
 def _json_size(path: Path) -> int:
@@ -161,10 +191,12 @@ def _sha256(path: Path) -> str:
 def _build(json_file: Path, stat: os.stat_result, path: Path) -> None:
     logger.info("Building the cache of %s ...", json_file)
     offsets, num_garments = [0], []
+    reader = CocoReader(json_file, needs_pictures=True)
     with atomic_write(path) as file:
-        for image in _cached_images(json_file):
+        for image in _cached_images(json_file, reader):
             offsets.append(offsets[-1] + file.write(_encode(image)))
             num_garments.append(sum(not garment.iscrowd for garment in image.garments))
+        offsets.append(offsets[-1] + file.write(_encode(reader.report)))
         file.write(np.asarray(offsets, dtype="<i8").tobytes())
         file.write(np.asarray(num_garments, dtype="<i4").tobytes())
         file.write(_TRAILER.pack(_MAGIC, stat.st_size, len(num_garments)))
@@ -177,50 +209,64 @@ def _build(json_file: Path, stat: os.stat_result, path: Path) -> None:
     logger.info("Cached %d images of %s in %s", len(num_garments), json_file, path)
 
 
-def _cached_images(json_file: Path) -> Iterator[CachedImage]:
+def _cached_images(json_file: Path, reader: CocoReader) -> Iterator[CachedImage]:
     """Yield the images in order of their ids, each with its garments in the order of the file."""
     images: list[CocoImage] = []
     garments: defaultdict[int, list[CachedGarment]] = defaultdict(list)
-    for some_images, items in read_coco(json_file):
+    for some_images, items in reader.blocks():
         images += some_images
-        for item in items:
-            garments[item.annotation.image_id].append(_cached_garment(json_file, item))
+        for item, landmarks in zip(items, _continuous(items), strict=True):
+            garment = _cached_garment(json_file, item, landmarks)
+            garments[item.annotation.image_id].append(garment)
     for image in sorted(images, key=lambda image: image.id):
-        if not image.file_name or image.width < 1 or image.height < 1:
-            raise UserError(
-                f"{json_file}: image {image.id} must have file_name, width and height, but has "
-                f"{image.file_name!r}, {image.width} and {image.height}"
-            )
         own_garments = garments.pop(image.id, [])
+        highest = np.asarray((image.width, image.height, VISIBLE_V), dtype=np.float32)
         for garment in own_garments:
-            garment.landmarks = _continuous(garment.landmarks, image).tobytes()
+            rows = np.frombuffer(garment.landmarks, dtype=np.float32).reshape(-1, 3)
+            garment.landmarks = np.minimum(rows, highest).tobytes()
         yield CachedImage(image.file_name, image.id, image.height, image.width, own_garments)
 
 
-def _cached_garment(json_file: Path, item: CocoItem) -> CachedGarment:
+def _cached_garment(json_file: Path, item: CocoItem, landmarks: bytes) -> CachedGarment:
     annotation = item.annotation
-    if isinstance(annotation.segmentation, dict):
-        raise UserError(
-            f"{json_file}: annotation {annotation.id}: segmentation must be a list of polygons, "
-            "but is a mask in RLE form; write polygons"
-        )
     return CachedGarment(
         item.class_index,
         annotation.bbox,
         annotation.iscrowd,
-        np.asarray(item.landmarks, dtype=np.float32).tobytes(),
-        [np.asarray(polygon, dtype=np.float32).tobytes() for polygon in annotation.segmentation],
+        landmarks,
+        [np.asarray(polygon, dtype=np.float32).tobytes() for polygon in _polygons(json_file, item)],
         {n: v for n in ATTRIBUTES if (v := getattr(annotation, n)) is not None},
     )
 
 
-def _continuous(pixel_landmarks: bytes, image: CocoImage) -> NDArray[np.float32]:
-    """Return landmarks in [0, width] x [0, height], continuous; unlabelled ones become zeros.
+def _polygons(json_file: Path, item: CocoItem) -> list[list[float]]:
+    """Return the polygons of a mask; a crowd in RLE form has none, since no mask learns from it."""
+    annotation = item.annotation
+    if not isinstance(annotation.segmentation, dict):
+        return annotation.segmentation
+    try:
+        mask = decode_rle(annotation.segmentation)
+    except ValueError as error:
+        raise UserError(
+            f"{json_file}: annotation {annotation.id}: segmentation: as a mask in RLE form, {error}"
+        ) from None
+    return [] if annotation.iscrowd else polygons_of_mask(mask)
+
+
+def _continuous(items: Sequence[CocoItem]) -> Iterator[bytes]:
+    """Yield the landmarks of each item in continuous coordinates >= 0; unlabelled ones are zeros.
 
     Some files have landmarks at y == height, half a pixel outside after the shift: they are moved
     onto the border, else every augmentation would take them for landmarks that left the image.
+    Here all items are moved at once; sizes of images are not known yet.
     """
-    landmarks = np.frombuffer(pixel_landmarks, dtype=np.float32).reshape(-1, 3).copy()
-    landmarks[:, :2] = to_continuous(landmarks[:, :2]).clip(0, (image.width, image.height))
+    if not items:
+        return
+    landmarks = np.concatenate([item.landmarks for item in items]).astype(np.float32)
+    landmarks[:, :2] = np.maximum(to_continuous(landmarks[:, :2]), 0)
     landmarks[landmarks[:, 2] == 0] = 0
-    return landmarks.reshape(-1)
+    start = 0
+    for item in items:
+        stop = start + len(item.landmarks)
+        yield landmarks[start:stop].tobytes()
+        start = stop

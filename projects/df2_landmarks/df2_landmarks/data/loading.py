@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
 from detectron2.structures import BoxMode
+from detectron2.utils.logger import log_first_n
 from numpy.typing import NDArray
 
 from df2_landmarks.common import UserError
@@ -15,17 +17,20 @@ from df2_landmarks.data.cache import Cache, CachedImage, cache_of
 
 
 def load_landmark_json(json_file: str | Path, image_root: str | Path) -> LandmarkRecords:
-    """Load a DeepFashion2 COCO JSON in Detectron2's format.
+    """Load a COCO JSON with landmarks per category in Detectron2's format.
+
+    What is in the file, and what is suspicious in it, is logged, once in a process.
 
     Args:
-        json_file: output of ``converters.deepfashion2_to_coco`` or of the official converter.
+        json_file: output of ``converters.deepfashion2_to_coco``, of the official converter, or of
+            any tool that writes the landmarks of the taxonomy.
         image_root: folder that ``file_name`` is relative to.
 
     Returns:
         A sequence of one dict per image, in order of image id: ``file_name``, ``image_id``,
         ``height``, ``width``, ``annotations``. Each annotation has ``bbox`` (XYWH_ABS),
-        ``category_id`` (the class, 0..C-1), ``segmentation`` (polygons as in the file),
-        ``iscrowd``, the attributes that the file has, and ``keypoints``: a float32 array of 3*K
+        ``category_id`` (the class, 0..C-1), ``segmentation`` (polygons as in the file, or the
+        outlines of a mask), ``iscrowd``, the attributes that the file has, and ``keypoints``: a float32 array of 3*K
         numbers x, y, v for the K landmarks of its own category. x and y are continuous image
         coordinates inside the image (`df2_landmarks.formats.to_continuous` of the file's).
 
@@ -38,7 +43,13 @@ def load_landmark_json(json_file: str | Path, image_root: str | Path) -> Landmar
             f"{path} does not exist. Put the raw data in place and run `make convert`, or point "
             "DETECTRON2_DATASETS to the folder that holds it (see datasets/README.md)"
         )
-    return LandmarkRecords(cache_of(path), Path(image_root))
+    cache_file = cache_of(path)
+    report = Cache(cache_file).report
+    log_first_n(logging.INFO, report.summary(), name=__name__, key="message")
+    for finding in report.findings:
+        level = logging.WARNING if finding.level == "warning" else logging.INFO
+        log_first_n(level, f"{report.name}: {finding.line()}", name=__name__, key="message")
+    return LandmarkRecords(cache_file, Path(image_root))
 
 
 class LandmarkRecords(Sequence[dict[str, Any]]):

@@ -1,19 +1,23 @@
 """The files of the challenge, and what they hold in memory. No torch.
 
-* ``annotations``, ``results``, ``submission``: the files, each reader beside its writer.
+* ``coco``: the reader of COCO annotations. ``annotations``: ground truth from them.
+* ``results``, ``submission``: the files, each reader beside its writer.
 * ``ground_truth``, ``detections``: arrays per category, for scores.
 * ``garment``, ``mask``: one garment with its landmarks by name, for people.
 * ``picture``: pictures as a person sees them. ``model_record``: what a model file says of itself.
 * ``coordinates``: the half pixel between files and everything else.
-* ``slots``: the 294 slots as text. ``json_stream``: large JSON files in bounded memory.
+* ``slots``: ``keypoints`` as text. ``json_stream``: large JSON files in bounded memory.
 """
 
-from df2_landmarks.formats.annotations import (
+from df2_landmarks.formats.annotations import read_boxes_and_masks, read_ground_truth
+from df2_landmarks.formats.coco import (
     CocoImage,
     CocoItem,
-    read_boxes_and_masks,
-    read_coco,
-    read_ground_truth,
+    CocoReader,
+    CocoReport,
+    Finding,
+    decode_rle,
+    polygons_of_mask,
 )
 from df2_landmarks.formats.coordinates import to_continuous, to_pixel_indices
 from df2_landmarks.formats.detections import (
@@ -74,7 +78,10 @@ __all__ = [
     "ClassTruth",
     "CocoImage",
     "CocoItem",
+    "CocoReader",
+    "CocoReport",
     "Detections",
+    "Finding",
     "Garment",
     "GroundTruth",
     "Landmark",
@@ -83,15 +90,16 @@ __all__ = [
     "check_record",
     "check_submission",
     "concatenate_class",
+    "decode_rle",
     "detected_garments",
     "detections_from_predictions",
     "empty_class",
     "garments_of_instances",
     "garments_of_record",
     "model_record",
+    "polygons_of_mask",
     "rank_in_group",
     "read_boxes_and_masks",
-    "read_coco",
     "read_ground_truth",
     "read_picture",
     "read_results",

@@ -69,12 +69,14 @@ class GroundTruth:
         image_ids: (I,) ascending.
         classes: one ClassTruth per category, in the order of the taxonomy.
         has_annotations: False for a test split that lists its images only.
+        remarks: lines for the user about what is suspicious in the file, and how it was understood.
     """
 
     name: str
     image_ids: NDArray[np.int64]
     classes: tuple[ClassTruth, ...]
     has_annotations: bool = True
+    remarks: tuple[str, ...] = ()
 
     @property
     def num_items(self) -> int:

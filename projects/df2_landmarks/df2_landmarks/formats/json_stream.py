@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import re
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, BinaryIO, NoReturn, TypeAlias, TypeVar
+from typing import Annotated, Any, BinaryIO, NoReturn, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
@@ -17,14 +18,24 @@ MAX_RECORD_BYTES = 2 << 20
 memory and time for a file that is not of this format."""
 
 T = TypeVar("T")
-ListDecoder: TypeAlias = "msgspec.json.Decoder[list[T]]"
 Integer: TypeAlias = Annotated[int, msgspec.Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
 """What an array of 64-bit integers can hold; ids may be hashes of that size."""
 
+
+class ListDecoder(Protocol[T]):
+    """What decodes a JSON list of records, such as ``msgspec.json.Decoder(list[T])``."""
+
+    def decode(self, block: bytes, /) -> list[T]:
+        """Return the records, or raise a msgspec.DecodeError that names the place."""
+
+
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, b"{\0", b"\0{", b"[\0", b"\0[")
 _INVALID = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _KEY = re.compile(rb'("(?:[^"\\]|\\.)*")\s*:', re.DOTALL)
 _MAX_KEY_BYTES = 4096
 _MARK = re.compile(rb'\\.|[][{},"]', re.DOTALL)
+_CLOSED_MARK = re.compile(rb'\\.|[][{}"]', re.DOTALL)
+"""`_MARK` for a list, object or string, whose end is a mark: a list of numbers has many commas."""
 _STRING_OR_BRACE = re.compile(rb'"[^"]*"?|[{}\]]')
 
 
@@ -45,13 +56,18 @@ def read_records(
         UserError: the file is not a list of objects, ends too early, or a record is wrong.
     """
     window = _Window(stream, name)
+    window.check_encoding()
     yield from window.read_list(name, decoder)
     if window.peek():
         window.fail("the end of the file")
 
 
 def read_members(
-    stream: BinaryIO, name: str, decoders: Mapping[str, ListDecoder[Any]]
+    stream: BinaryIO,
+    name: str,
+    decoders: Mapping[str, ListDecoder[Any]],
+    *,
+    stop_after: str | None = None,
 ) -> Iterator[tuple[str, int, list[Any]]]:
     """Read the lists of objects in a JSON object, about 128 KiB at a time.
 
@@ -59,6 +75,7 @@ def read_members(
         stream: JSON bytes.
         name: name of the file, for messages.
         decoders: key -> decoder of the list under it. The values of other keys are skipped.
+        stop_after: a key behind which the rest of the file is not read.
 
     Yields:
         The key, the number of the first record, and the records of a block.
@@ -67,6 +84,7 @@ def read_members(
         UserError: the file is not a JSON object, ends too early, or a record is wrong.
     """
     window = _Window(stream, name)
+    window.check_encoding()
     window.take(b"{", "a JSON object")
     seen: list[str] = []
     while window.peek() != b"}":
@@ -81,6 +99,8 @@ def read_members(
                 yield key, first, records
         else:
             window.skip_value(f"the value of {key[:40]!r}")
+        if key == stop_after:
+            return
     window.advance(1)
     if window.peek():
         window.fail("the end of the file")
@@ -111,6 +131,16 @@ class _Window:
         chunk = self.stream.read(max(CHUNK_BYTES, len(self.data)))
         self.data += chunk
         return bool(chunk)
+
+    def check_encoding(self) -> None:
+        """Drop the byte-order mark of UTF-8 at the start of the file; refuse other encodings."""
+        self.read_more()
+        if self.data.startswith(codecs.BOM_UTF8):
+            self.advance(len(codecs.BOM_UTF8))
+        elif self.data.startswith(_UTF_16):
+            raise UserError(
+                f"{self.name}: must be UTF-8, but was saved as UTF-16; save it as UTF-8"
+            )
 
     def need_more(self) -> None:
         if not self.read_more():
@@ -150,12 +180,14 @@ class _Window:
 
     def skip_value(self, expected: str) -> None:
         """Consume a value, however long it is."""
-        if self.peek() in b",:}]":
+        first = self.peek()
+        if first in b",:}]":
             self.fail(expected)
+        marks = _CLOSED_MARK if first in b'[{"' else _MARK
         depth, in_string = 0, False
         while True:
             end = 0
-            for mark in _MARK.finditer(self.data):
+            for mark in marks.finditer(self.data):
                 end = mark.end()
                 if mark[0] == b'"':
                     in_string = not in_string

@@ -1,4 +1,4 @@
-"""Results files: JSON lists of detections with 294 slots, read and written.
+"""Results files: JSON lists of detections with 294 slots or their own landmarks, read and written.
 
 Detectron2 predicts continuous coordinates, files hold pixel indices: `detections_from_predictions`
 converts. Arrays that come in stay as they are.
@@ -68,15 +68,21 @@ def result_records(stream: BinaryIO, name: str) -> Iterator[tuple[int, Result, S
     """
     for first, results in read_records(stream, name, _RESULTS):
         for record, result in enumerate(results, first):
+            class_index = result.category_id - 1
+            if not 0 <= class_index < LAYOUT.num_categories:
+                expected = f"must be 1..{LAYOUT.num_categories}"
+                fail_record(name, record, f"category_id: {expected}, but got {result.category_id}")
             text = bytes(result.keypoints)
-            yield record, result, read_slots(result.category_id, text, name=name, record=record)
+            yield record, result, read_slots(class_index, text, name=name, record=record)
 
 
 def read_results(path: str | Path, ground_truth: GroundTruth | None = None) -> Detections:
     """Read a results file: plain JSON, gzip, or the zip of a submission.
 
     Areas of detections follow ``COCO.loadRes``: from ``bbox`` if the first record has one,
-    else from ``segmentation`` if it has one, else the extent of all 294 slots.
+    else from ``segmentation`` if it has one, else the extent of all 294 slots. A record with the
+    landmarks of its own category only is read as if it had 0 in the other slots, so that the score
+    does not depend on the form.
 
     Args:
         path: the file.

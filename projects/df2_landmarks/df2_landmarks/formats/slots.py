@@ -1,7 +1,8 @@
-"""The 294 slots of COCO ``keypoints`` as JSON text: the only place that writes and reads them.
+"""COCO ``keypoints`` as JSON text: the only place that writes and reads them.
 
-K = landmarks of a category, S = 294. A list has x, y, v of every slot: 3 * S = 882 numbers. Most
-files write 0 into the slots of the other categories.
+K = landmarks of a category, S = 294. A list has x, y, v of every slot, 3 * S = 882 numbers, where
+most files write 0 into the slots of the other categories; or the 3 * K numbers of the record's own
+category.
 """
 
 from __future__ import annotations
@@ -24,12 +25,14 @@ class Slots(NamedTuple):
     Attributes:
         class_index: 0-based class.
         own: 3 * K numbers x, y, v of the category's own landmarks, as in the file.
-        every: all 3 * S numbers; None where the foreign slots are known to be zero.
+        every: all 3 * S numbers; None where the foreign slots are known to be zero, or not there.
+        are_alone: the list has no foreign slots.
     """
 
     class_index: int
     own: list[float]
     every: list[float] | None
+    are_alone: bool = False
 
 
 def slot_text(class_index: int, own_numbers: bytes) -> bytes:
@@ -43,22 +46,18 @@ def slot_text(class_index: int, own_numbers: bytes) -> bytes:
     return before + own_numbers + after
 
 
-def read_slots(category_id: int, text: bytes, *, name: str, record: int) -> Slots:
+def read_slots(class_index: int, text: bytes, *, name: str, record: int) -> Slots:
     """Parse the ``keypoints`` of a record.
 
     Args:
-        category_id: of the record.
+        class_index: 0-based class of the record.
         text: valid JSON.
         name: name of the file, for messages.
         record: 0-based number of the record, for messages.
 
     Raises:
-        UserError: there is no such category, or the text is not a list of 882 finite numbers.
+        UserError: the text is not a list of 3 * K or 3 * S finite numbers.
     """
-    if not 1 <= category_id <= LAYOUT.num_categories:
-        expected = f"must be 1..{LAYOUT.num_categories}"
-        fail_record(name, record, f"category_id: {expected}, but got {category_id}")
-    class_index = category_id - 1
     own = _between_zeros(text, class_index)
     if own is not None:
         return Slots(class_index, own, None)
@@ -66,11 +65,20 @@ def read_slots(category_id: int, text: bytes, *, name: str, record: int) -> Slot
         every = _NUMBERS.decode(text)
     except msgspec.ValidationError as error:
         fail_record(name, record, _message(text, error))
+    if len(every) == 3 * LAYOUT.counts[class_index]:
+        return Slots(class_index, every, None, are_alone=True)
     if len(every) != 3 * LAYOUT.num_slots:
-        expected = f"needs {LAYOUT.num_slots} landmarks = {3 * LAYOUT.num_slots} numbers"
-        fail_record(name, record, f"keypoints: {expected}, got {len(every)}")
+        fail_record(name, record, f"keypoints: {_expected(class_index, len(every))}")
     slots = LAYOUT.slots(class_index)
     return Slots(class_index, every[3 * slots.start : 3 * slots.stop], every)
+
+
+def _expected(class_index: int, got: int) -> str:
+    count, category = LAYOUT.counts[class_index], LAYOUT.categories[class_index]
+    return (
+        f"needs {LAYOUT.num_slots} landmarks = {3 * LAYOUT.num_slots} numbers, got {got} "
+        f"({3 * count} would be the {count} of {category.official_name} alone)"
+    )
 
 
 def _between_zeros(text: bytes, class_index: int) -> list[float] | None:
