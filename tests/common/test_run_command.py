@@ -95,7 +95,7 @@ def test_characters_that_the_terminal_lacks_are_escaped(monkeypatch: pytest.Monk
 def test_the_list_of_commands_and_an_unknown_command() -> None:
     listed = run_python("-m", "df2_landmarks.cli.main")
     assert listed.returncode == 0
-    for command in ("score", "submission", "demo", "convert-checkpoint"):
+    for command in ("check", "score", "submission", "demo", "convert-checkpoint"):
         assert f"\n  {command} " in listed.stdout
         described = run_python("-m", "df2_landmarks.cli.main", command, "--help")
         assert described.returncode == 0

@@ -23,6 +23,7 @@ from df2_landmarks.formats import (
     read_ground_truth,
     read_results,
 )
+from df2_landmarks.formats.coco.rle import decode_rle
 from df2_landmarks.taxonomy import LAYOUT
 from tests.evaluation.cases import make_ground_truth, make_results
 from tests.formats.coco_cases import HEIGHT, WIDTH, Json, all_slots, coco, own_landmarks, write
@@ -254,7 +255,10 @@ def test_crowds_in_rle_form_are_read_and_scored(tmp_path: Path, compressed: bool
             "record 0: segmentation: as a mask in RLE form, counts",
         ),
         ({"counts": "a"}, r"record 0: .* size must be \[height, width\], but got None"),
-        ({"size": [2, 2], "counts": [1, 2]}, "counts must be whole numbers with the sum 2 x 2"),
+        ({"size": [2, 2], "counts": [1, 2]}, "counts must have the sum 2 x 2, but got 3"),
+        ({"size": [2, 2], "counts": [1, -1, 4]}, "counts must be a list of whole numbers, or COCO"),
+        ({"size": [2, 2], "counts": "Z~"}, "counts must be COCO's compressed text, but got 'Z~'"),
+        ({"size": [2, 2], "counts": "4Z"}, "counts must be COCO's compressed text, but it ends"),
         ({"size": [10**9, 10**9], "counts": "a"}, "size must be .* of a picture"),
         (
             {"size": [4, 2], "counts": [8]},
@@ -269,6 +273,15 @@ def test_a_damaged_mask_is_refused(tmp_path: Path, mask: Json, message: str) -> 
     for read in (read_ground_truth, lambda p: load_landmark_json(p, tmp_path)):
         with pytest.raises(UserError, match=message):
             read(path)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_compressed_masks_are_decoded_as_pycocotools_decodes_them(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    mask = np.asfortranarray(rng.random((40, 30)) < (0.5, 0.02, 0.98)[seed], dtype=np.uint8)
+    mask[5:30, 7:20] = seed % 2
+    counts = coco_mask.encode(mask)["counts"].decode()
+    np.testing.assert_array_equal(decode_rle({"size": [40, 30], "counts": counts}), mask)
 
 
 def test_missing_iscrowd_and_area_are_filled_in_and_said(tmp_path: Path) -> None:

@@ -43,6 +43,7 @@ WITHOUT_TORCH = (
     "df2_landmarks.evaluation.diagnosis",
     "df2_landmarks.synthetic",
     "df2_landmarks.cli.main",
+    "df2_landmarks.cli.check",
     "df2_landmarks.cli.score",
     "df2_landmarks.cli.submission",
     "converters.deepfashion2_to_coco",

@@ -91,6 +91,8 @@ def run(args: argparse.Namespace) -> None:
     if args.json:
         check_output_file("--json", args.json)
     ground_truth = read_ground_truth(args.gt, needs_annotations=True)
+    for remark in ground_truth.remarks:
+        say(remark)
     detections = read_results(args.results, ground_truth)
     protocols = PROTOCOLS if args.protocol == "both" else (args.protocol,)
     scores = [score(ground_truth, detections, protocol) for protocol in protocols]

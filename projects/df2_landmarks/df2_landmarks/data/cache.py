@@ -33,8 +33,7 @@ from df2_landmarks.formats import (
     CocoItem,
     CocoReader,
     CocoReport,
-    decode_rle,
-    polygons_of_mask,
+    polygons_of_annotation,
     to_continuous,
 )
 from df2_landmarks.taxonomy import LAYOUT, Layout
@@ -193,7 +192,7 @@ def _build(json_file: Path, stat: os.stat_result, path: Path) -> None:
     offsets, num_garments = [0], []
     reader = CocoReader(json_file, needs_pictures=True)
     with atomic_write(path) as file:
-        for image in _cached_images(json_file, reader):
+        for image in _cached_images(reader):
             offsets.append(offsets[-1] + file.write(_encode(image)))
             num_garments.append(sum(not garment.iscrowd for garment in image.garments))
         offsets.append(offsets[-1] + file.write(_encode(reader.report)))
@@ -209,14 +208,14 @@ def _build(json_file: Path, stat: os.stat_result, path: Path) -> None:
     logger.info("Cached %d images of %s in %s", len(num_garments), json_file, path)
 
 
-def _cached_images(json_file: Path, reader: CocoReader) -> Iterator[CachedImage]:
+def _cached_images(reader: CocoReader) -> Iterator[CachedImage]:
     """Yield the images in order of their ids, each with its garments in the order of the file."""
     images: list[CocoImage] = []
     garments: defaultdict[int, list[CachedGarment]] = defaultdict(list)
     for some_images, items in reader.blocks():
         images += some_images
         for item, landmarks in zip(items, _continuous(items), strict=True):
-            garment = _cached_garment(json_file, item, landmarks)
+            garment = _cached_garment(item, landmarks)
             garments[item.annotation.image_id].append(garment)
     for image in sorted(images, key=lambda image: image.id):
         own_garments = garments.pop(image.id, [])
@@ -227,30 +226,17 @@ def _cached_images(json_file: Path, reader: CocoReader) -> Iterator[CachedImage]
         yield CachedImage(image.file_name, image.id, image.height, image.width, own_garments)
 
 
-def _cached_garment(json_file: Path, item: CocoItem, landmarks: bytes) -> CachedGarment:
+def _cached_garment(item: CocoItem, landmarks: bytes) -> CachedGarment:
     annotation = item.annotation
+    polygons = polygons_of_annotation(annotation)
     return CachedGarment(
         item.class_index,
         annotation.bbox,
         annotation.iscrowd,
         landmarks,
-        [np.asarray(polygon, dtype=np.float32).tobytes() for polygon in _polygons(json_file, item)],
+        [np.asarray(polygon, dtype=np.float32).tobytes() for polygon in polygons],
         {n: v for n in ATTRIBUTES if (v := getattr(annotation, n)) is not None},
     )
-
-
-def _polygons(json_file: Path, item: CocoItem) -> list[list[float]]:
-    """Return the polygons of a mask; a crowd in RLE form has none, since no mask learns from it."""
-    annotation = item.annotation
-    if not isinstance(annotation.segmentation, dict):
-        return annotation.segmentation
-    try:
-        mask = decode_rle(annotation.segmentation)
-    except ValueError as error:
-        raise UserError(
-            f"{json_file}: annotation {annotation.id}: segmentation: as a mask in RLE form, {error}"
-        ) from None
-    return [] if annotation.iscrowd else polygons_of_mask(mask)
 
 
 def _continuous(items: Sequence[CocoItem]) -> Iterator[bytes]:

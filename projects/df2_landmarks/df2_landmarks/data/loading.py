@@ -30,9 +30,10 @@ def load_landmark_json(json_file: str | Path, image_root: str | Path) -> Landmar
         A sequence of one dict per image, in order of image id: ``file_name``, ``image_id``,
         ``height``, ``width``, ``annotations``. Each annotation has ``bbox`` (XYWH_ABS),
         ``category_id`` (the class, 0..C-1), ``segmentation`` (polygons as in the file, or the
-        outlines of a mask), ``iscrowd``, the attributes that the file has, and ``keypoints``: a float32 array of 3*K
-        numbers x, y, v for the K landmarks of its own category. x and y are continuous image
-        coordinates inside the image (`df2_landmarks.formats.to_continuous` of the file's).
+        outlines of a mask), ``iscrowd``, the attributes that the file has, and ``keypoints``: a
+        float32 array of 3*K numbers x, y, v for the K landmarks of its own category. x and y are
+        continuous image coordinates inside the image (`df2_landmarks.formats.to_continuous` of the
+        file's).
 
     Raises:
         UserError: there is no such file, or it is not such a JSON.

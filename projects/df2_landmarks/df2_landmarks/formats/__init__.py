@@ -16,8 +16,7 @@ from df2_landmarks.formats.coco import (
     CocoReader,
     CocoReport,
     Finding,
-    decode_rle,
-    polygons_of_mask,
+    polygons_of_annotation,
 )
 from df2_landmarks.formats.coordinates import to_continuous, to_pixel_indices
 from df2_landmarks.formats.detections import (
@@ -90,14 +89,13 @@ __all__ = [
     "check_record",
     "check_submission",
     "concatenate_class",
-    "decode_rle",
     "detected_garments",
     "detections_from_predictions",
     "empty_class",
     "garments_of_instances",
     "garments_of_record",
     "model_record",
-    "polygons_of_mask",
+    "polygons_of_annotation",
     "rank_in_group",
     "read_boxes_and_masks",
     "read_ground_truth",

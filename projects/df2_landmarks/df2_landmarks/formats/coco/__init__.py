@@ -10,7 +10,7 @@
 from df2_landmarks.formats.coco.reader import CocoReader
 from df2_landmarks.formats.coco.records import CocoAnnotation, CocoImage, CocoItem
 from df2_landmarks.formats.coco.report import CocoReport, Finding
-from df2_landmarks.formats.coco.rle import decode_rle, polygons_of_mask
+from df2_landmarks.formats.coco.rle import polygons_of_annotation
 
 __all__ = [
     "CocoAnnotation",
@@ -19,6 +19,5 @@ __all__ = [
     "CocoReader",
     "CocoReport",
     "Finding",
-    "decode_rle",
-    "polygons_of_mask",
+    "polygons_of_annotation",
 ]

@@ -24,7 +24,7 @@ from df2_landmarks.formats.coco.records import (
     RecordDecoder,
 )
 from df2_landmarks.formats.coco.report import CocoReport
-from df2_landmarks.formats.coco.rle import check_rle
+from df2_landmarks.formats.coco.rle import runs_of_rle
 from df2_landmarks.formats.json_stream import fail_record, read_members
 from df2_landmarks.formats.slots import Slots, read_slots
 from df2_landmarks.taxonomy import LAYOUT, Layout
@@ -57,8 +57,13 @@ class CocoReader:
         assert self._report is not None, "the file has not been read to its end"
         return self._report
 
-    def blocks(self) -> Iterator[tuple[list[CocoImage], list[CocoItem]]]:
+    def blocks(
+        self, *, raise_errors: bool = True
+    ) -> Iterator[tuple[list[CocoImage], list[CocoItem]]]:
         """Read the file.
+
+        Args:
+            raise_errors: raise the first error of the report too.
 
         Yields:
             Some images and no items, or no images and some items, in the order of the file.
@@ -92,7 +97,8 @@ class CocoReader:
         for decoder in decoders.values():
             checks.notes.update({f"{k}: understood": n for k, n in decoder.repairs.items()})
         self._report = checks.report(name, needs_pictures=self._needs_pictures)
-        self._report.raise_first_error()
+        if raise_errors:
+            self._report.raise_first_error()
 
 
 class _AnnotationReader:
@@ -171,7 +177,7 @@ class _AnnotationReader:
     def _check_rle(self, record: int, annotation: CocoAnnotation) -> None:
         assert isinstance(annotation.segmentation, dict)
         try:
-            check_rle(annotation.segmentation)
+            runs_of_rle(annotation.segmentation)
         except ValueError as error:
             fail_record(self._where, record, f"segmentation: as a mask in RLE form, {error}")
         if not annotation.iscrowd:

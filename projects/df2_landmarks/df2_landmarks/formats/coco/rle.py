@@ -8,51 +8,83 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from df2_landmarks.formats.coco.records import CocoAnnotation
+
 MAX_PIXELS = 1 << 28
 """Pictures larger than that are not read either."""
 
 
-def check_rle(rle: Mapping[str, Any]) -> None:
-    """Check that this is a mask in RLE form, as far as it can be seen without decoding it.
+def polygons_of_annotation(annotation: CocoAnnotation) -> list[list[float]]:
+    """Return the polygons that a mask is trained on; a crowd in RLE form has none.
 
     Args:
-        rle: ``size`` [H, W], and ``counts``: a list of numbers (uncompressed) or text.
+        annotation: as `CocoReader` gives it.
+    """
+    if not isinstance(annotation.segmentation, dict):
+        return annotation.segmentation
+    return [] if annotation.iscrowd else polygons_of_mask(decode_rle(annotation.segmentation))
+
+
+def decode_rle(rle: Mapping[str, Any]) -> NDArray[np.uint8]:
+    """Return the (H, W) pixels of a mask in RLE form, 1 inside.
+
+    Args:
+        rle: ``size`` [H, W], and ``counts``: a list of numbers, or COCO's compressed text.
 
     Raises:
-        ValueError: it is not; the message says what is expected.
+        ValueError: as `runs_of_rle`.
+    """
+    runs = runs_of_rle(rle)
+    height, width = rle["size"]
+    values = np.arange(len(runs)) % 2  # runs of 0 and 1 in turn, down the columns
+    return np.repeat(values.astype(np.uint8), runs).reshape(width, height).T
+
+
+def runs_of_rle(rle: Mapping[str, Any]) -> list[int]:
+    """Return the lengths of the runs of 0 and 1 in turn.
+
+    pycocotools reads beyond the end of damaged masks; here they are refused.
+
+    Raises:
+        ValueError: it is not a mask in RLE form; the message says what is expected.
     """
     size, counts = rle.get("size"), rle.get("counts")
     if not isinstance(size, list) or len(size) != 2 or not all(map(_is_whole, size)):
         raise ValueError(f"size must be [height, width], but got {str(size)[:40]}")
-    num_pixels = size[0] * size[1]
-    if not 0 < num_pixels <= MAX_PIXELS:
+    if not 0 < size[0] * size[1] <= MAX_PIXELS:
         raise ValueError(f"size must be [height, width] of a picture, but got {str(size)[:40]}")
-    if isinstance(counts, list):
-        if not all(map(_is_whole, counts)) or sum(counts) != num_pixels:
-            raise ValueError(f"counts must be whole numbers with the sum {size[0]} x {size[1]}")
-    elif not isinstance(counts, str) or not counts.isascii():
-        raise ValueError("counts must be a list of numbers or COCO's compressed text")
+    if isinstance(counts, str):
+        counts = _decompressed(counts)
+    if not isinstance(counts, list) or not all(map(_is_whole, counts)):
+        raise ValueError("counts must be a list of whole numbers, or COCO's compressed text")
+    if sum(counts) != size[0] * size[1]:
+        raise ValueError(f"counts must have the sum {size[0]} x {size[1]}, but got {sum(counts)}")
+    return counts
 
 
-def decode_rle(rle: Mapping[str, Any]) -> NDArray[np.uint8]:
-    """Return the (H, W) pixels of a mask that `check_rle` accepts, 1 inside.
+def _decompressed(text: str) -> list[int]:
+    """Return the numbers of a compressed text, as ``rleFrString`` of pycocotools' maskApi.c does.
 
-    Raises:
-        ValueError: its text is damaged.
+    A character holds 5 bits of a number, the lowest first, and a bit that says whether more follow.
+    From the third on, numbers are differences to the last but one.
     """
-    from pycocotools import mask as coco_mask  # rarely needed
-
-    height, width = rle["size"]
-    if isinstance(rle["counts"], list):
-        values = np.arange(len(rle["counts"])) % 2  # runs of 0 and 1 in turn, down the columns
-        return np.repeat(values.astype(np.uint8), rle["counts"]).reshape(width, height).T
-    try:
-        decoded: NDArray[np.uint8] = coco_mask.decode(
-            {"size": rle["size"], "counts": rle["counts"].encode()}
-        )
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"counts must be COCO's compressed text, but: {error}") from None
-    return decoded
+    runs: list[int] = []
+    value, shift = 0, 0
+    for character in text:
+        bits = ord(character) - ord("0")
+        if not 0 <= bits < 64 or shift > 60:
+            raise ValueError(f"counts must be COCO's compressed text, but got {text[:20]!r}")
+        value |= (bits & 31) << shift
+        shift += 5
+        if bits & 32:
+            continue
+        if bits & 16:  # negative
+            value -= 1 << shift
+        runs.append(value + (runs[-2] if len(runs) > 2 else 0))
+        value, shift = 0, 0
+    if shift:
+        raise ValueError("counts must be COCO's compressed text, but it ends too early")
+    return runs
 
 
 def polygons_of_mask(mask: NDArray[np.uint8]) -> list[list[float]]:
