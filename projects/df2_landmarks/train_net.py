@@ -35,6 +35,7 @@ from df2_landmarks.engine import (
     evaluation_weights,
     ground_truth_box_config,
     load_for_evaluation,
+    log_contents,
     resolve_num_gpus,
     setup_run,
 )
@@ -55,6 +56,7 @@ def run(args: argparse.Namespace) -> Any:
         evaluation, cfg = GroundTruthBoxTrainer, ground_truth_box_config(cfg)
     model = evaluation.build_model(cfg)
     load_for_evaluation(model, weights)
+    log_contents(cfg.DATASETS.TEST)
     results = evaluation.test(cfg, model)
     if comm.is_main_process():
         verify_results(cfg, results)

@@ -107,6 +107,64 @@ def train_net(tmp_path, capsys):
     return run
 
 
+def as_other_tools_write(json_file):
+    """Own landmarks only, ids from 0, one crowd as RLE, no iscrowd and no area."""
+    content = json.loads(json_file.read_text())
+    for record in content["annotations"]:
+        slots = LAYOUT.slots(record["category_id"] - 1)
+        record["keypoints"] = record["keypoints"][3 * slots.start : 3 * slots.stop]
+        record["category_id"] -= 1
+        del record["iscrowd"], record["area"]
+    sizes = {image["id"]: (image["height"], image["width"]) for image in content["images"]}
+    crowd = content["annotations"][0]
+    height, width = sizes[crowd["image_id"]]
+    crowd["iscrowd"] = 1
+    crowd["segmentation"] = {"size": [height, width], "counts": [0, height * width]}
+    for record in content["categories"]:
+        record["id"] -= 1
+        record |= {"keypoints": [], "skeleton": []}
+    return json.dumps(content)
+
+
+def test_a_folder_of_another_tool_is_trained_and_evaluated_on(train_net, tiny_datasets, tmp_path):
+    source = tiny_datasets / "deepfashion2_synthetic"
+    data = tmp_path / "own data"
+    (data / "annotations").mkdir(parents=True)
+    for split in ("train", "validation"):
+        shutil.copytree(source / split / "image", data / "images" / split)
+        text = as_other_tools_write(source / "annotations" / f"{split}.json")
+        (data / "annotations" / f"{split}.json").write_text(text)
+    config = ["--num-gpus", "0", "--config-file", DEMO, *TINY, "SOLVER.MAX_ITER", "2"]
+    names = ["DATASETS.TRAIN", f"('{data}',)", "DATASETS.TEST", f"('{data}',)"]
+    for flags in (["--dry-run"], [], ["--eval-only"]):
+        assert train_net(*flags, *config, *names) == (0, "")
+    log = (tmp_path / "log.txt").read_text()
+    train, validation = (
+        f"{data}/annotations/{split}.json@{data}/images/{split}"
+        for split in ("train", "validation")
+    )
+    assert log.count(f"{train}: train.json: 12 images, ") == 1
+    assert log.count(f"{validation}: validation.json: 4 images, ") == 2
+    assert f"{train}: category ids go by name: 0 is short_sleeved_shirt" in log
+    assert log.count(f"Landmarks on {validation}: ") == 2
+
+
+def test_a_validation_file_that_would_score_badly_is_refused_before_the_training(
+    train_net, drawn_splits, tiny_datasets, tmp_path
+):
+    annotations = tiny_datasets / "deepfashion2_synthetic" / "annotations"
+    content = json.loads((annotations / "validation.json").read_text())
+    for record in content["annotations"]:
+        record["bbox"] = [0, 0, 0, 0]
+    wrong = tmp_path / "wrong.json"
+    wrong.write_text(json.dumps(content))
+    names = ["DATASETS.TRAIN", f"('{drawn_splits[0]}',)", "DATASETS.TEST", f"('{wrong}',)"]
+    code, error = train_net("--num-gpus", "0", "--config-file", DEMO, *TINY, *names)
+    assert code == 1
+    assert "(100 %): the box has no width or height" in error
+    assert not (tmp_path / "metrics.json").exists()
+
+
 def test_training_resumes_and_the_test_split_gives_a_zip(train_net, drawn_splits, tmp_path):
     train, _, test = drawn_splits
     options = [*TINY, "DATASETS.TRAIN", f"('{train}',)", "DATASETS.TEST", "()"]

@@ -2,26 +2,31 @@
 
 Importing this package registers the data sets.
 
-* ``catalog``: registration and the named splits.
+* ``catalog``: registration and the named splits. ``sources``: data sets by folder and file.
 * ``loading``, ``cache``: dataset dicts of a COCO JSON, from a file that processes share.
 * ``dataset_mapper``: dataset dict -> training example, with augmentation.
 """
 
-from df2_landmarks.data.catalog import FOLDERS, SPLITS, register_landmark_dataset
+from df2_landmarks.data.catalog import EVALUATOR_TYPE, FOLDERS, SPLITS, register_landmark_dataset
 from df2_landmarks.data.dataset_mapper import (
     LandmarkDatasetMapper,
     build_augmentation,
     read_image,
 )
 from df2_landmarks.data.loading import LandmarkRecords, load_landmark_json
+from df2_landmarks.data.sources import TRAIN, VALIDATION, registered_name
 
 __all__ = [
+    "EVALUATOR_TYPE",
     "FOLDERS",
     "SPLITS",
+    "TRAIN",
+    "VALIDATION",
     "LandmarkDatasetMapper",
     "LandmarkRecords",
     "build_augmentation",
     "load_landmark_json",
     "read_image",
     "register_landmark_dataset",
+    "registered_name",
 ]

@@ -14,7 +14,8 @@ from df2_landmarks.data.loading import load_landmark_json
 from df2_landmarks.taxonomy import CATEGORIES
 
 FOLDERS = ("deepfashion2", "deepfashion2_synthetic", "deepfashion2_synthetic_benchmark")
-"""Data folders, each with ``annotations/`` as `make convert` writes it; the prefix of the names."""
+"""Data folders that are always registered, each with ``annotations/`` as `make convert` writes it;
+the prefix of the names."""
 
 SPLITS = {
     "train": "train",
@@ -25,6 +26,10 @@ SPLITS = {
 """Name of the split and of its JSON -> folder of its images."""
 
 
+EVALUATOR_TYPE = "deepfashion2_landmarks"
+"""What the metadata of landmark data sets say."""
+
+
 def register_landmark_dataset(name: str, json_file: str | Path, image_root: str | Path) -> None:
     """Register a data set; its files are opened when it is first loaded.
 
@@ -33,7 +38,7 @@ def register_landmark_dataset(name: str, json_file: str | Path, image_root: str 
 
     Args:
         name: name for ``DATASETS.TRAIN`` and ``DATASETS.TEST``.
-        json_file: COCO JSON with 294 landmark slots.
+        json_file: COCO JSON with landmarks per category.
         image_root: folder of the images.
 
     Raises:
@@ -43,7 +48,7 @@ def register_landmark_dataset(name: str, json_file: str | Path, image_root: str 
     MetadataCatalog.get(name).set(
         json_file=str(json_file),
         image_root=str(image_root),
-        evaluator_type="deepfashion2_landmarks",
+        evaluator_type=EVALUATOR_TYPE,
         thing_classes=[category.official_name for category in CATEGORIES],
         thing_colors=[category.rgb for category in CATEGORIES],
         thing_dataset_id_to_contiguous_id={c.id: i for i, c in enumerate(CATEGORIES)},
@@ -61,4 +66,9 @@ def register_all(root: Path) -> None:
             )
 
 
-register_all(Path(os.environ.get("DETECTRON2_DATASETS", "datasets")).expanduser())
+def data_root() -> Path:
+    """Return the folder of the data sets."""
+    return Path(os.environ.get("DETECTRON2_DATASETS", "datasets")).expanduser()
+
+
+register_all(data_root())

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
 from detectron2.structures import BoxMode
-from detectron2.utils.logger import log_first_n
 from numpy.typing import NDArray
 
 from df2_landmarks.common import UserError
 from df2_landmarks.data.cache import Cache, CachedImage, cache_of
+from df2_landmarks.formats import CocoReport
 
 
 def load_landmark_json(json_file: str | Path, image_root: str | Path) -> LandmarkRecords:
     """Load a COCO JSON with landmarks per category in Detectron2's format.
-
-    What is in the file, and what is suspicious in it, is logged, once in a process.
 
     Args:
         json_file: output of ``converters.deepfashion2_to_coco``, of the official converter, or of
@@ -44,13 +41,7 @@ def load_landmark_json(json_file: str | Path, image_root: str | Path) -> Landmar
             f"{path} does not exist. Put the raw data in place and run `make convert`, or point "
             "DETECTRON2_DATASETS to the folder that holds it (see datasets/README.md)"
         )
-    cache_file = cache_of(path)
-    report = Cache(cache_file).report
-    log_first_n(logging.INFO, report.summary(), name=__name__, key="message")
-    for finding in report.findings:
-        level = logging.WARNING if finding.level == "warning" else logging.INFO
-        log_first_n(level, f"{report.name}: {finding.line()}", name=__name__, key="message")
-    return LandmarkRecords(cache_file, Path(image_root))
+    return LandmarkRecords(cache_of(path), Path(image_root))
 
 
 class LandmarkRecords(Sequence[dict[str, Any]]):
@@ -69,6 +60,11 @@ class LandmarkRecords(Sequence[dict[str, Any]]):
         self._image_root = image_root
         self._cache = Cache(cache_file)
         self._rows = np.arange(len(self._cache.num_garments)) if rows is None else rows
+
+    @property
+    def report(self) -> CocoReport:
+        """What was found in the JSON: counts, and what is suspicious in it."""
+        return self._cache.report
 
     def with_garments(self) -> LandmarkRecords:
         """Return the images that have at least one garment (crowds do not count)."""

@@ -21,6 +21,7 @@ from df2_landmarks.engine.landmark_pictures import landmark_pictures
 from df2_landmarks.engine.setup import (
     CONFIGS,
     argument_parser,
+    log_contents,
     recorded_config,
     resolve_num_gpus,
     setup_config,
@@ -45,6 +46,7 @@ __all__ = [
     "landmark_pictures",
     "last_checkpoint",
     "load_for_evaluation",
+    "log_contents",
     "read_checkpoint",
     "recorded_config",
     "resolve_num_gpus",

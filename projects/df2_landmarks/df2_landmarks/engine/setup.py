@@ -8,7 +8,7 @@ import logging
 import math
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from detectron2.utils.logger import setup_logger
 
 from df2_landmarks.common import UserError, make_output_folder
 from df2_landmarks.config import add_df2_landmarks_config
+from df2_landmarks.data import EVALUATOR_TYPE, TRAIN, VALIDATION, registered_name
 from df2_landmarks.taxonomy import LAYOUT
 
 warnings.filterwarnings("ignore", "torch.meshgrid")  # Detectron2's anchors call it the old way
@@ -185,6 +186,7 @@ def setup_run(args: argparse.Namespace) -> CfgNode:
     if args.ground_truth_boxes and not args.eval_only:
         raise UserError("--ground-truth-boxes only works in an evaluation: add --eval-only")
     cfg = setup_config(args.config_file, args.opts, on_cpu=args.num_gpus == 0)
+    cfg = with_registered_data(cfg, with_training=not args.eval_only)
     check_evaluation(cfg)
     if not args.eval_only:
         check_training(cfg)
@@ -196,7 +198,45 @@ def setup_run(args: argparse.Namespace) -> CfgNode:
     make_output_folder(cfg.OUTPUT_DIR, "OUTPUT_DIR")
     default_setup(cfg, args)
     setup_logger(cfg.OUTPUT_DIR, distributed_rank=comm.get_rank(), name="df2_landmarks")
+    if not args.eval_only:
+        log_contents(dict.fromkeys((*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST)))
     return cfg
+
+
+def with_registered_data(cfg: CfgNode, *, with_training: bool = True) -> CfgNode:
+    """Return the configuration with registered names in DATASETS, in place of folders and files.
+
+    Args:
+        cfg: frozen; stays as it is.
+        with_training: also look at DATASETS.TRAIN.
+
+    Raises:
+        UserError: there is no such data set.
+    """
+    cfg = cfg.clone()
+    cfg.defrost()
+    for key, split in (("TRAIN", TRAIN), ("TEST", VALIDATION)):
+        if key == "TEST" or with_training:
+            names = [registered_name(n, split, f"DATASETS.{key}") for n in cfg.DATASETS[key]]
+            cfg.DATASETS[key] = tuple(names)
+    cfg.freeze()
+    return cfg
+
+
+def log_contents(dataset_names: Iterable[str]) -> None:
+    """Read data sets, those of the evaluations too, and log what is in them.
+
+    Raises:
+        UserError: a file would train or evaluate badly.
+    """
+    for name in dataset_names:
+        if MetadataCatalog.get(name).get("evaluator_type") != EVALUATOR_TYPE:
+            continue
+        report = DatasetCatalog.get(name).report
+        logger.info(f"{name}: {report.summary()}")
+        for finding in report.findings:
+            level = logging.WARNING if finding.level == "warning" else logging.INFO
+            logger.log(level, f"{name}: {finding.line()}")
 
 
 def check_values(cfg: CfgNode) -> None:
@@ -228,9 +268,8 @@ def check_evaluation(cfg: CfgNode) -> None:
     """Check what an evaluation needs, which may be hours away.
 
     Raises:
-        UserError: there is no such data set, or the model or its augmentation cannot be evaluated.
+        UserError: the model or its augmentation cannot be evaluated.
     """
-    _check_names(cfg.DATASETS.TEST, "DATASETS.TEST")
     if cfg.DATASETS.TEST and not cfg.MODEL.KEYPOINT_ON:
         raise UserError("MODEL.KEYPOINT_ON must be True: the evaluation scores landmarks")
     if cfg.TEST.AUG.ENABLED and not cfg.TEST.AUG.MIN_SIZES:
@@ -238,12 +277,11 @@ def check_evaluation(cfg: CfgNode) -> None:
 
 
 def check_training(cfg: CfgNode) -> None:
-    """Check the data sets of a training, and those of its evaluations, which come later.
+    """Check the data sets of the evaluations of a training, which come later.
 
     Raises:
-        UserError: there is no such data set, or one to be evaluated has no annotation file.
+        UserError: one of them has no annotation file.
     """
-    _check_names(cfg.DATASETS.TRAIN, "DATASETS.TRAIN")
     for name in cfg.DATASETS.TEST:
         json_file = MetadataCatalog.get(name).get("json_file")
         if json_file is not None and not PathManager.isfile(json_file):
@@ -252,16 +290,6 @@ def check_training(cfg: CfgNode) -> None:
                 "run `make convert`, point DETECTRON2_DATASETS to the folder that holds it (see "
                 'datasets/README.md), or train without evaluation: DATASETS.TEST "()"'
             )
-
-
-def _check_names(names: Sequence[str], key: str) -> None:
-    """Check that data sets are registered."""
-    known = DatasetCatalog.list()
-    for name in names:
-        if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f"Did you mean {close[0]}?" if close else "Add it by register_landmark_dataset"
-            raise UserError(f"{key}: there is no data set {name!r}. {hint}")
 
 
 @contextmanager
