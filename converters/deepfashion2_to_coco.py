@@ -12,6 +12,10 @@
     python -m converters.deepfashion2_to_coco --annos ... --images ... --output ... \\
         --visibility visible
 
+    # for other tools: own landmarks only, with names and skeletons
+    python -m converters.deepfashion2_to_coco --annos ... --images ... --output ... \\
+        --own-landmarks
+
     # images only, for a split without annotations
     python -m converters.deepfashion2_to_coco --images datasets/deepfashion2/test/image \\
         --output test.json
@@ -83,13 +87,14 @@ def _convert(args: argparse.Namespace) -> None:
 def _tasks(args: argparse.Namespace) -> Iterator[Task]:
     skip = args.on_error == "skip"
     if args.root is None:
-        yield Task(Split(args.images, args.annos, skip), {args.visibility: args.output})
+        split = Split(args.images, args.annos, skip, args.own_landmarks)
+        yield Task(split, {args.visibility: args.output})
         return
     for name in list_splits(args.root):
         outputs = {"all": args.root / "annotations" / f"{name}.json"}
         if name == "validation":
             outputs["visible"] = args.root / "annotations" / f"{name}_visible.json"
-        yield Task(Split(*split_folders(args.root, name), skip), outputs)
+        yield Task(Split(*split_folders(args.root, name), skip, args.own_landmarks), outputs)
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -108,6 +113,12 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         default="all",
         help="visible: occluded landmarks become unlabelled, as in the challenge's protocol "
         "'visible' (default: all)",
+    )
+    add(
+        "--own-landmarks",
+        action="store_true",
+        help="write the landmarks of each item's own category, with their names and skeletons, as "
+        "other tools want them (default: all 294 slots, as the official script)",
     )
     add("--limit", type=positive, metavar="N", help="only the first N images of a split")
     add("--jobs", type=positive, metavar="N", default=default_jobs(), help="processes to use")

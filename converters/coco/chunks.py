@@ -31,11 +31,13 @@ class Split:
         images: folder of the images.
         annotations: folder of the annotation files; None: list the images only.
         skip: leave out what cannot be converted, instead of raising.
+        own_landmarks: write the landmarks of each item's category only, without slots.
     """
 
     images: Path
     annotations: Path | None = None
     skip: bool = False
+    own_landmarks: bool = False
 
 
 @dataclass
@@ -77,7 +79,7 @@ def convert_chunk(split: Split, visibilities: Sequence[str], stems: Sequence[str
         if size.rotated:
             chunk.summary.notes["exif_rotated_image"] += 1
         if annotation is not None:
-            problems = _convert_items(annotation, int(stem), size, chunk)
+            problems = _convert_items(annotation, int(stem), size, chunk, split.own_landmarks)
             if problems and not split.skip:
                 raise RawFileError(problems[0])
             chunk.summary.skipped_items += problems
@@ -85,7 +87,7 @@ def convert_chunk(split: Split, visibilities: Sequence[str], stems: Sequence[str
 
 
 def _convert_items(
-    annotation: RawAnnotation, image_id: int, size: ImageSize, chunk: Chunk
+    annotation: RawAnnotation, image_id: int, size: ImageSize, chunk: Chunk, own_landmarks: bool
 ) -> list[Problem]:
     """Add the items of one image to the chunk. Returns the problems of those that cannot be."""
     summary = chunk.summary
@@ -97,7 +99,10 @@ def _convert_items(
         except RejectedError as error:
             problems.append(Problem(error.reason, annotation.file, key, str(error)))
             continue
-        records = annotation_json(image_id, annotation, item, checked, tuple(chunk.annotations))
+        visibilities = tuple(chunk.annotations)
+        records = annotation_json(
+            image_id, annotation, item, checked, visibilities, own_landmarks=own_landmarks
+        )
         for texts, record in zip(chunk.annotations.values(), records, strict=True):
             texts.append(record)
         summary.annotations += 1

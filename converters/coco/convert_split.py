@@ -71,7 +71,9 @@ def convert_split(
     num_unnumbered = len(problems)
     with ExitStack() as stack:
         writers = {
-            visibility: _CocoWriter(stack.enter_context(atomic_write(output)), visibility)
+            visibility: _CocoWriter(
+                stack.enter_context(atomic_write(output)), visibility, split.own_landmarks
+            )
             for visibility, output in outputs.items()
         }
         folder = next(iter(outputs.values())).parent
@@ -109,11 +111,11 @@ class _RecordList:
 class _CocoWriter:
     """Writes a COCO JSON file."""
 
-    def __init__(self, file: BinaryIO, visibility: str) -> None:
+    def __init__(self, file: BinaryIO, visibility: str, own_landmarks: bool) -> None:
         landmarks = {"all": "visible and occluded", "visible": "visible"}[visibility]
         info = {"description": "DeepFashion2 in COCO format", "landmarks": landmarks}
         file.write(b'{"info":%b,"licenses":[],\n"categories":' % json.dumps(info).encode())
-        file.write(categories_json() + b',\n"annotations":[')
+        file.write(categories_json(own_landmarks) + b',\n"annotations":[')
         self.file = file
         self.annotations = _RecordList(file)
         self.num_annotations = 0

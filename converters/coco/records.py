@@ -1,10 +1,10 @@
 """Write records as text in the COCO layout of the data set's official converter.
 
 An annotation has 294 slots: the landmarks of its category are in the category's own slots, all
-other slots are 0. Layout: ``deepfashion2_to_coco.py`` of
-https://github.com/switchablenorms/DeepFashion2. The keys ``source``, ``scale``, ``occlusion``,
-``zoom_in`` and ``viewpoint`` are added to it. Coordinates stay pixel indices; numbers without a
-fraction are written as integers.
+other slots are 0. For other tools it can have the landmarks of its category only.
+Layout: ``deepfashion2_to_coco.py`` of https://github.com/switchablenorms/DeepFashion2. The keys
+``source``, ``scale``, ``occlusion``, ``zoom_in`` and ``viewpoint`` are added to it. Coordinates
+stay pixel indices; numbers without a fraction are written as integers.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from converters.raw import VALUES_PER_LANDMARK, CheckedItem, RawAnnotation, RawItem
-from df2_landmarks.formats import slot_text
+from df2_landmarks.formats import coco_categories, slot_text
 from df2_landmarks.taxonomy import LAYOUT
 
 VISIBILITIES = ("all", "visible")
@@ -25,19 +25,19 @@ _encode = msgspec.json.encode
 _NO_FRACTION = re.compile(rb"\.0(?![0-9])")
 
 
-def categories_json() -> bytes:
-    """Return the ``categories`` list. All share one list of keypoint names, "1".."294"."""
+def categories_json(own_landmarks: bool = False) -> bytes:
+    """Return the ``categories`` list.
+
+    Args:
+        own_landmarks: each has the names of its own landmarks and a skeleton; else all share one
+            list of keypoint names, "1".."294".
+    """
     names = [str(slot + 1) for slot in range(LAYOUT.num_slots)]
+    shared = {} if own_landmarks else {"keypoints": names, "skeleton": []}
     return _encode(
         [
-            {
-                "id": category.id,
-                "name": category.official_name,
-                "supercategory": "clothes",
-                "keypoints": names,
-                "skeleton": [],
-            }
-            for category in LAYOUT.categories
+            {**record, "name": category.official_name, **shared}
+            for category, record in zip(LAYOUT.categories, coco_categories(), strict=True)
         ]
     )
 
@@ -64,6 +64,8 @@ def annotation_json(
     item: RawItem,
     checked: CheckedItem,
     visibilities: Sequence[str],
+    *,
+    own_landmarks: bool = False,
 ) -> Iterator[bytes]:
     """Yield the record of an item without its id, which is not known while chunks are converted.
 
@@ -73,6 +75,7 @@ def annotation_json(
         item: the item.
         checked: the item after ``check_item``.
         visibilities: one record is made for each, see ``VISIBILITIES``.
+        own_landmarks: write the landmarks of the item's category only, without slots.
     """
     x1, y1, x2, y2 = checked.box_xyxy
     width, height = x2 - x1, y2 - y1
@@ -97,7 +100,9 @@ def annotation_json(
         visible_only = visibility == "visible"
         num_keypoints = checked.num_visible + checked.num_occluded * (not visible_only)
         landmarks = _visible(item.landmarks) if visible_only else item.landmarks
-        keypoints = slot_text(item.category_id - 1, _numbers(landmarks)[1:-1])
+        keypoints = _numbers(landmarks)
+        if not own_landmarks:
+            keypoints = slot_text(item.category_id - 1, keypoints[1:-1])
         yield b'%b,"source":%b,"num_keypoints":%d,"keypoints":%b}' % (
             shared[:-1], source, num_keypoints, keypoints
         )  # fmt: skip

@@ -2,9 +2,11 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from converters.deepfashion2_to_coco import main
+from df2_landmarks.formats import read_ground_truth
 from df2_landmarks.taxonomy import LAYOUT
 from tests.support import run_python
 
@@ -240,3 +242,36 @@ def test_both_files_of_the_validation_split_come_from_one_pass(raw_folder, raw_i
         arguments = ["--annos", folder.annos, "--images", folder.images, "--output", alone]
         assert main([*map(str, arguments), "--visibility", visibility]) == 0
         assert (tmp_path / "annotations" / f"{name}.json").read_bytes() == alone.read_bytes()
+
+
+def test_own_landmarks_with_names_and_skeletons_for_other_tools(raw_folder, raw_item, convert):
+    folder = raw_folder("train")
+    folder.add(31, raw_item(TROUSERS))
+    everything, own = convert(folder), convert(folder, "--own-landmarks")
+    (annotation,), (slotted,) = own["annotations"], everything["annotations"]
+    slots = LAYOUT.slots(TROUSERS - 1)
+    assert annotation.pop("keypoints") == slotted.pop("keypoints")[3 * slots.start : 3 * slots.stop]
+    assert annotation == slotted
+    assert own["images"] == everything["images"]
+    for record, category in zip(own["categories"], LAYOUT.categories, strict=True):
+        assert (record["id"], record["name"]) == (category.id, category.official_name)
+        assert record["keypoints"] == list(category.landmark_names)
+        assert record["skeleton"] == [list(edge) for edge in category.skeleton]
+        assert all(
+            1 <= number <= category.num_landmarks for e in record["skeleton"] for number in e
+        )
+
+
+def test_a_file_of_own_landmarks_loads_as_the_one_of_all_slots(tiny_datasets, tmp_path):
+    data = tiny_datasets / "deepfashion2_synthetic"
+    split = data / "validation"
+    paths = ["--annos", split / "annos", "--images", split / "image"]
+    output = tmp_path / "own.json"
+    assert main([str(a) for a in (*paths, "--own-landmarks", "--output", output)]) == 0
+    own = read_ground_truth(output)
+    slotted = read_ground_truth(data / "annotations" / "validation.json")
+    assert not own.remarks
+    assert own.num_items == slotted.num_items > 3
+    for a, b in zip(own.classes, slotted.classes, strict=True):
+        np.testing.assert_array_equal(a.landmarks_xy, b.landmarks_xy)
+        np.testing.assert_array_equal(a.visibility, b.visibility)

@@ -16,12 +16,14 @@ from df2_landmarks.evaluation import score
 from df2_landmarks.formats import (
     VISIBLE_AND_OCCLUDED,
     Detections,
+    check_submission,
     read_boxes_and_masks,
     read_ground_truth,
     read_results,
     write_results_file,
     write_submission,
 )
+from df2_landmarks.taxonomy import LAYOUT
 from tests.evaluation.cases import Json, make_ground_truth, make_results, write_json
 
 RNG = np.random.default_rng(0)
@@ -57,6 +59,23 @@ def test_results_written_and_read_without_a_ground_truth_are_equal(tmp_path: Pat
     for record, expected in zip(written, results, strict=True):
         assert record == expected
     assert_equal(read_results(tmp_path / "b.json"), detections)
+
+
+def test_results_with_own_landmarks_only_are_read_as_those_with_all_slots(tmp_path: Path) -> None:
+    detections = read_results(write_json(tmp_path / "a.json", rounded_results(per_item=5)))
+    write_results_file(tmp_path / "b.json", detections, own_landmarks=True)
+    for record in json.loads((tmp_path / "b.json").read_text()):
+        assert len(record["keypoints"]) == 3 * LAYOUT.counts[record["category_id"] - 1]
+    assert_equal(read_results(tmp_path / "b.json"), detections)
+
+
+def test_a_submission_needs_all_slots(tmp_path: Path) -> None:
+    detections = read_results(write_json(tmp_path / "a.json", rounded_results(per_item=5)))
+    write_results_file(tmp_path / "b.json", detections, own_landmarks=True)
+    with zipfile.ZipFile(tmp_path / "s.zip", "w") as archive:
+        archive.write(tmp_path / "b.json", "val_keypoints.json")
+    with pytest.raises(UserError, match="record 0: keypoints: a submission needs all 294"):
+        check_submission(tmp_path / "s.zip")
 
 
 def test_a_submission_is_made_and_read_without_a_ground_truth(tmp_path: Path) -> None:

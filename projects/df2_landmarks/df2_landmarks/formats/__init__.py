@@ -16,6 +16,7 @@ from df2_landmarks.formats.coco import (
     CocoReader,
     CocoReport,
     Finding,
+    coco_categories,
     polygons_of_annotation,
 )
 from df2_landmarks.formats.coordinates import to_continuous, to_pixel_indices
@@ -88,6 +89,7 @@ __all__ = [
     "Mask",
     "check_record",
     "check_submission",
+    "coco_categories",
     "concatenate_class",
     "detected_garments",
     "detections_from_predictions",

@@ -141,13 +141,20 @@ def detections_from_predictions(
     )
 
 
-def write_results(stream: BinaryIO, detections: Detections, *, with_boxes: bool = False) -> int:
+def write_results(
+    stream: BinaryIO,
+    detections: Detections,
+    *,
+    with_boxes: bool = False,
+    own_landmarks: bool = False,
+) -> int:
     """Write a results JSON: 294 slots, 0 in foreign slots, v = 1 in own ones.
 
     Args:
         stream: where to write.
         detections: what to write, in the order of their records.
         with_boxes: adds ``box_xywh``, which pycocotools does not look at, where there is a box.
+        own_landmarks: write the landmarks of each record's category only, without slots.
 
     Returns:
         Number of records.
@@ -158,21 +165,27 @@ def write_results(stream: BinaryIO, detections: Detections, *, with_boxes: bool 
     order = records.argsort(kind="stable")
     separator = b"[\n"
     for c, row in zip(class_of[order].tolist(), row_of[order].tolist(), strict=True):
-        stream.write(separator + _result_text(detections, c, row, with_boxes))
+        stream.write(separator + _result_text(detections, c, row, with_boxes, own_landmarks))
         separator = b",\n"
     stream.write(b"\n]\n" if len(order) else b"[\n]\n")
     return len(order)
 
 
 def write_results_file(
-    path: str | Path, detections: Detections, *, with_boxes: bool = False
+    path: str | Path,
+    detections: Detections,
+    *,
+    with_boxes: bool = False,
+    own_landmarks: bool = False,
 ) -> int:
     """Write a results JSON into a file, whole or not at all; as `write_results`."""
     with atomic_write(path) as stream:
-        return write_results(stream, detections, with_boxes=with_boxes)
+        return write_results(stream, detections, with_boxes=with_boxes, own_landmarks=own_landmarks)
 
 
-def _result_text(detections: Detections, class_index: int, row: int, with_boxes: bool) -> bytes:
+def _result_text(
+    detections: Detections, class_index: int, row: int, with_boxes: bool, own_landmarks: bool
+) -> bytes:
     part = detections.classes[class_index]
     rounded = np.round(part.landmarks_xy[row], DECIMALS) + 0.0  # no -0
     numbers: list[float] = [1] * (3 * LAYOUT.counts[class_index])
@@ -181,10 +194,11 @@ def _result_text(detections: Detections, class_index: int, row: int, with_boxes:
     if with_boxes and not np.isnan(part.boxes_xywh[row, 0]):
         values = np.round(part.boxes_xywh[row], DECIMALS).tolist()
         box = b',"box_xywh":' + msgspec.json.encode(values)
+    keypoints = msgspec.json.encode(numbers)
     return b'{"image_id":%d,"category_id":%d,"keypoints":%s,"score":%s%s}' % (
         detections.image_ids[part.image_index[row]],
         class_index + 1,
-        slot_text(class_index, msgspec.json.encode(numbers)[1:-1]),
+        keypoints if own_landmarks else slot_text(class_index, keypoints[1:-1]),
         repr(float(part.scores[row])).encode(),
         box,
     )

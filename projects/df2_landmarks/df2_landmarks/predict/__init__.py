@@ -6,7 +6,8 @@
 * ``records``: a line of the results; ``exports``, ``coco``: the same in the forms of other tools.
 """
 
-from df2_landmarks.predict.coco import coco_annotation, coco_categories
+from df2_landmarks.formats import coco_categories
+from df2_landmarks.predict.coco import coco_annotation
 from df2_landmarks.predict.exports import (
     FORMATS,
     check_formats,

@@ -51,17 +51,3 @@ def _keypoint(landmark: Mapping[str, Any] | None) -> list[float]:
     visibility = landmark.get("visibility", 2 if landmark.get("visible", 1) >= SEEN else 1)
     xy = (round(float(to_pixel_indices(landmark[axis])), 2) for axis in "xy")
     return [*xy, visibility]
-
-
-def coco_categories() -> list[dict[str, Any]]:
-    """Return the ``categories`` of a COCO file, with landmark names and skeletons."""
-    return [
-        {
-            "id": category.id,
-            "name": category.name,
-            "supercategory": "clothes",
-            "keypoints": list(category.landmark_names),
-            "skeleton": [list(edge) for edge in category.skeleton],
-        }
-        for category in LAYOUT.categories
-    ]

@@ -14,7 +14,8 @@ from typing import Any
 import msgspec
 
 from df2_landmarks.common import UserError, atomic_path, atomic_write
-from df2_landmarks.predict.coco import coco_annotation, coco_categories
+from df2_landmarks.formats import coco_categories
+from df2_landmarks.predict.coco import coco_annotation
 
 PARQUET_HELP = "Parquet needs pyarrow: `pip install pyarrow`"
 ROWS_PER_GROUP = 1000

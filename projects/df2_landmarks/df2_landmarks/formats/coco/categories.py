@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import msgspec
 
@@ -103,6 +103,20 @@ def category_ids(
         _check_landmark_names(record, layout, class_index, name)
         classes[record.id] = class_index
     return CategoryIds(classes, unknown, layout)
+
+
+def coco_categories(layout: Layout = LAYOUT) -> list[dict[str, Any]]:
+    """Return the ``categories`` of a COCO file, with landmark names and skeletons."""
+    return [
+        {
+            "id": category.id,
+            "name": category.name,
+            "supercategory": "clothes",
+            "keypoints": list(category.landmark_names),
+            "skeleton": [list(edge) for edge in category.skeleton],
+        }
+        for category in layout.categories
+    ]
 
 
 def plain_name(name: str) -> str:
