@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import random
 from typing import Any
 
 import msgspec
@@ -114,3 +115,19 @@ def test_keys_may_be_written_with_escapes() -> None:
     text = rb'{"im\u0061ges": [{"a": 1}], "\"}": 2}'
     found = [some for _, _, some in read_members(io.BytesIO(text), "file", {"images": ANY})]
     assert found == [[{"a": 1}]]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_skipped_value_of_many_chunks_ends_where_json_says(seed: int) -> None:
+    rng = random.Random(seed)
+    texts = (
+        ["]}[{", 'say \\"]\\"', "\\\\", "plain", "\u00e9", ""] if seed % 2 else ["]}[{", "plain"]
+    )
+    value = [
+        {rng.choice(texts) + str(i): [rng.choice(texts), i, [i] * rng.randrange(40), {"a": {}}]}
+        for i in range(8000)
+    ]
+    text = json.dumps({"skipped": value, "kept": [{"id": 7}], "more": value}).encode()
+    assert len(text) > 5 * json_stream.CHUNK_BYTES
+    decoders = {"kept": msgspec.json.Decoder(list[dict[str, int]])}
+    assert list(read_members(io.BytesIO(text), "file", decoders)) == [("kept", 0, [{"id": 7}])]

@@ -59,7 +59,7 @@ class Garments:
     extents_xyxy: NDArray[np.float32]
     num_labelled: NDArray[np.int32]
     num_beside: NDArray[np.int32]
-    num_keypoints: NDArray[np.int32]
+    num_keypoints: NDArray[np.int64]
     image_wh: NDArray[np.float32]
 
     def take(self, mask: Flags) -> Garments:
@@ -259,7 +259,7 @@ class CocoChecks:
         self._image_ids, self._image_wh = array("q"), array("f")
         self._unusable, self._odd_names = _Places(), _Places()
         self._ids, self._images_of_garments, self._crowd = array("q"), array("q"), array("b")
-        self._boxes, self._num_keypoints, self._classes = array("f"), array("i"), array("h")
+        self._boxes, self._num_keypoints, self._classes = array("f"), array("q"), array("h")
         self._extents, self._num_labelled, self._num_beside = array("f"), array("i"), array("i")
         self._landmarks = np.zeros(3, dtype=np.int64)
 
@@ -290,9 +290,12 @@ class CocoChecks:
         self._ids.extend([a.id for a in annotations])
         self._images_of_garments.extend([a.image_id for a in annotations])
         self._crowd.extend([a.iscrowd != 0 for a in annotations])
-        self._num_keypoints.extend([_given(a.num_keypoints) for a in annotations])
-        boxes = np.asarray([a.bbox for a in annotations], dtype=np.float32)
-        self._boxes.frombytes(boxes.tobytes())
+        self._num_keypoints.extend(
+            [-1 if a.num_keypoints is None else a.num_keypoints for a in annotations]
+        )
+        for annotation in annotations:
+            self._boxes.extend(annotation.bbox)
+        boxes = np.asarray(self._boxes[-4 * len(annotations) :]).reshape(-1, 4)
         counts = np.asarray(self._layout.counts)[list(classes)]
         labelled = landmarks[:, 2] > 0
         num_labelled = np.add.reduceat(labelled, counts.cumsum() - counts, dtype=np.int32)
@@ -302,8 +305,8 @@ class CocoChecks:
         num_beside = _num_beside(landmarks[labelled], num_labelled, extents, boxes)
         self._num_beside.frombytes(num_beside.tobytes())
         v = landmarks[:, 2]
-        if any(self._crowd[-len(annotations) :]):
-            crowd = np.asarray(self._crowd[-len(annotations) :], dtype=bool)
+        crowd = np.asarray(self._crowd[-len(annotations) :], dtype=bool)
+        if crowd.any():
             v = v[np.repeat(~crowd, counts)]
         num_visible, num_occluded = np.count_nonzero(v == 2), np.count_nonzero(v == 1)
         self._landmarks += (len(v) - num_visible - num_occluded, num_occluded, num_visible)
@@ -461,10 +464,6 @@ def _num_beside(
         xy = labelled[ends[row] - num_labelled[row] : ends[row], :2]
         counts[row] = np.count_nonzero(((xy < low[row]) | (xy > high[row])).any(axis=1))
     return counts
-
-
-def _given(number: int | None) -> int:
-    return -1 if number is None else max(-1, min(number, 1 << 20))
 
 
 def _garment_findings(garments: Garments) -> Iterator[Finding]:
