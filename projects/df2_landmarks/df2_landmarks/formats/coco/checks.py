@@ -25,6 +25,8 @@ from df2_landmarks.formats.ground_truth import find_images
 from df2_landmarks.taxonomy import LAYOUT, Layout
 
 NUM_EXAMPLES = 3
+BATCH = 2048
+"""Annotations that are reduced at once: about 1 MB of landmarks."""
 TOLERANCE_PX = 1.0
 """DeepFashion2 has boxes and landmarks that leave the image by a pixel."""
 NEAR_BOX = 0.1
@@ -261,6 +263,7 @@ class CocoChecks:
         self._ids, self._images_of_garments, self._crowd = array("q"), array("q"), array("b")
         self._boxes, self._num_keypoints, self._classes = array("f"), array("q"), array("h")
         self._extents, self._num_labelled, self._num_beside = array("f"), array("i"), array("i")
+        self._pending: list[NDArray] = []
         self._landmarks = np.zeros(3, dtype=np.int64)
 
     def add_images(self, images: Sequence[CocoImage]) -> None:
@@ -295,17 +298,28 @@ class CocoChecks:
         )
         for annotation in annotations:
             self._boxes.extend(annotation.bbox)
-        boxes = np.asarray(self._boxes[-4 * len(annotations) :]).reshape(-1, 4)
-        counts = np.asarray(self._layout.counts)[list(classes)]
+        self._pending.append(landmarks)
+        if len(self._ids) - len(self._num_labelled) >= BATCH:
+            self._digest()
+
+    def _digest(self) -> None:
+        """Reduce the landmarks of the annotations since the last call to a few numbers of each."""
+        if not self._pending:
+            return
+        first = len(self._num_labelled)
+        landmarks = np.concatenate(self._pending)
+        self._pending.clear()
+        counts = np.asarray(self._layout.counts)[self._classes[first:]]
         labelled = landmarks[:, 2] > 0
         num_labelled = np.add.reduceat(labelled, counts.cumsum() - counts, dtype=np.int32)
         self._num_labelled.frombytes(num_labelled.tobytes())
         extents = _extents(landmarks[labelled], num_labelled)
         self._extents.frombytes(extents.tobytes())
+        boxes = np.asarray(self._boxes[4 * first :]).reshape(-1, 4)
         num_beside = _num_beside(landmarks[labelled], num_labelled, extents, boxes)
         self._num_beside.frombytes(num_beside.tobytes())
         v = landmarks[:, 2]
-        crowd = np.asarray(self._crowd[-len(annotations) :], dtype=bool)
+        crowd = np.asarray(self._crowd[first:], dtype=bool)
         if crowd.any():
             v = v[np.repeat(~crowd, counts)]
         num_visible, num_occluded = np.count_nonzero(v == 2), np.count_nonzero(v == 1)
@@ -343,6 +357,7 @@ class CocoChecks:
             name: name of the file.
             needs_pictures: the images must have a name and a size.
         """
+        self._digest()
         garments = self._garments()
         findings = [
             *self._image_findings(needs_pictures),
@@ -459,10 +474,14 @@ def _num_beside(
     margins = NEAR_BOX * np.abs(boxes_xywh[:, 2:]) + TOLERANCE_PX
     low, high = boxes_xywh[:, :2] - margins, boxes_xywh[:, :2] + boxes_xywh[:, 2:] + margins
     leaves = (extents_xyxy[:, :2] < low) | (extents_xyxy[:, 2:] > high)
-    ends = num_labelled.cumsum()
-    for row in np.flatnonzero(leaves.any(axis=1)).tolist():  # few
-        xy = labelled[ends[row] - num_labelled[row] : ends[row], :2]
-        counts[row] = np.count_nonzero(((xy < low[row]) | (xy > high[row])).any(axis=1))
+    rows = np.flatnonzero(leaves.any(axis=1))  # few
+    if len(rows):
+        sizes = num_labelled[rows]
+        xy = labelled[np.repeat(leaves.any(axis=1), num_labelled), :2]
+        beside = (xy < np.repeat(low[rows], sizes, axis=0)) | (
+            xy > np.repeat(high[rows], sizes, axis=0)
+        )
+        counts[rows] = np.add.reduceat(beside.any(axis=1), sizes.cumsum() - sizes, dtype=np.int32)
     return counts
 
 
