@@ -147,7 +147,10 @@ def score_baseline(output: Path, annotations: Path) -> dict[str, dict[str, float
 
 
 def results_table(results: dict[str, Any], baseline: dict[str, dict[str, float | None]]) -> str:
-    """Return the table of AP, AP50 and AP75 of boxes, masks, landmarks and the baseline."""
+    """Return the table of AP, AP50 and AP75 of boxes, masks, landmarks and the baseline.
+
+    Below it is a line on the predicted visibility, if there is one.
+    """
     from df2_landmarks.evaluation import TITLES, number, table
     from df2_landmarks.formats import PROTOCOLS, VISIBLE, VISIBLE_AND_OCCLUDED
 
@@ -166,7 +169,17 @@ def results_table(results: dict[str, Any], baseline: dict[str, dict[str, float |
     for protocol in PROTOCOLS:
         numbers = (number(baseline[protocol][column]) for column in columns)
         rows.append([f"mean shapes in the same boxes, {TITLES[protocol]}", *numbers])
-    return table(["", *columns], rows)
+    text = table(["", *columns], rows)
+    if "visibility" in results:
+        values = {
+            name: number(None if math.isnan(value) else value / 100)
+            for name, value in results["visibility"].items()
+        }
+        text += "\nVisible or occluded, landmarks of detected garments: " + ", ".join(
+            f"AP {values[f'AP-{answer}']} for {answer} (guessing {values[f'share-{answer}']})"
+            for answer in ("visible", "occluded")
+        )
+    return text
 
 
 def heading(text: str) -> None:
