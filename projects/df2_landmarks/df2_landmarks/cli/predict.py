@@ -79,6 +79,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         help=f"checkpoint, or output folder of a training (default: {DEFAULT_WEIGHTS})",
     )
     add("--config", metavar="FILE", help="YAML, for weights that do not contain their own")
+    add("--opts", nargs="*", default=[], metavar="KEY VALUE", help="of the configuration")
     add("--device", help="cpu, cuda, cuda:1 (default: a GPU if there is one)")
     add("--half", action="store_true", help="compute in bfloat16")
     add("--tta", action="store_true", help="test-time augmentation: better and slower")
@@ -151,6 +152,7 @@ def run(args: argparse.Namespace) -> int:
     predictor = Predictor.load(
         weights,
         config=args.config,
+        opts=args.opts,
         min_score=args.min_score,
         categories=args.categories,
         device=args.device,
