@@ -29,11 +29,13 @@ class Predictor:
     """Finds the garments in pictures.
 
     Example:
-        >>> from df2_landmarks import Predictor  # doctest: +SKIP
-        >>> predictor = Predictor.load("output/demo/model_final.pth")  # doctest: +SKIP
-        >>> garments = predictor("photo.jpg")  # doctest: +SKIP
-        >>> garments[0].landmarks["hem_left"].xy  # doctest: +SKIP
-        (212.4, 580.1)
+        >>> from df2_landmarks import Predictor
+        >>> predictor = Predictor.load("output/demo/model_final.pth")
+        >>> garments = predictor("photo.jpg")
+        >>> garments[0].category
+        'skirt'
+        >>> garments[0].landmarks["hem_left"].xy
+        (180.0, 160.0)
     """
 
     def __init__(
@@ -41,7 +43,7 @@ class Predictor:
         model: Model,
         *,
         min_score: float = MIN_SCORE,
-        categories: Iterable[str | int] | None = None,
+        categories: Iterable[str | int] | str | int | None = None,
     ) -> None:
         """
         Args:
@@ -66,7 +68,7 @@ class Predictor:
         config: str | os.PathLike[str] | None = None,
         opts: Sequence[str] = (),
         min_score: float = MIN_SCORE,
-        categories: Iterable[str | int] | None = None,
+        categories: Iterable[str | int] | str | int | None = None,
         device: str | None = None,
         half: bool = False,
         tta: bool = False,
@@ -225,8 +227,8 @@ class _Place:
         self.result: Any = prepared if failed else None
 
 
-def category_ids(categories: Iterable[str | int]) -> frozenset[int]:
-    """Return the ids of categories given by name or id.
+def category_ids(categories: Iterable[str | int] | str | int) -> frozenset[int]:
+    """Return the ids of one category or several, given by name or id.
 
     Raises:
         UserError: there is no such category.
@@ -235,6 +237,8 @@ def category_ids(categories: Iterable[str | int]) -> frozenset[int]:
         >>> sorted(category_ids(["trousers", "long-sleeve top", 9]))
         [2, 8, 9]
     """
+    if isinstance(categories, (str, int)):
+        categories = [categories]
     ids = {category.name: category.id for category in LAYOUT.categories}
     known = {**ids, **{str(number): number for number in ids.values()}}
     wanted = set()
