@@ -3,9 +3,20 @@
 * ``predictor``: `Predictor`, from a picture to its `Garments`; ``garments``: what it returns.
 * ``model``: what it needs of a model; ``torch_model``: a trained model of Detectron2.
 * ``inputs``, ``pipeline``, ``journal``, ``video``: many pictures, from the names to the files.
+* ``catalogue``: the same on many cores or machines, with Ray Data.
 * ``records``: a line of the results; ``exports``, ``coco``: the same in the forms of other tools.
 """
 
+from df2_landmarks.predict.catalogue import (
+    Catalogue,
+    Cluster,
+    Row,
+    Work,
+    catalogue_schema,
+    import_ray,
+    predict_catalogue,
+    remove_catalogue,
+)
 from df2_landmarks.predict.coco import coco_annotation, coco_categories
 from df2_landmarks.predict.exports import (
     FORMATS,
@@ -28,6 +39,8 @@ __all__ = [
     "MIN_SCORE",
     "PREDICTIONS",
     "STDIN",
+    "Catalogue",
+    "Cluster",
     "Detected",
     "Done",
     "Garments",
@@ -38,15 +51,21 @@ __all__ = [
     "PictureRecord",
     "Predictor",
     "Prepared",
+    "Row",
+    "Work",
+    "catalogue_schema",
     "check_formats",
     "check_inputs",
     "coco_annotation",
     "coco_categories",
     "drawing_path",
+    "import_ray",
     "json_schema",
     "parquet_schema",
     "predict_all",
+    "predict_catalogue",
     "read_lines",
+    "remove_catalogue",
     "stream_inputs",
     "table_row",
     "write_measurements",
