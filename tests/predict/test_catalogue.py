@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import time
@@ -35,6 +36,7 @@ from tests.support import ROOT, default_signals
 pyarrow = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")
 
+PAGE = (ROOT / "docs/how-to/catalogues.md").read_text(encoding="utf-8")
 RUN = {"model": "0123456789abcdef"}
 
 
@@ -42,9 +44,11 @@ def paths(catalogue: Catalogue) -> list[bytes]:
     return parquet.read_table(catalogue.folder / "inputs.parquet")["path"].to_pylist()
 
 
-def write_rows(folder: Path, name: str, ids: list[int], *, committed: bool = True) -> None:
+def write_rows(
+    folder: Path, name: str, ids: list[int], *, committed: bool = True, error: str | None = None
+) -> None:
     """Write rows as Ray does: the ids into the checkpoint, the rows into the table."""
-    rows = [{"id": i, "file": f"{i}.jpg", "garments": []} for i in ids]
+    rows = [{"id": i, "file": f"{i}.jpg", "garments": [], "error": error} for i in ids]
     table = pyarrow.Table.from_pylist(rows, schema=catalogue_schema())
     parquet.write_table(table, folder / "predictions" / f"{name}-0.parquet")
     if committed:
@@ -55,6 +59,33 @@ def write_rows(folder: Path, name: str, ids: list[int], *, committed: bool = Tru
 def test_a_row_is_that_of_the_plain_command_and_the_place_in_the_list() -> None:
     assert catalogue_schema().names == ["id", *parquet_schema().names]
     assert pyarrow.schema(list(catalogue_schema())[1:]) == parquet_schema()
+
+
+def test_the_page_lists_the_columns_of_the_table() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \| (.*) \|$", PAGE, re.MULTILINE)
+    schema = catalogue_schema()
+    assert [name for name, _, _ in rows] == schema.names
+    for name, type_name, content in rows:
+        kind = schema.field(name).type
+        assert str(kind).startswith(type_name)
+        if name == "garments":
+            inner = [kind.value_type, *(f.type for f in kind.value_type)]
+            inner = [t.value_type if pyarrow.types.is_list(t) else t for t in inner]
+            named = [f.name for t in inner if pyarrow.types.is_struct(t) for f in t]
+            assert sorted(re.findall(r"`(\w+)`", content)) == sorted(named)
+
+
+def test_the_example_of_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (example,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    folder = tmp_path / "output/catalogue"
+    folder.mkdir(parents=True)
+    Catalogue(folder, RUN, [Input("", "")] * 3, resume=False)
+    write_rows(folder, "x", [0, 1])
+    write_rows(folder, "y", [2], error="not a picture")
+    monkeypatch.chdir(tmp_path)
+    exec(compile(example, "catalogues.md", "exec"), {})
+    assert Path("failed.txt").read_text() == "2.jpg\n"
+    assert parquet.read_table("output/merged").num_rows == 3
 
 
 def test_every_entry_of_the_list_gets_a_number_of_its_own(tmp_path: Path) -> None:
