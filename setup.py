@@ -50,6 +50,7 @@ setup(
         "test": [
             "faster-coco-eval",
             "hypothesis",
+            "jsonschema",
             "mkdocs-material",
             "mkdocstrings-python",
             "mypy",
