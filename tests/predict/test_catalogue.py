@@ -138,6 +138,9 @@ def test_rows_are_reported_once_and_only_when_they_are_committed(tmp_path: Path)
     write_rows(tmp_path, "y", [2], committed=False)
     assert [row.file for row in catalogue.new_rows()] == ["0.jpg", "1.jpg"]
     write_rows(tmp_path, "z", [3])
+    late = (tmp_path / "predictions/z-0.parquet").rename(tmp_path / "late")
+    assert not list(catalogue.new_rows())
+    late.rename(tmp_path / "predictions/z-0.parquet")
     assert [row.file for row in catalogue.new_rows()] == ["3.jpg"]
 
 

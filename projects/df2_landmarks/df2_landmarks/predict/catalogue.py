@@ -130,8 +130,10 @@ class Catalogue:
     def new_rows(self) -> Iterator[Row]:
         """Yield the rows written since the last call, without landmarks and masks."""
         for name in sorted(self._written() - self._counted):
-            self._counted.add(name)
-            yield from _read_rows(self.folder / TABLE / _data_file(name))
+            path = self.folder / TABLE / _data_file(name)
+            if path.exists():  # a network's file system may show it later than its ids
+                self._counted.add(name)
+                yield from _read_rows(path)
 
     def finish(self) -> None:
         """Remove what a dying run has left, and check that each picture has its row.
@@ -139,12 +141,13 @@ class Catalogue:
         Raises:
             UserError: it has not.
         """
-        written = self._written()
-        complete = {_data_file(name) for name in written}
-        for file in (self.folder / TABLE).iterdir():
-            if file.name not in complete:
+        complete = {_data_file(name) for name in self._written()}
+        num_rows = 0
+        for file in (self.folder / TABLE).glob("*.parquet"):
+            if file.name in complete:
+                num_rows += _num_rows(file)
+            else:
                 file.unlink()
-        num_rows = sum(_num_rows(self.folder / TABLE / name) for name in complete)
         if num_rows != self.num_pictures:
             raise UserError(
                 f"{self.folder / TABLE}: has {num_rows} rows for {self.num_pictures} pictures; did "
