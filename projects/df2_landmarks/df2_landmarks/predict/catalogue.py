@@ -271,7 +271,7 @@ def _write_table(ray: Any, catalogue: Catalogue, work: Work, options: _Options) 
         batch_size=None,
         batch_format="pyarrow",
         compute=ray.data.ActorPoolStrategy(size=options.actors),
-        num_cpus=options.cpus,
+        num_cpus=1,  # Ray gives it as many threads, and several models do more than several threads
         num_gpus=options.gpus,
         max_restarts=MAX_RESTARTS,
         max_task_retries=MAX_RESTARTS,
@@ -359,10 +359,9 @@ def rows_per_block(num_pictures: int, actors: int) -> int:
 
 @dataclass(frozen=True)
 class _Options:
-    """Resources: number of actors, CPUs and GPUs of each."""
+    """Number of actors, and GPUs of each."""
 
     actors: int
-    cpus: int
     gpus: float
 
 
@@ -375,7 +374,7 @@ def _connected(ray: Any, cluster: Cluster, device: str | None) -> Iterator[_Opti
             _start(
                 ray,
                 address="local",
-                num_cpus=options.actors * options.cpus + SPARE_CPUS,
+                num_cpus=options.actors + SPARE_CPUS,
                 include_dashboard=False,
                 object_store_memory=OBJECT_STORE_BYTES,
             )
@@ -423,9 +422,8 @@ def _local_options(cluster: Cluster, device: str | None) -> _Options:
     import torch
 
     gpus = 0 if device == "cpu" else torch.cuda.device_count()
-    cpus = _num_cpus()
-    actors = cluster.actors or gpus or cpus
-    return _Options(actors, max(1, cpus // actors), min(1, gpus / actors))
+    actors = cluster.actors or gpus or _num_cpus()
+    return _Options(actors, min(1, gpus / actors))
 
 
 def _num_cpus() -> int:
@@ -446,7 +444,7 @@ def _cluster_options(
             f"that, but has {cpus + SPARE_CPUS}: {SPARE_CPUS} are for reading and writing",
             exit_code=2,
         )
-    return _Options(actors, 1, min(1, gpus / actors))
+    return _Options(actors, min(1, gpus / actors))
 
 
 def _explained(error: BaseException) -> BaseException:
