@@ -100,10 +100,11 @@ class TorchModel:
     def prepare(self, rgb: NDArray[np.uint8]) -> Prepared:
         """Resize as the evaluation does."""
         height, width = rgb.shape[:2]
-        image = rgb if self.cfg.INPUT.FORMAT == "RGB" else rgb[:, :, ::-1]
-        image = _squashed(image, self._max_size)
+        image = _squashed(rgb, self._max_size)
         if self._augmented is None:
             image = self._resize.get_transform(image).apply_image(image)
+        if self.cfg.INPUT.FORMAT != "RGB":
+            image = image[:, :, ::-1]  # after the resizing: there are fewer pixels to copy
         tensor = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
         size = padded_size(tensor.shape[1:], self.model.backbone.size_divisibility)
         return Prepared(height, width, tensor, size)
