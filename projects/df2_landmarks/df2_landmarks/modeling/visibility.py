@@ -66,7 +66,8 @@ class VisibilityPredictor(nn.Module):
         with torch.no_grad():
             share = lowres.float().flatten(2).softmax(dim=2).view(lowres.shape)
             share = 4 * F.avg_pool2d(share, kernel_size=2)  # the sums of 2 x 2 cells
-            expected = share.flatten(2) @ features.flatten(2).transpose(1, 2)  # (R, K, in_channels)
+            share = share.flatten(2).to(features.dtype)
+            expected = share @ features.flatten(2).transpose(1, 2)  # (R, K, in_channels)
         weight = self.weight.split(self.num_landmarks)[class_index]
         if self.shared_weight is not None:
             channels = self.channels.split(self.num_landmarks)[class_index]
