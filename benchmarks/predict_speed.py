@@ -23,6 +23,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import cv2
+import torch
 from detectron2.engine import DefaultPredictor
 
 from df2_landmarks.engine import read_checkpoint, recorded_config, setup_config
@@ -45,6 +46,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     args = parser.parse_args()
     paths = draw_pictures(args.pictures)
+    threads = torch.get_num_threads()
     predictor = Predictor.load(args.weights, config=args.config, device=args.device)
     stock = stock_predictor(args)
     sizes = [read_picture(path).shape for path in paths]
@@ -56,6 +58,7 @@ def main() -> None:
 
     def pipeline(with_drawings: bool) -> Callable[[], None]:
         def run() -> None:
+            torch.set_num_threads(max(1, threads - 1))  # as the command does
             folder = Path(tempfile.mkdtemp())
             journal = Journal(folder, {}, resume=False)
             outputs = Outputs(folder, draw=draw_garments if with_drawings else None)
@@ -71,6 +74,7 @@ def main() -> None:
                 pass
             journal.close()
             shutil.rmtree(folder)
+            torch.set_num_threads(threads)
 
         return run
 

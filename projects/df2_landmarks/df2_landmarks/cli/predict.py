@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import sys
 import time
 from collections import Counter
@@ -27,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 from df2_landmarks.common import (
     UserError,
+    default_jobs,
     make_output_folder,
     positive,
     progress_bar,
@@ -152,6 +154,9 @@ def _part(text: str) -> tuple[int, int]:
 def run(args: argparse.Namespace) -> int:
     if args.engine == "ray":
         return run_with_ray(args)
+    # Read by torch when it is imported. One processor is left for reading, drawing and writing:
+    # threads of the model that wait for each other burn what these need.
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, default_jobs() - 1)))
     from df2_landmarks.predict import (
         FORMATS,
         Journal,
