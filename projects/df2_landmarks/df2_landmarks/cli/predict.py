@@ -28,8 +28,8 @@ from typing import TYPE_CHECKING, Any
 
 from df2_landmarks.common import (
     UserError,
-    default_jobs,
     make_output_folder,
+    num_processors,
     positive,
     progress_bar,
     run_command,
@@ -156,7 +156,7 @@ def run(args: argparse.Namespace) -> int:
         return run_with_ray(args)
     # Read by torch when it is imported. One processor is left for reading, drawing and writing:
     # threads of the model that wait for each other burn what these need.
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, default_jobs() - 1)))
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, num_processors() - 1)))
     from df2_landmarks.predict import (
         FORMATS,
         Journal,

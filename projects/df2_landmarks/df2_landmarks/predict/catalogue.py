@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from df2_landmarks.common import UserError, atomic_path
+from df2_landmarks.common import UserError, atomic_path, num_processors
 from df2_landmarks.predict.exports import parquet_schema, table_row
 from df2_landmarks.predict.inputs import Input
 from df2_landmarks.predict.journal import begin_run
@@ -422,14 +422,8 @@ def _local_options(cluster: Cluster, device: str | None) -> _Options:
     import torch
 
     gpus = 0 if device == "cpu" else torch.cuda.device_count()
-    actors = cluster.actors or gpus or _num_cpus()
+    actors = cluster.actors or gpus or num_processors()
     return _Options(actors, min(1, gpus / actors))
-
-
-def _num_cpus() -> int:
-    if hasattr(os, "sched_getaffinity"):  # what taskset, Slurm and containers leave of the machine
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _cluster_options(
