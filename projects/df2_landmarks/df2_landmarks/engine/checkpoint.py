@@ -144,6 +144,19 @@ class LandmarkCheckpointer(DetectionCheckpointer):
             )
         return rest
 
+    def load_weights(self, checkpoint: dict[str, Any], path: str) -> None:
+        """Load the weights of a checkpoint that was read already.
+
+        Args:
+            checkpoint: of `read_checkpoint`; its weights are taken out.
+            path: of its file, for messages.
+
+        Raises:
+            UserError: it is of another model.
+        """
+        self._path = path
+        self._load_model(checkpoint)
+
     def _load_file(self, filename: str) -> dict[str, Any]:
         if filename.endswith(".pkl"):
             checkpoint = _read_model_zoo_pickle(filename)

@@ -20,8 +20,8 @@ from torch import nn
 
 from df2_landmarks.common import UserError
 from df2_landmarks.engine import (
+    LandmarkCheckpointer,
     last_checkpoint,
-    load_for_evaluation,
     read_checkpoint,
     recorded_config,
     setup_config,
@@ -94,7 +94,7 @@ class TorchModel:
         if not cfg.MODEL.KEYPOINT_ON:
             raise UserError(f"{file}: MODEL.KEYPOINT_ON is False: a model without landmarks")
         model = build_model(cfg)
-        load_for_evaluation(model, str(file))
+        LandmarkCheckpointer(model, complete=True).load_weights(checkpoint, str(file))
         return cls(cfg, model, half=half, tta=tta)
 
     def prepare(self, rgb: NDArray[np.uint8]) -> Prepared:
