@@ -99,7 +99,8 @@ def test_a_converted_model_computes_what_the_stock_one_does():
     inputs, instances = features(), proposals(in_slots=False)
 
     all_slots = given.head.layers(inputs)
-    for class_index, rows, maps in converted.head.heatmaps(inputs, instances.gt_classes):
+    outputs = converted.head.class_outputs(inputs, instances.gt_classes)
+    for class_index, rows, maps, _ in outputs:
         expected = all_slots[rows][:, LAYOUT.slots(class_index)]
         torch.testing.assert_close(maps, expected, atol=1e-5, rtol=1e-5)
 
@@ -123,7 +124,7 @@ def test_a_shared_predictor_is_merged_into_a_stock_head():
     merged.load_state_dict(to_single_predictor(own.state_dict()))
     inputs, classes = features(), proposals(in_slots=False).gt_classes
     all_slots = merged.head.layers(inputs)
-    for class_index, rows, maps in own.head.heatmaps(inputs, classes):
+    for class_index, rows, maps, _ in own.head.class_outputs(inputs, classes):
         expected = all_slots[rows][:, LAYOUT.slots(class_index)]
         torch.testing.assert_close(maps, expected, atol=1e-4, rtol=1e-4)
 

@@ -210,23 +210,13 @@ class LandmarkRCNNHead(nn.Module):
             return self._losses(features, instances)
         return self._predict(features, instances)
 
-    def heatmaps(
-        self, features: torch.Tensor, classes: torch.Tensor
-    ) -> Iterator[tuple[int, torch.Tensor, torch.Tensor]]:
-        """Yield the heatmaps of one category after the other; a category without regions has none.
+    def class_outputs(self, features: torch.Tensor, classes: torch.Tensor) -> Iterator[ClassOutput]:
+        """Yield the outputs of one category after the other; one without regions has none.
 
         Args:
             features: (R, channels, height, width).
             classes: (R,) class of each region.
-
-        Yields:
-            The class, its rows among the regions, and (rows, K, S, S) logits.
         """
-        for output in self.class_outputs(features, classes):
-            yield output.class_index, output.rows, output.logits
-
-    def class_outputs(self, features: torch.Tensor, classes: torch.Tensor) -> Iterator[ClassOutput]:
-        """Yield heatmaps and visibility, as `heatmaps`."""
         order, counts = self._route(classes)
         rows = order.split(counts)
         for class_index, class_features, lowres in self._lowres_maps(features, order, counts):
