@@ -19,13 +19,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import starmap
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
-from df2_landmarks.common import UserError, atomic_path, num_processors
-from df2_landmarks.predict.exports import parquet_schema, table_row
+from df2_landmarks.common import UserError, num_processors
+from df2_landmarks.predict.exports import parquet_schema, table_row, write_rows
 from df2_landmarks.predict.inputs import Input
 from df2_landmarks.predict.journal import begin_run
 from df2_landmarks.predict.pipeline import Outputs, predict_lines
@@ -37,7 +38,6 @@ RAY_HELP = (
 INPUTS, TABLE, CHECKPOINT = "inputs.parquet", "predictions", "checkpoint"
 VIDEO = "{}: a video; --engine ray predicts pictures only, use the plain command for videos"
 
-INPUTS_PER_GROUP = 10_000
 ROWS_PER_TABLE = 500
 """An actor holds the rows of so many pictures as Python objects, at most."""
 MAX_FILES, MAX_ROWS, BLOCKS_PER_ACTOR = 10_000, 1000, 4
@@ -464,7 +464,6 @@ def _explained(error: BaseException) -> BaseException:
 def _write_inputs(path: Path, inputs: Iterable[Input]) -> None:
     """Write the list of pictures, numbered from 0. Paths are bytes: they need not be UTF-8."""
     import pyarrow
-    from pyarrow import parquet
 
     schema = pyarrow.schema(
         [
@@ -474,22 +473,17 @@ def _write_inputs(path: Path, inputs: Iterable[Input]) -> None:
             ("error", pyarrow.string()),
         ]
     )
-    with atomic_path(path) as temporary, parquet.ParquetWriter(temporary, schema) as writer:
-        rows: list[dict[str, Any]] = []
-        for number, entry in enumerate(inputs):
-            error = VIDEO.format(entry.path) if entry.is_video else entry.error
-            rows.append(
-                {
-                    "id": number,
-                    "path": os.fsencode(entry.path),
-                    "name": os.fsencode(entry.name),
-                    "error": error.encode("utf-8", "backslashreplace").decode(),
-                }
-            )
-            if len(rows) == INPUTS_PER_GROUP:
-                writer.write_table(pyarrow.Table.from_pylist(rows, schema=schema))
-                rows.clear()
-        writer.write_table(pyarrow.Table.from_pylist(rows, schema=schema))
+    write_rows(path, schema, starmap(_input_row, enumerate(inputs)))
+
+
+def _input_row(number: int, entry: Input) -> dict[str, Any]:
+    error = VIDEO.format(entry.path) if entry.is_video else entry.error
+    return {
+        "id": number,
+        "path": os.fsencode(entry.path),
+        "name": os.fsencode(entry.name),
+        "error": error.encode("utf-8", "backslashreplace").decode(),
+    }
 
 
 def _input(row: dict[str, Any]) -> Input:

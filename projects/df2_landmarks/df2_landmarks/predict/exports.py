@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -147,19 +148,26 @@ def write_parquet(predictions: Path, target: Path) -> None:
     Raises:
         UserError: pyarrow is not installed, or the file cannot be written.
     """
-    schema = parquet_schema()
+    write_rows(target, parquet_schema(), map(table_row, read_lines(predictions)))
+
+
+def write_rows(target: Path, schema: Any, rows: Iterator[dict[str, Any]]) -> None:
+    """Write rows into a Parquet file, `ROWS_PER_GROUP` at a time.
+
+    Args:
+        target: the new file.
+        schema: pyarrow's.
+        rows: column -> value.
+
+    Raises:
+        UserError: it cannot be written.
+    """
     import pyarrow
     from pyarrow import parquet
 
     with atomic_path(target) as temporary, parquet.ParquetWriter(temporary, schema) as writer:
-        rows: list[dict[str, Any]] = []
-        for record in read_lines(predictions):
-            rows.append(table_row(record))
-            if len(rows) == ROWS_PER_GROUP:
-                writer.write_table(pyarrow.Table.from_pylist(rows, schema=schema))
-                rows.clear()
-        if rows:
-            writer.write_table(pyarrow.Table.from_pylist(rows, schema=schema))
+        while group := list(islice(rows, ROWS_PER_GROUP)):
+            writer.write_table(pyarrow.Table.from_pylist(group, schema=schema))
 
 
 def table_row(record: dict[str, Any]) -> dict[str, Any]:
