@@ -151,7 +151,7 @@ def results_table(results: dict[str, Any], baseline: dict[str, dict[str, float |
 
     Below it is a line on the predicted visibility, if there is one.
     """
-    from df2_landmarks.evaluation import TITLES, number, table
+    from df2_landmarks.evaluation import TITLES, number, table, visibility_text
     from df2_landmarks.formats import PROTOCOLS, VISIBLE, VISIBLE_AND_OCCLUDED
 
     columns = ("AP", "AP50", "AP75")
@@ -171,14 +171,12 @@ def results_table(results: dict[str, Any], baseline: dict[str, dict[str, float |
         rows.append([f"mean shapes in the same boxes, {TITLES[protocol]}", *numbers])
     text = table(["", *columns], rows)
     if "visibility" in results:
-        values = {
-            name: number(None if math.isnan(value) else value / 100)
+        fractions = {
+            name: None if math.isnan(value) else value / 100
             for name, value in results["visibility"].items()
         }
-        text += "\nVisible or occluded, landmarks of detected garments: " + ", ".join(
-            f"AP {values[f'AP-{answer}']} for {answer} (guessing {values[f'share-{answer}']})"
-            for answer in ("visible", "occluded")
-        )
+        answers = visibility_text(fractions)
+        text += f"\nVisible or occluded, landmarks of detected garments: {answers}"
     return text
 
 

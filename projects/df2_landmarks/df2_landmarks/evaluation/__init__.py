@@ -29,7 +29,11 @@ from df2_landmarks.evaluation.thresholds import (
     thresholds_as_dict,
     thresholds_text,
 )
-from df2_landmarks.evaluation.visibility import VisibilityScore, score_visibility
+from df2_landmarks.evaluation.visibility import (
+    VisibilityScore,
+    score_visibility,
+    visibility_text,
+)
 
 __all__ = [
     "AXES",
@@ -53,4 +57,5 @@ __all__ = [
     "table",
     "thresholds_as_dict",
     "thresholds_text",
+    "visibility_text",
 ]

@@ -5,6 +5,7 @@ N = labelled landmarks of the matched items, K = landmarks of a category.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,12 +53,17 @@ class VisibilityScore:
 
     def text(self) -> str:
         """Return both AP, and those of guessing, as one line."""
-        values = {name: number(value) for name, value in self.as_dict().items()}
-        answers = ", ".join(
-            f"AP {values[f'AP-{answer}']} for {answer} (guessing {values[f'share-{answer}']})"
-            for answer in ("visible", "occluded")
-        )
+        answers = visibility_text(self.as_dict())
         return f"Visibility of {self.num_landmarks:,} landmarks on detected items: {answers}"
+
+
+def visibility_text(fractions: Mapping[str, float | None]) -> str:
+    """Format AP and share of both answers (`VisibilityScore.as_dict`)."""
+    return ", ".join(
+        f"AP {number(fractions[f'AP-{answer}'])} for {answer} "
+        f"(guessing {number(fractions[f'share-{answer}'])})"
+        for answer in ("visible", "occluded")
+    )
 
 
 def score_visibility(ground_truth: GroundTruth, result: Score) -> VisibilityScore | None:
