@@ -159,6 +159,7 @@ def run(args: argparse.Namespace) -> int:
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, num_processors() - 1)))
     from df2_landmarks.predict import (
         FORMATS,
+        PREDICTIONS,
         Journal,
         Predictor,
         check_formats,
@@ -174,7 +175,7 @@ def run(args: argparse.Namespace) -> int:
     make_output_folder(args.output, "--output")
     predictor = Predictor.load(**load_arguments(args, weights))
     if args.overwrite:
-        (args.output / "predictions.jsonl").unlink(missing_ok=True)
+        (args.output / PREDICTIONS).unlink(missing_ok=True)
     outputs = make_outputs(args)
     journal = Journal(args.output, run_record(args, predictor, weights), resume=args.resume)
     if journal.num_done:

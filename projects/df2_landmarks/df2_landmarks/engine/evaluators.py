@@ -40,6 +40,7 @@ from df2_landmarks.formats import (
     VISIBLE_AND_OCCLUDED,
     Detections,
     GroundTruth,
+    concatenate_present,
     detections_from_predictions,
     empty_class,
     read_boxes_and_masks,
@@ -297,15 +298,10 @@ def _detections(name: str, predictions: Sequence[_Predictions]) -> Detections:
                 scores=np.concatenate([p.scores for p in of_class]),
                 landmarks_xy=np.concatenate([p.landmarks_xy for p in of_class]),
                 boxes_xyxy=np.concatenate([p.boxes_xyxy for p in of_class]),
-                visible_probability=_joined([p.visible_probability for p in of_class]),
+                visible_probability=concatenate_present([p.visible_probability for p in of_class]),
             )
         )
     return Detections(name, image_ids, tuple(classes))
-
-
-def _joined(parts: Sequence[NDArray[np.float32] | None]) -> NDArray[np.float32] | None:
-    present = [part for part in parts if part is not None]
-    return np.concatenate(present) if len(present) == len(parts) else None
 
 
 def _percent(result: Score) -> dict[str, float]:

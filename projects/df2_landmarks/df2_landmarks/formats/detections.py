@@ -147,7 +147,6 @@ def concatenate_class(class_index: int, parts: Sequence[ClassDetections]) -> Cla
         for f in fields(parts[0])
         if f.name != "visible_probability"
     }
-    visible = [p.visible_probability for p in parts if p.visible_probability is not None]
     shifts = np.cumsum([0, *(len(part.full_xy) for part in parts[:-1])])
     rows = [
         np.where(p.full_row < 0, -1, p.full_row + s) for p, s in zip(parts, shifts, strict=True)
@@ -155,8 +154,14 @@ def concatenate_class(class_index: int, parts: Sequence[ClassDetections]) -> Cla
     joined["full_row"] = np.concatenate(rows)
     return ClassDetections(
         **joined,
-        visible_probability=np.concatenate(visible) if len(visible) == len(parts) else None,
+        visible_probability=concatenate_present([p.visible_probability for p in parts]),
     )
+
+
+def concatenate_present(parts: Sequence[NDArray | None]) -> NDArray | None:
+    """Join arrays; None unless all of them are there."""
+    present = [part for part in parts if part is not None]
+    return np.concatenate(present) if len(present) == len(parts) else None
 
 
 def zero_padded_areas(landmarks_xy: NDArray[np.float64]) -> NDArray[np.float64]:

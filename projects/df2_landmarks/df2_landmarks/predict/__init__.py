@@ -31,12 +31,11 @@ from df2_landmarks.predict.inputs import STDIN, Input, check_inputs, stream_inpu
 from df2_landmarks.predict.journal import PREDICTIONS, Journal
 from df2_landmarks.predict.model import Detected, Model, Prepared
 from df2_landmarks.predict.pipeline import Done, Outputs, drawing_path, predict_all
-from df2_landmarks.predict.predictor import MIN_SCORE, Predictor
+from df2_landmarks.predict.predictor import Predictor
 from df2_landmarks.predict.records import PictureRecord, json_schema
 
 __all__ = [
     "FORMATS",
-    "MIN_SCORE",
     "PREDICTIONS",
     "STDIN",
     "Catalogue",

@@ -13,13 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from df2_landmarks.common import UserError
-from df2_landmarks.formats import Channels, detected_garments, read_picture
+from df2_landmarks.formats import MIN_SCORE, Channels, detected_garments, read_picture
 from df2_landmarks.predict.garments import Garments
 from df2_landmarks.predict.model import Detected, Model, Prepared
 from df2_landmarks.taxonomy import LAYOUT
-
-MIN_SCORE = 0.4
-"""Default score threshold: docs/how-to/predict.md has precision and recall over thresholds."""
 
 WINDOW_BATCHES = 4
 """Pictures that `Predictor.batch` holds at most, in batches, while it looks for equal sizes."""
@@ -146,7 +143,7 @@ class Predictor:
         Raises:
             UserError: a picture cannot be read; those before it have been yielded.
         """
-        for result in self._stream(images, batch_size, channels):
+        for result in self.batch_with_errors(images, batch_size=batch_size, channels=channels):
             if isinstance(result, UserError):
                 raise result
             yield result
@@ -161,11 +158,6 @@ class Predictor:
             batch_size: pictures that pass through the model together, at most.
             channels: order of the channels of arrays, "RGB" or "BGR".
         """
-        return self._stream(images, batch_size, channels)
-
-    def _stream(
-        self, images: Iterable[Any], batch_size: int, channels: Channels | None
-    ) -> Iterator[Garments | UserError]:
         if batch_size < 1:
             raise UserError(f"batch_size must be 1 or more, but got {batch_size}")
         waiting: deque[_Place] = deque()  # in order; each holds a picture, its result or its error
