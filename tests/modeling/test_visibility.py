@@ -1,9 +1,10 @@
 """Visible or occluded: what is predicted, what it learns from, and that landmarks stay the same."""
 
+from functools import partial
+
 import pytest
 import torch
 from detectron2.layers import ShapeSpec
-from detectron2.structures import Boxes, Instances, Keypoints
 from torch import nn
 
 from df2_landmarks.data import LandmarkDatasetMapper, build_augmentation, load_landmark_json
@@ -13,12 +14,11 @@ from df2_landmarks.evaluation.visibility import average_precision
 from df2_landmarks.modeling import LandmarkRCNNHead
 from df2_landmarks.modeling.landmark_loss import landmark_loss
 from df2_landmarks.modeling.visibility import visibility_loss
+from tests.modeling import regions
+from tests.modeling.regions import CHANNELS, COUNTS, detections, features
 from tests.support import tiny_config
 
-CHANNELS = 8
 NAMES = [["collar", "left", "right"], ["left", "right", "waist", "hem", "cuff"], ["hem", "waist"]]
-COUNTS = [len(names) for names in NAMES]
-IMAGE_SIZE = (100, 100)
 
 
 def build(visibility=True, *, share=True, trained=True, **options):
@@ -37,32 +37,7 @@ def build(visibility=True, *, share=True, trained=True, **options):
     return head
 
 
-def features(count):
-    return torch.randn(count, CHANNELS, 14, 14, generator=torch.Generator().manual_seed(1))
-
-
-def proposals(classes):
-    generator = torch.Generator().manual_seed(0)
-    instances = Instances(IMAGE_SIZE)
-    boxes_xyxy = torch.tensor([[10.0, 10.0, 90.0, 80.0]]).repeat(len(classes), 1)
-    instances.proposal_boxes = Boxes(boxes_xyxy)
-    instances.gt_classes = torch.tensor(classes, dtype=torch.int64)
-    landmarks = torch.rand(len(classes), max(COUNTS), 3, generator=generator) * 60 + 15
-    shape = (len(classes), max(COUNTS))
-    landmarks[..., 2] = torch.randint(0, 3, shape, generator=generator)
-    for row, class_index in enumerate(classes):
-        landmarks[row, COUNTS[class_index] :] = 0
-    instances.gt_keypoints = Keypoints(landmarks)
-    return instances
-
-
-def detections(classes):
-    instances = Instances(IMAGE_SIZE)
-    offsets = torch.arange(len(classes), dtype=torch.float32)[:, None]
-    instances.pred_boxes = Boxes(torch.tensor([[10.0, 10.0, 80.0, 70.0]]) + offsets)
-    instances.pred_classes = torch.tensor(classes, dtype=torch.int64)
-    instances.scores = torch.linspace(0.9, 0.5, len(classes))
-    return instances
+proposals = partial(regions.proposals, all_visible=False)
 
 
 @torch.no_grad()
