@@ -8,9 +8,9 @@ Each run is the command itself in a process of its own, on the pictures of the f
 again. Each case runs with a few pictures (its start) and with many, in turns with the other cases;
 seconds per picture are from the difference. On a busy machine, read the seconds of processors:
 they depend less on what else runs. Bytes are of `predictions.jsonl` and of the Parquet table, with
-masks and without. Memory is the largest sum of proportional set sizes (a page that n processes
-share counts 1/n in each) of all processes of a run, of the command's process and of its largest
-actor.
+masks and without. Memory is the proportional set size (a page that n processes share counts 1/n in
+each) of all processes of a run, of the command's process and of its largest actor: medians over
+the second half of the run, so that growth with the number of pictures shows, and the largest sum.
 """
 
 from __future__ import annotations
@@ -116,19 +116,19 @@ def measure_memory(args: argparse.Namespace, work: Path) -> dict[str, Any]:
         for name, options in {"plain": (), "ray": (*RAY, str(max(args.actors)))}.items():
             ended = run(args, listed, work / "out", *options, with_memory=True)
             rows[f"{name}, {count}"] = asdict(ended)
-            parts = ", ".join(f"{part} {peak:.0f}" for part, peak in ended.peaks_mb.items())
-            print(f"  {name}, {count} pictures: MB at most: {parts}; {ended}", flush=True)
+            parts = ", ".join(f"{part} {size:.0f}" for part, size in ended.memory_mb.items())
+            print(f"  {name}, {count} pictures: MB: {parts}; {ended}", flush=True)
     return rows
 
 
 @dataclass
 class Ended:
-    """A run: seconds on the clock, of processors, and the largest memory, all processes together,
-    the command's own, and the largest of an actor."""
+    """A run: seconds on the clock, of processors, and memory: of all processes together, of the
+    command's own, and of its largest actor."""
 
     seconds: float = 0.0
     cpu_seconds: float = 0.0
-    peaks_mb: dict[str, float] = field(default_factory=lambda: dict(PARTS))
+    memory_mb: dict[str, float] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return f"{self.seconds:.1f} s (cpu {self.cpu_seconds:.1f} s)"
@@ -161,16 +161,16 @@ def run(
         if cores is not None:
             os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
 
-    ended, stop = Ended(), threading.Event()
+    ended, stop, token = Ended(), threading.Event(), str(time.time_ns())
     started = time.perf_counter()
     process = subprocess.Popen(
         [*map(str, command)],
         cwd=ROOT,
-        env={**os.environ, TOKEN: str(out)},
+        env={**os.environ, TOKEN: token},
         stdout=subprocess.DEVNULL,
         preexec_fn=on_cores,
     )
-    watching = threading.Thread(target=watch, args=(process.pid, out, ended, stop, with_memory))
+    watching = threading.Thread(target=watch, args=(process.pid, token, ended, stop, with_memory))
     watching.start()
     code = process.wait()
     ended.seconds = time.perf_counter() - started
@@ -181,12 +181,13 @@ def run(
     return ended
 
 
-def watch(command: int, out: Path, ended: Ended, stop: threading.Event, with_memory: bool) -> None:
+def watch(command: int, token: str, ended: Ended, stop: threading.Event, with_memory: bool) -> None:
     """Sample processor time, and memory, of all processes that have the token."""
     ticks: dict[int, int] = {}
+    samples: list[dict[str, float]] = []
     while not stop.wait(SECONDS_BETWEEN_SAMPLES):
         now = dict(PARTS)
-        for process in processes(f"{TOKEN}={out}"):
+        for process in processes(f"{TOKEN}={token}"):
             try:
                 fields = (process / "stat").read_text().rpartition(")")[2].split()
                 ticks[int(process.name)] = int(fields[11]) + int(fields[12])
@@ -199,7 +200,11 @@ def watch(command: int, out: Path, ended: Ended, stop: threading.Event, with_mem
                 now["command"] = megabytes
             elif is_actor:
                 now["actor"] = max(now["actor"], megabytes)
-        ended.peaks_mb = {part: max(peak, now[part]) for part, peak in ended.peaks_mb.items()}
+        samples.append(now)
+    second_half = samples[len(samples) // 2 :]
+    for part in PARTS if second_half else ():
+        ended.memory_mb[part] = statistics.median(now[part] for now in second_half)
+    ended.memory_mb["all at most"] = max((now["all"] for now in samples), default=0.0)
     ended.cpu_seconds = sum(ticks.values()) / os.sysconf("SC_CLK_TCK")
 
 

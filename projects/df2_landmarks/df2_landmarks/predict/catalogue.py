@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from df2_landmarks.common import UserError, num_processors
-from df2_landmarks.predict.exports import parquet_schema, table_row, write_rows
+from df2_landmarks.predict.exports import COMPRESSION, parquet_schema, table_row, write_rows
 from df2_landmarks.predict.inputs import Input
 from df2_landmarks.predict.journal import begin_run
 from df2_landmarks.predict.pipeline import Outputs, predict_lines
@@ -275,7 +275,7 @@ def _write_table(ray: Any, catalogue: Catalogue, work: Work, options: _Options) 
         num_gpus=options.gpus,
         max_restarts=MAX_RESTARTS,
         max_task_retries=MAX_RESTARTS,
-    ).write_parquet(str((catalogue.folder / TABLE).resolve()))
+    ).write_parquet(str((catalogue.folder / TABLE).resolve()), compression=COMPRESSION)
 
 
 class Actor:
