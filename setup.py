@@ -2,6 +2,9 @@
 
 from setuptools import find_packages, setup
 
+# Versions whose Ray Data has `CheckpointConfig` and takes `max_restarts` (predict/catalogue.py).
+RAY = "ray[data]>=2.60,<2.64"
+
 setup(
     name="df2_landmarks",
     version="0.2.0",
@@ -40,14 +43,23 @@ setup(
             "yacs",
         ],
         "docs": ["mkdocs-material", "mkdocstrings-python"],
+        "heic": ["pillow-heif"],
+        "supervision": ["supervision>=0.30"],
+        "parquet": ["pyarrow"],
+        "ray": [RAY, "pyarrow"],
         "test": [
             "faster-coco-eval",
             "hypothesis",
+            "jsonschema",
             "mkdocs-material",
             "mkdocstrings-python",
             "mypy",
+            "pillow-heif",
+            "pyarrow",
             "pytest",
+            RAY,
             "ruff",
+            "supervision",
             "vernier",
         ],
     },

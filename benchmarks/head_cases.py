@@ -2,9 +2,9 @@
 
 Shapes: R = regions, S = side of a heatmap.
 
-Contenders: "ours" is `LandmarkRCNNHead` as in Base.yaml; "naive" the stock head with a channel for
-each of all slots (`naive_head.py`), decoded by the stock function in full; "stock" the stock
-decoding of the very maps that ours decodes.
+Contenders: "ours" is `LandmarkRCNNHead` as in Base.yaml; "no_visibility" the same without
+VISIBILITY; "naive" the stock head with a channel for each of all slots (`naive_head.py`), decoded
+by the stock function in full; "stock" the stock decoding of the very maps that ours decodes.
 """
 
 from __future__ import annotations
@@ -182,7 +182,7 @@ def end_to_end(contender: str, device: str, *, part: str) -> tuple[Pass, Pass]:
 def build_head(contender: str, channels: int, conv_dims: list[int]) -> nn.Module:
     shape = ShapeSpec(channels=channels, height=FEATURE_SIDE, width=FEATURE_SIDE)
     torch.manual_seed(0)
-    if contender == "ours":
+    if contender != "naive":
         recommended = LandmarkRCNNHead.from_config(model_config(contender, "cpu", R_50), shape)
         return LandmarkRCNNHead(**{**recommended, "conv_dims": conv_dims})
     head = NaiveLandmarkHead(
@@ -199,6 +199,8 @@ def model_config(contender: str, device: str, config: str, *, train: bool = Fals
     if contender == "naive":
         opts += ["MODEL.ROI_KEYPOINT_HEAD.NAME", "NaiveLandmarkHead"]
         NaiveLandmarkHead.decode_all_slots = True
+    if contender == "no_visibility":
+        opts += ["MODEL.ROI_LANDMARK_HEAD.VISIBILITY", False]
     if train:
         opts += ["DATASETS.TRAIN", ("deepfashion2_synthetic_train",)]
         opts += ["MODEL.RESNETS.NORM", "BN", "MODEL.BACKBONE.FREEZE_AT", 0]
@@ -258,7 +260,7 @@ def _training_pass(
     def run() -> None:
         head.zero_grad(set_to_none=True)
         features.grad = None
-        head(features, [instances])["loss_keypoint"].backward()
+        sum(head(features, [instances]).values()).backward()
 
     return run
 

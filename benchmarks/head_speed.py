@@ -35,7 +35,7 @@ from benchmarks import head_cases as cases
 
 LONG_S = 5.0
 NUM_GPU_PASSES = 10
-NAIVE, STOCK, OURS = "naive", "stock", "ours"
+NAIVE, STOCK, NO_VISIBILITY, OURS = "naive", "stock", "no_visibility", "ours"
 
 # case -> (what is compared, rival, builder)
 Case = tuple[str, str, Callable[..., tuple[cases.Pass, cases.Pass]]]
@@ -70,6 +70,21 @@ CASES: dict[str, Case] = {
     "step_R18": (
         "training step, R-18 demo config",
         NAIVE,
+        functools.partial(cases.training_step, config=cases.R_18, amp=False),
+    ),
+    "visibility_loss": (
+        "predictor + loss, 256 regions, all labelled",
+        NO_VISIBILITY,
+        functools.partial(cases.predictor_loss, num_regions=256),
+    ),
+    "visibility_inference": (
+        f"predictor + decoding, {cases.NUM_DETECTIONS} regions",
+        NO_VISIBILITY,
+        cases.inference,
+    ),
+    "visibility_step_R18": (
+        "training step, R-18 demo config",
+        NO_VISIBILITY,
         functools.partial(cases.training_step, config=cases.R_18, amp=False),
     ),
 }

@@ -3,6 +3,7 @@
     python benchmarks/landmark_accuracy.py                      # naive, plain, recommended
     python benchmarks/landmark_accuracy.py --minutes 3 --contenders recommended
     python benchmarks/landmark_accuracy.py --base suppression --contenders class_convs,ema
+    python benchmarks/landmark_accuracy.py --base no_visibility --contenders recommended
 
 Every contender is trained from scratch in a process of its own, on the small drawn data set (`make
 synth` first), with the demo's recipe: the learning rate is annealed to the end of the run, whether
@@ -40,6 +41,7 @@ PLAIN = {
     HEAD + "DECODER": "peak",
     HEAD + "CONFIDENCE_POWER": "0.0",
     HEAD + "SUPPRESS_ACROSS_CATEGORIES": "False",
+    HEAD + "VISIBILITY": "False",
     "SOLVER.EMA_DECAY": "0.0",
 }
 EXPECTED_OKS = {HEAD + "DECODER": "expected_oks"}
@@ -70,6 +72,7 @@ CONTENDERS = {
         PLAIN | SUPPRESSION | {"MODEL.ROI_KEYPOINT_HEAD.POOLER_RESOLUTION": "28"}
     ),
     "recommended": Contender({}),
+    "no_visibility": Contender({HEAD + "VISIBILITY": "False"}),
 }
 
 
@@ -159,7 +162,9 @@ def run(name: str, seed: int, folder: Path, iterations: int, minutes: float | No
     numbers |= {
         task: {key: float(value[key]) / 100 for key in ("AP", "AP50", "AP75")}
         for task, value in results.items()
+        if "AP" in value
     }
+    numbers |= {k: v / 100 for k, v in results.get("visibility", {}).items()}
     (output / "run.json").write_text(json.dumps(numbers, indent=1))
 
 
@@ -198,6 +203,11 @@ def as_table(rows: Sequence[dict[str, Any]]) -> str:
             f"{landmarks['AP']:>5.3f} {landmarks['AP50']:>5.3f} {landmarks['AP75']:>5.3f}  "
             f"{row['difference']:+.3f} ({row['low']:+.3f} to {row['high']:+.3f})"
         )
+        if "AP-visible" in row:
+            lines.append(
+                f"  visible: AP {row['AP-visible']:.3f}, share {row['share-visible']:.3f}; "
+                f"occluded: AP {row['AP-occluded']:.3f}, share {row['share-occluded']:.3f}"
+            )
     return "\n".join(lines)
 
 

@@ -21,12 +21,14 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
+import torch
+from detectron2.config import CfgNode
 from detectron2.engine import DefaultPredictor
 
-from df2_landmarks.engine import read_checkpoint, recorded_config, setup_config
-from df2_landmarks.formats import RECORD_KEY, read_picture
+from df2_landmarks.formats import read_picture
 from df2_landmarks.predict import Journal, Outputs, Predictor, predict_all, stream_inputs
 from df2_landmarks.synthetic import write_dataset
 from df2_landmarks.visualization import draw_garments
@@ -38,6 +40,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--weights", type=Path, default=Path("output/demo/model_final.pth"))
     parser.add_argument("--config", help="YAML, for weights that do not contain their own")
+    parser.add_argument("--opts", nargs="*", default=[], help="of the configuration")
     parser.add_argument("--pictures", type=int, default=200)
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--batch", type=int, default=8)
@@ -45,8 +48,10 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     args = parser.parse_args()
     paths = draw_pictures(args.pictures)
-    predictor = Predictor.load(args.weights, config=args.config, device=args.device)
-    stock = stock_predictor(args)
+    threads = torch.get_num_threads()
+    predictor = Predictor.load(args.weights, config=args.config, opts=args.opts, device=args.device)
+    model: Any = predictor.model
+    stock = stock_predictor(model.cfg, args.weights)
     sizes = [read_picture(path).shape for path in paths]
     print(f"{len(paths)} pictures, median {statistics.median(max(s[:2]) for s in sizes):.0f} px")
 
@@ -56,6 +61,7 @@ def main() -> None:
 
     def pipeline(with_drawings: bool) -> Callable[[], None]:
         def run() -> None:
+            torch.set_num_threads(max(1, threads - 1))  # as the command does
             folder = Path(tempfile.mkdtemp())
             journal = Journal(folder, {}, resume=False)
             outputs = Outputs(folder, draw=draw_garments if with_drawings else None)
@@ -71,6 +77,7 @@ def main() -> None:
                 pass
             journal.close()
             shutil.rmtree(folder)
+            torch.set_num_threads(threads)
 
         return run
 
@@ -112,12 +119,11 @@ def compare(runs: dict[str, Callable[[], object]], repeat: int) -> dict[str, flo
     return {name: statistics.median(seconds[1:]) for name, seconds in times.items()}
 
 
-def stock_predictor(args: argparse.Namespace) -> DefaultPredictor:
-    opts = ["MODEL.WEIGHTS", str(args.weights), "MODEL.DEVICE", args.device]
-    if args.config:
-        return DefaultPredictor(setup_config(args.config, opts, on_cpu=False))
-    text = read_checkpoint(args.weights)[RECORD_KEY]["config"]
-    return DefaultPredictor(recorded_config(text, str(args.weights), opts, on_cpu=False))
+def stock_predictor(cfg: CfgNode, weights: Path) -> DefaultPredictor:
+    cfg = cfg.clone()
+    cfg.defrost()
+    cfg.MODEL.WEIGHTS = str(weights)
+    return DefaultPredictor(cfg)
 
 
 def draw_pictures(count: int) -> list[Path]:

@@ -40,6 +40,7 @@ def test_demo_ends_with_numbers_beside_the_baseline_and_with_paths(demo):
     for title in ("boxes", "masks", "landmarks, visible and occluded", "landmarks, visible"):
         assert re.search(rf"^{title} +\S+ +\S+ +\S+$", output, re.MULTILINE), output
     assert output.count("mean shapes in the same boxes") == 2
+    assert re.search(r"^Visible or occluded.*: AP \S+ for visible", output, re.MULTILINE), output
     assert "iteration 3/3  loss" in output
     for name in ("model_final.pth", "val_keypoints.zip", "contact_sheet.jpg"):
         assert str(folder / "output" / name) in output

@@ -109,6 +109,31 @@ def test_results_file_read_again_has_boxes_and_the_same_score(truth: Json, tmp_p
     assert class_detections.boxes_xywh[0].tolist() == [10, 20, 100.25, 200.5]
 
 
+def test_predicted_visibility_is_scored_and_changes_no_file(truth: Json, tmp_path: Path) -> None:
+    inputs, outputs = predictions(truth, make_results(np.random.default_rng(9), truth))
+    plain, evaluator = (
+        LandmarkEvaluator(NAME, output_dir=str(tmp_path / name)) for name in ("plain", "with")
+    )
+    plain.process(inputs, outputs)
+    generator = torch.Generator().manual_seed(0)
+    for output in outputs:
+        shape = output["instances"].pred_keypoints.shape[:2]
+        output["instances"].pred_visibility = torch.rand(shape, generator=generator)
+    evaluator.process(inputs, outputs)
+    expected, returned = plain.evaluate(), evaluator.evaluate()
+    visibility = returned.pop("visibility")
+    assert repr(returned) == repr(expected)
+    assert list(visibility) == ["AP-visible", "AP-occluded", "share-visible", "share-occluded"]
+    assert visibility["share-visible"] + visibility["share-occluded"] == pytest.approx(100)
+    for answer in ("visible", "occluded"):  # random answers: the AP is near the share
+        assert abs(visibility[f"AP-{answer}"] - visibility[f"share-{answer}"]) < 10
+        assert 20 < visibility[f"share-{answer}"] < 80
+    written = [
+        (tmp_path / name / "landmark_results.json").read_bytes() for name in ("plain", "with")
+    ]
+    assert written[0] == written[1]
+
+
 def test_expected_results_are_honoured(truth: Json) -> None:
     from detectron2.config import get_cfg
 

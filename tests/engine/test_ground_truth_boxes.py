@@ -61,7 +61,7 @@ def test_results_are_the_annotated_garments(config, coco, tmp_path, caplog):
     with caplog.at_level("INFO"):
         results = GroundTruthBoxTrainer.test(cfg, model)
     assert "Boxes and categories are those of the ground truth" in caplog.text
-    assert list(results) == ["bbox", "segm", "landmarks", "landmarks_visible"]
+    assert list(results) == ["bbox", "segm", "landmarks", "landmarks_visible", "visibility"]
     # an untrained model finds the boxes, and not the landmarks
     assert results["bbox"]["AP"] == pytest.approx(100)
     assert results["landmarks"]["AP"] < 50
@@ -125,6 +125,7 @@ def test_image_without_garments_gives_no_detections(config):
                 "pred_classes",
                 "pred_masks",
                 "pred_keypoints",
+                "pred_visibility",
             }
             counts.append(len(output["instances"]))
     assert counts.count(0) == 1

@@ -51,6 +51,7 @@ def test_eight_pictures_are_learned_by_heart(learned):
     _, results = learned
     assert results["landmarks"]["AP"] > 95
     assert results["landmarks_visible"]["AP"] > 95
+    assert results["visibility"]["AP-occluded"] > 2 * results["visibility"]["share-occluded"]
     assert results["bbox"]["AP"] > 80
 
 

@@ -44,13 +44,14 @@ def stock(seed=0, num_keypoints=LAYOUT.num_slots):
     )
 
 
-def ours(class_conv_dims=(), *, share=False):
+def ours(class_conv_dims=(), *, share=False, visibility=False):
     head = LandmarkRCNNHead(
         SHAPE,
         num_landmarks=LAYOUT.counts,
         conv_dims=[6],
         class_conv_dims=class_conv_dims,
         shared_names=[c.landmark_names for c in LAYOUT.categories] if share else None,
+        visibility=visibility,
     )
     return Model(head)
 
@@ -98,7 +99,8 @@ def test_a_converted_model_computes_what_the_stock_one_does():
     inputs, instances = features(), proposals(in_slots=False)
 
     all_slots = given.head.layers(inputs)
-    for class_index, rows, maps in converted.head.heatmaps(inputs, instances.gt_classes):
+    outputs = converted.head.class_outputs(inputs, instances.gt_classes)
+    for class_index, rows, maps, _ in outputs:
         expected = all_slots[rows][:, LAYOUT.slots(class_index)]
         torch.testing.assert_close(maps, expected, atol=1e-5, rtol=1e-5)
 
@@ -122,7 +124,7 @@ def test_a_shared_predictor_is_merged_into_a_stock_head():
     merged.load_state_dict(to_single_predictor(own.state_dict()))
     inputs, classes = features(), proposals(in_slots=False).gt_classes
     all_slots = merged.head.layers(inputs)
-    for class_index, rows, maps in own.head.heatmaps(inputs, classes):
+    for class_index, rows, maps, _ in own.head.class_outputs(inputs, classes):
         expected = all_slots[rows][:, LAYOUT.slots(class_index)]
         torch.testing.assert_close(maps, expected, atol=1e-4, rtol=1e-4)
 
@@ -166,6 +168,38 @@ def test_a_head_with_more_than_the_model_s_is_not_evaluated(tmp_path, trained):
     with pytest.raises(UserError, match=r"trained\.pth: its landmark head has \d+ tensors"):
         load_for_evaluation(model, str(path))
     LandmarkCheckpointer(model).load(str(path), checkpointables=[])  # a start for training
+
+
+def test_weights_without_visibility_say_what_to_set_and_start_a_training(tmp_path):
+    path = tmp_path / "older.pth"
+    torch.save({"model": ours(share=True).state_dict()}, path)
+    model = ours(share=True, visibility=True)
+    with pytest.raises(UserError) as caught:
+        load_for_evaluation(model, str(path))
+    assert str(caught.value) == (
+        f"{path}: was trained without the visibility of landmarks: set "
+        "MODEL.ROI_LANDMARK_HEAD.VISIBILITY False"
+    )
+    LandmarkCheckpointer(model).load(str(path), checkpointables=[])
+    assert not model.head.visibility.weight.any()
+
+
+def test_weights_with_visibility_are_evaluated_without_it(tmp_path):
+    """Landmarks do not depend on it."""
+    path = tmp_path / "trained.pth"
+    given, model = ours(visibility=True), ours()
+    torch.save({"model": given.state_dict()}, path)
+    load_for_evaluation(model, str(path))
+    assert torch.equal(
+        model.head.branches[3].score_lowres.weight, given.head.branches[3].score_lowres.weight
+    )
+
+
+@pytest.mark.parametrize("share", [True, False])
+def test_a_stock_head_gets_no_visibility(share):
+    converted = to_single_predictor(ours(share=share, visibility=True).state_dict())
+    stock().load_state_dict(converted)
+    ours().load_state_dict(to_category_predictors(converted))
 
 
 def test_what_cannot_be_converted():

@@ -38,12 +38,12 @@ def train(rank, address, folder):
     )
     torch.manual_seed(0)
     shape = ShapeSpec(channels=4, height=14, width=14)
-    head = LandmarkRCNNHead(shape, num_landmarks=COUNTS, conv_dims=[4])
+    head = LandmarkRCNNHead(shape, num_landmarks=COUNTS, conv_dims=[4], visibility=True)
     model = DistributedDataParallel(head)  # find_unused_parameters=False, as in Detectron2
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     for classes in CLASSES_OF_RANK[rank]:
         optimizer.zero_grad()
-        model(*batch(classes))["loss_keypoint"].backward()
+        sum(model(*batch(classes)).values()).backward()
         optimizer.step()
     torch.save(head.state_dict(), f"{folder}/{rank}.pth")
     dist.barrier()
@@ -53,8 +53,9 @@ def train(rank, address, folder):
 @pytest.mark.slow
 def test_absent_categories_stall_no_process(run_in_two_processes):
     first, second = run_in_two_processes(train)
+    shape = ShapeSpec(channels=4, height=14, width=14)
     start = LandmarkRCNNHead(
-        ShapeSpec(channels=4, height=14, width=14), num_landmarks=COUNTS, conv_dims=[4]
+        shape, num_landmarks=COUNTS, conv_dims=[4], visibility=True
     ).state_dict()
     assert first.keys() == start.keys()
     for name in first:

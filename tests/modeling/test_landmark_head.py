@@ -12,11 +12,14 @@ from detectron2.utils.events import EventStorage
 
 from df2_landmarks.modeling import LandmarkRCNNHead, landmark_loss
 from df2_landmarks.taxonomy import LAYOUT
-
-COUNTS = (3, 5, 2)
-MOST = 5
-CHANNELS = 8
-IMAGE_SIZE = (100, 100)
+from tests.modeling.regions import (
+    CHANNELS,
+    COUNTS,
+    MOST,
+    detections,
+    features,
+    proposals,
+)
 
 
 @pytest.fixture
@@ -25,33 +28,6 @@ def head():
     return LandmarkRCNNHead(
         ShapeSpec(channels=CHANNELS, height=14, width=14), num_landmarks=COUNTS, conv_dims=[6, 6]
     )
-
-
-def proposals(classes, seed=0, most=MOST):
-    generator = torch.Generator().manual_seed(seed)
-    instances = Instances(IMAGE_SIZE)
-    count = len(classes)
-    instances.proposal_boxes = Boxes(torch.tensor([[10.0, 10.0, 90.0, 80.0]]).repeat(count, 1))
-    instances.gt_classes = torch.tensor(classes, dtype=torch.int64)
-    landmarks = torch.rand(count, most, 3, generator=generator) * 60 + 15
-    landmarks[..., 2] = 2
-    for row, class_index in enumerate(classes):
-        landmarks[row, COUNTS[class_index] :] = 0
-    instances.gt_keypoints = Keypoints(landmarks)
-    return instances
-
-
-def detections(classes):
-    instances = Instances(IMAGE_SIZE)
-    count = len(classes)
-    offsets = torch.arange(count, dtype=torch.float32)[:, None]
-    instances.pred_boxes = Boxes(torch.tensor([[10.0, 10.0, 80.0, 70.0]]) + offsets)
-    instances.pred_classes = torch.tensor(classes, dtype=torch.int64)
-    return instances
-
-
-def features(count, seed=1):
-    return torch.randn(count, CHANNELS, 14, 14, generator=torch.Generator().manual_seed(seed))
 
 
 def gradient_norms(head):

@@ -46,12 +46,13 @@ def losses(model, batch):
 def test_usual_batch(model):
     result = losses(model, [example([0, 5]), example([12])])
     assert result["loss_keypoint"] > 1
+    assert result["loss_visibility"] == pytest.approx(0.6931, abs=1e-4)  # log 2: untrained
     assert result["loss_mask"] > 0.1
 
 
 def test_batch_without_any_garment(model):
     result = losses(model, [example([]), example([])])
-    assert result["loss_keypoint"] == result["loss_mask"] == 0
+    assert result["loss_keypoint"] == result["loss_visibility"] == result["loss_mask"] == 0
 
 
 def test_batch_with_an_empty_image(model):
@@ -60,7 +61,7 @@ def test_batch_with_an_empty_image(model):
 
 def test_batch_with_nothing_labelled(model):
     result = losses(model, [example([2], labelled=False)])
-    assert result["loss_keypoint"] == 0
+    assert result["loss_keypoint"] == result["loss_visibility"] == 0
     assert result["loss_mask"] > 0.1
 
 
@@ -77,6 +78,8 @@ def test_one_forward_pass_gives_box_category_mask_and_landmarks(model):
     instances = output["instances"]
     assert len(instances) > 0
     fields = set(instances.get_fields())
-    assert fields == {"pred_boxes", "scores", "pred_classes", "pred_masks", "pred_keypoints"}
+    landmark_fields = {"pred_keypoints", "pred_visibility"}
+    assert fields == {"pred_boxes", "scores", "pred_classes", "pred_masks", *landmark_fields}
     assert instances.pred_keypoints.shape == (len(instances), 39, 3)
+    assert instances.pred_visibility.shape == (len(instances), 39)
     assert instances.pred_masks.shape == (len(instances), 192, 256)

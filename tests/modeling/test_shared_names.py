@@ -42,7 +42,7 @@ def dress_with_a_labelled_hem():
 
 def maps_of(head, class_index):
     classes = torch.tensor([class_index])
-    return next(iter(head.heatmaps(features(), classes)))[2][0]
+    return next(iter(head.class_outputs(features(), classes))).logits[0]
 
 
 def test_landmarks_of_one_name_start_with_the_same_heatmap(sharing_head):

@@ -11,6 +11,7 @@ from torch import nn
 from df2_landmarks.common import UserError
 from df2_landmarks.engine import Trainer
 from df2_landmarks.modeling import decode_peak
+from df2_landmarks.modeling.landmark_head import ClassOutput
 from df2_landmarks.modeling.tta import LandmarkRCNNWithTTA, mirror_heatmaps
 from df2_landmarks.taxonomy import LAYOUT
 from tests.support import tiny_config
@@ -69,6 +70,8 @@ def build(cfg, seed=0):
             nn.init.normal_(parameter, std=0.5)
         if "score_lowres.weight" in name:
             nn.init.normal_(parameter, std=5)  # heatmaps with clear maxima
+        if "keypoint_head.visibility" in name:
+            nn.init.normal_(parameter, std=0.1)
     return model
 
 
@@ -109,6 +112,8 @@ def mirror_results(instances):
     for row, class_index in zip(instances.pred_keypoints, instances.pred_classes, strict=True):
         row[:] = row[torch.from_numpy(LAYOUT.flip_indices[class_index].copy())]
         row[: LAYOUT.counts[class_index], 0] = WIDTH - row[: LAYOUT.counts[class_index], 0]
+    for row, class_index in zip(instances.pred_visibility, instances.pred_classes, strict=True):
+        row[:] = row[torch.from_numpy(LAYOUT.flip_indices[class_index].copy())]
     return instances
 
 
@@ -127,6 +132,10 @@ def make_symmetric(model):
             order = order[: LAYOUT.counts[class_index]]
             swapped = weight[:, order].flip(-1) if weight.dim() == 4 else weight[order]
             weight.copy_((weight + swapped) / 2)
+        elif "keypoint_head.visibility" in name:
+            for class_index, own in enumerate(weight.split(LAYOUT.counts)):
+                partners = torch.from_numpy(LAYOUT.flip_indices[class_index].copy())
+                own.copy_((own + own[partners[: len(own)]]) / 2)
         elif weight.dim() == 4:
             weight.copy_((weight + weight.flip(-1)) / 2)
     return model
@@ -204,6 +213,9 @@ def test_scales_give_results_in_the_original_image():
         assert (valid[:, :2] > box[:2]).all()
         assert (valid[:, :2] < box[2:]).all()
         assert not landmarks[LAYOUT.counts[class_index] :].any()
+    padding = ~torch.from_numpy(LAYOUT.own_landmarks.copy())[actual.pred_classes]
+    assert not actual.pred_visibility[padding].any()
+    assert ((actual.pred_visibility > 0) & (actual.pred_visibility < 1))[~padding].all()
 
 
 def test_without_a_size_the_results_are_in_the_image_as_it_is():
@@ -250,13 +262,20 @@ def test_views_that_disagree_count_alike_and_lower_the_confidence(monkeypatch):
     views = torch.zeros(2, 1, LAYOUT.counts[0], 56, 56)
     views[0, ..., 10, 12] = 12  # 98 % here
     views[1, ..., 40, 45] = 40
-    answers = iter([[(0, torch.tensor([0]), view)] for view in views])
-    monkeypatch.setattr(head, "heatmaps", lambda features, classes: next(answers))
+    visibility = torch.tensor([0.9, 0.3])[:, None, None].expand(2, 1, LAYOUT.counts[0])
+    answers = iter(
+        [ClassOutput(0, torch.tensor([0]), *of_view)]
+        for of_view in zip(views, visibility, strict=True)
+    )
+    monkeypatch.setattr(head, "class_outputs", lambda features, classes: next(answers))
     detected = Instances((HEIGHT, WIDTH))
     detected.pred_boxes = Boxes(torch.tensor([[20.0, 30.0, 76.0, 86.0]]))  # a pixel per cell
     detected.pred_classes, detected.scores = torch.tensor([0]), torch.tensor([1.0])
     no_flip = TransformList([])
     with tta._summed_heatmaps([no_flip, no_flip]) as heatmaps:
         heatmaps(torch.zeros(2, 16, 14, 14), [detected, detected])
-    confidence = heatmaps.decode(detected).pred_keypoints[0, : LAYOUT.counts[0], 2]
+    decoded = heatmaps.decode(detected)
+    confidence = decoded.pred_keypoints[0, : LAYOUT.counts[0], 2]
     torch.testing.assert_close(confidence, torch.full_like(confidence, 0.5), atol=0.02, rtol=0)
+    visibility = decoded.pred_visibility[0, : LAYOUT.counts[0]]
+    torch.testing.assert_close(visibility, torch.full_like(visibility, 0.6))

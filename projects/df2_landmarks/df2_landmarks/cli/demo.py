@@ -147,8 +147,11 @@ def score_baseline(output: Path, annotations: Path) -> dict[str, dict[str, float
 
 
 def results_table(results: dict[str, Any], baseline: dict[str, dict[str, float | None]]) -> str:
-    """Return the table of AP, AP50 and AP75 of boxes, masks, landmarks and the baseline."""
-    from df2_landmarks.evaluation import TITLES, number, table
+    """Return the table of AP, AP50 and AP75 of boxes, masks, landmarks and the baseline.
+
+    Below it is a line on the predicted visibility, if there is one.
+    """
+    from df2_landmarks.evaluation import TITLES, number, table, visibility_text
     from df2_landmarks.formats import PROTOCOLS, VISIBLE, VISIBLE_AND_OCCLUDED
 
     columns = ("AP", "AP50", "AP75")
@@ -166,7 +169,15 @@ def results_table(results: dict[str, Any], baseline: dict[str, dict[str, float |
     for protocol in PROTOCOLS:
         numbers = (number(baseline[protocol][column]) for column in columns)
         rows.append([f"mean shapes in the same boxes, {TITLES[protocol]}", *numbers])
-    return table(["", *columns], rows)
+    text = table(["", *columns], rows)
+    if "visibility" in results:
+        fractions = {
+            name: None if math.isnan(value) else value / 100
+            for name, value in results["visibility"].items()
+        }
+        answers = visibility_text(fractions)
+        text += f"\nVisible or occluded, landmarks of detected garments: {answers}"
+    return text
 
 
 def heading(text: str) -> None:

@@ -3,9 +3,11 @@
     df2 predict photo.jpg some/folder --output output/predictions
     df2 predict 'photos/**/*.jpg' --weights output/demo/model_final.pth --format coco csv
     find . -name '*.jpg' | df2 predict - --no-pictures --part 3/16
+    df2 predict photos --engine ray --no-pictures
 
 Writes predictions.jsonl (one line per picture: its garments with box, category, score, mask and
-named landmarks), run.json (what made them) and pictures/ (the garments drawn).
+named landmarks), run.json (what made them) and pictures/ (the garments drawn). With --engine ray,
+predictions/*.parquet (a row per picture) instead of predictions.jsonl; videos count as unreadable.
 
 Exit code: 0; 1, 2 for a mistake in the call; 3 if a picture could not be read (its line says why).
 """
@@ -14,10 +16,12 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 from df2_landmarks.common import (
     UserError,
     make_output_folder,
+    num_processors,
     positive,
     progress_bar,
     run_command,
@@ -35,7 +40,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from df2_landmarks.predict import Done, Garments, Outputs, Predictor
+    from df2_landmarks.predict import Done, Garments, Outputs, Predictor, Row
 
     Picture = NDArray[np.uint8]
 
@@ -79,6 +84,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         help=f"checkpoint, or output folder of a training (default: {DEFAULT_WEIGHTS})",
     )
     add("--config", metavar="FILE", help="YAML, for weights that do not contain their own")
+    add("--opts", nargs="*", default=[], metavar="KEY VALUE", help="of the configuration")
     add("--device", help="cpu, cuda, cuda:1 (default: a GPU if there is one)")
     add("--half", action="store_true", help="compute in bfloat16")
     add("--tta", action="store_true", help="test-time augmentation: better and slower")
@@ -114,14 +120,27 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--no-points", action="store_true", help="no landmarks")
     add("--no-labels", action="store_true", help="no categories and scores")
     add("--draw-measurements", action="store_true", help="with --measure: the lengths")
+    engine = parser.add_argument_group("where one process is not enough")
+    add = engine.add_argument
+    add("--engine", choices=("ray",), help="Ray Data: many processes or machines, Parquet out")
+    add("--address", help="of a running Ray cluster, such as auto (default: this machine alone)")
+    add("--actors", type=positive, help="models side by side (default: one per GPU, or per CPU)")
     args = parser.parse_args(argv)
+    _check_combinations(parser, args)
+    return args
+
+
+def _check_combinations(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
     if args.resume and args.overwrite:
         parser.error("--resume and --overwrite contradict each other")
     if not args.measure and (args.measurements or args.pixels_per_cm or args.draw_measurements):
         parser.error("--pixels-per-cm, --measurements and --draw-measurements need --measure")
     if args.pixels_per_cm is not None and not 0 < args.pixels_per_cm < math.inf:
         parser.error(f"--pixels-per-cm must be a number above 0, but got {args.pixels_per_cm}")
-    return args
+    if args.engine is None and (args.address or args.actors):
+        parser.error("--address and --actors need --engine ray")
+    if args.engine and args.format:
+        parser.error("--format: --engine ray writes Parquet, and no other format")
 
 
 def _part(text: str) -> tuple[int, int]:
@@ -133,8 +152,14 @@ def _part(text: str) -> tuple[int, int]:
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.engine == "ray":
+        return run_with_ray(args)
+    # Read by torch when it is imported. One processor is left for reading, drawing and writing:
+    # threads of the model that wait for each other burn what these need.
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, num_processors() - 1)))
     from df2_landmarks.predict import (
         FORMATS,
+        PREDICTIONS,
         Journal,
         Predictor,
         check_formats,
@@ -148,17 +173,9 @@ def run(args: argparse.Namespace) -> int:
     check_formats(args.format)
     weights = args.weights or default_weights()
     make_output_folder(args.output, "--output")
-    predictor = Predictor.load(
-        weights,
-        config=args.config,
-        min_score=args.min_score,
-        categories=args.categories,
-        device=args.device,
-        half=args.half,
-        tta=args.tta,
-    )
+    predictor = Predictor.load(**load_arguments(args, weights))
     if args.overwrite:
-        (args.output / "predictions.jsonl").unlink(missing_ok=True)
+        (args.output / PREDICTIONS).unlink(missing_ok=True)
     outputs = make_outputs(args)
     journal = Journal(args.output, run_record(args, predictor, weights), resume=args.resume)
     if journal.num_done:
@@ -173,7 +190,9 @@ def run(args: argparse.Namespace) -> int:
         workers=args.workers,
     )
     try:
-        report = follow(done, args, count_inputs(args))
+        with following(args, count_inputs(args)) as (report, add):
+            for one in done:
+                add(one)
     finally:
         journal.close()
     if not report.num_pictures and not journal.num_done:
@@ -185,6 +204,67 @@ def run(args: argparse.Namespace) -> int:
         write_measurements(journal.path, args.output / "measurements.csv")
     say(report.text())
     return UNREADABLE if report.num_errors else 0
+
+
+def run_with_ray(args: argparse.Namespace) -> int:
+    from df2_landmarks.predict import (
+        Catalogue,
+        Cluster,
+        Predictor,
+        Work,
+        check_inputs,
+        import_ray,
+        predict_catalogue,
+        remove_catalogue,
+        stream_inputs,
+    )
+
+    import_ray()  # says how to install it
+    check_inputs(args.inputs)
+    weights = args.weights or default_weights()
+    make_output_folder(args.output, "--output")
+    load = load_arguments(args, weights)
+    predictor = Predictor.load(**{**load, "device": "cpu"})  # a look at it; this process needs none
+    if args.overwrite:
+        remove_catalogue(args.output)
+    outputs = make_outputs(args)
+    catalogue = Catalogue(
+        args.output,
+        {**run_record(args, predictor, weights), "engine": "ray", "inputs": args.inputs},
+        stream_inputs(args.inputs, part=args.part, skip=args.output),
+        resume=args.resume,
+    )
+    if not catalogue.num_pictures:
+        raise UserError(f"no pictures in {', '.join(args.inputs)}", exit_code=2)
+    if catalogue.num_done:
+        say(f"{catalogue.num_done} pictures are done; going on with the others")
+    work = Work(
+        load=load,
+        fingerprint=predictor.fingerprint,
+        outputs=outputs,
+        batch_size=args.batch,
+        workers=args.workers,
+        folder=str(Path.cwd()),
+    )
+    del predictor
+    with following(args, catalogue.num_pictures - catalogue.num_done) as (report, add):
+        predict_catalogue(catalogue, work, Cluster(args.address, args.actors), add)
+    say(report.text())
+    return UNREADABLE if report.num_errors else 0
+
+
+def load_arguments(args: argparse.Namespace, weights: Path) -> dict[str, Any]:
+    """Return the arguments of `Predictor.load`."""
+    return {
+        "file": weights,
+        "config": args.config,
+        "opts": args.opts,
+        "min_score": args.min_score,
+        "categories": args.categories,
+        "device": args.device,
+        "half": args.half,
+        "tta": args.tta,
+    }
 
 
 def default_weights() -> Path:
@@ -272,23 +352,21 @@ class Report:
         self.best_of_empty = 0.0
         self.categories: Counter[str] = Counter()
 
-    def add(self, done: Done) -> None:
+    def add(self, done: Done | Row) -> None:
         """Count a picture, and print a line for one of the first, or for an error."""
         self.num_pictures += 1
-        path = done.task.source.path
-        if done.garments is None:
+        if done.error:
             self.num_errors += 1
             sys.stderr.write(f"df2 predict: {done.error}\n")
             return
-        self.categories.update(garment.category for garment in done.garments)
-        best = done.garments.best_score
-        if not done.garments:
+        self.categories.update(category for category, _ in done.found)
+        if not done.found:
             self.num_empty += 1
-            self.best_of_empty = max(self.best_of_empty, best)
-        if self.num_pictures <= MAX_LINES and not done.task.frame:
-            names = ", ".join(f"{g.category} {g.score:.2f}" for g in done.garments)
-            nothing = f"nothing reaches {self.args.min_score:g}; the best score is {best:.2f}"
-            say(f"{path}: {names or nothing}")
+            self.best_of_empty = max(self.best_of_empty, done.best_score)
+        if self.num_pictures <= MAX_LINES and not done.is_frame:
+            names = ", ".join(f"{category} {score:.2f}" for category, score in done.found)
+            nothing = f"nothing reaches {self.args.min_score:g}; the best score is "
+            say(f"{done.file}: {names or f'{nothing}{done.best_score:.2f}'}")
 
     def line(self) -> str:
         """Return the state as a line."""
@@ -310,19 +388,25 @@ class Report:
         return "\n".join([*lines, f"Written to {self.args.output}"])
 
 
-def follow(done: Iterator[Done], args: argparse.Namespace, total: int | None) -> Report:
-    """Run the pipeline to its end and show how far it is."""
+@contextmanager
+def following(
+    args: argparse.Namespace, total: int | None
+) -> Iterator[tuple[Report, Callable[[Done | Row], None]]]:
+    """Give a report, and what is to be called with each picture; show how far it is."""
     report = Report(args)
+    last_line = report.started
     with progress_bar("  predicting", "pictures") as show:
-        last_line = report.started
-        for one in done:
+
+        def add(one: Done | Row) -> None:
+            nonlocal last_line
             report.add(one)
             show(report.num_pictures, total)
             now = time.perf_counter()
             if now - last_line > SECONDS_BETWEEN_LINES and not sys.stderr.isatty():
                 say(report.line())
                 last_line = now
-    return report
+
+        yield report, add
 
 
 if __name__ == "__main__":

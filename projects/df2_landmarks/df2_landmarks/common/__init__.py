@@ -23,7 +23,7 @@ from df2_landmarks.common.input_files import (
     open_input,
     open_only_member,
 )
-from df2_landmarks.common.parallel import default_jobs, map_chunks
+from df2_landmarks.common.parallel import default_jobs, map_chunks, num_processors
 from df2_landmarks.common.progress import progress_bar
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "make_output_folder",
     "map_chunks",
     "member_name",
+    "num_processors",
     "open_input",
     "open_only_member",
     "positive",

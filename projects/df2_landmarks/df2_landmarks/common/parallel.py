@@ -70,9 +70,14 @@ def map_chunks(
 
 def default_jobs() -> int:
     """Return the number of processors that this process may use, at most `MAX_DEFAULT_JOBS`."""
-    if hasattr(os, "sched_getaffinity"):  # Linux; in a container fewer than os.cpu_count()
-        return min(MAX_DEFAULT_JOBS, len(os.sched_getaffinity(0)))
-    return min(MAX_DEFAULT_JOBS, os.cpu_count() or 1)
+    return min(MAX_DEFAULT_JOBS, num_processors())
+
+
+def num_processors() -> int:
+    """Return the number of processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # what taskset, Slurm and containers leave of the machine
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 @contextmanager

@@ -8,6 +8,7 @@
 """
 
 from df2_landmarks.engine.checkpoint import (
+    LandmarkCheckpointer,
     convert_checkpoint,
     evaluation_weights,
     last_checkpoint,
@@ -36,6 +37,7 @@ __all__ = [
     "RESULTS_FILE",
     "BoxMaskEvaluator",
     "GroundTruthBoxTrainer",
+    "LandmarkCheckpointer",
     "LandmarkEvaluator",
     "Trainer",
     "argument_parser",

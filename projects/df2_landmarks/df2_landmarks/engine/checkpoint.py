@@ -21,6 +21,7 @@ from df2_landmarks.engine.averaging import WeightAverage
 from df2_landmarks.formats import RECORD_KEY, check_record
 from df2_landmarks.modeling import (
     HEAD,
+    VISIBILITY,
     has_category_predictors,
     has_class_convolutions,
     has_single_predictor,
@@ -77,8 +78,8 @@ class LandmarkCheckpointer(DetectionCheckpointer):
             model: the model that is trained, or evaluated.
             save_dir: folder of the saved files.
             complete: a file must have every parameter of the model, and no other parameter of a
-                landmark head, as evaluation needs. Otherwise (training) it must have at least one
-                parameter of the model.
+                landmark head but those of the visibility predictor, as evaluation needs. Otherwise
+                (training) it must have at least one parameter of the model.
             average: the average of the model's weights.
             record: what each saved file says about the model (`model_record`).
             **kwargs: passed to `DetectionCheckpointer`.
@@ -143,6 +144,19 @@ class LandmarkCheckpointer(DetectionCheckpointer):
             )
         return rest
 
+    def load_weights(self, checkpoint: dict[str, Any], path: str) -> None:
+        """Load the weights of a checkpoint that was read already.
+
+        Args:
+            checkpoint: of `read_checkpoint`; its weights are taken out.
+            path: of its file, for messages.
+
+        Raises:
+            UserError: it is of another model.
+        """
+        self._path = path
+        self._load_model(checkpoint)
+
     def _load_file(self, filename: str) -> dict[str, Any]:
         if filename.endswith(".pkl"):
             checkpoint = _read_model_zoo_pickle(filename)
@@ -167,6 +181,11 @@ class LandmarkCheckpointer(DetectionCheckpointer):
         lacking = {name for name, *_ in incompatible.incorrect_shapes}
         lacking.update(incompatible.missing_keys)
         total = len(names.keys() - {"pixel_mean", "pixel_std"})
+        if self.complete and lacking and all(name.startswith(VISIBILITY) for name in lacking):
+            raise UserError(
+                f"{self._path}: was trained without the visibility of landmarks: set "
+                "MODEL.ROI_LANDMARK_HEAD.VISIBILITY False"
+            )
         if (self.complete and lacking) or len(lacking) >= total:
             raise UserError(
                 f"{self._path}: a checkpoint of another model. {len(lacking)} of this model's "
@@ -174,7 +193,11 @@ class LandmarkCheckpointer(DetectionCheckpointer):
                 f"{', '.join(sorted(lacking)[:3])}. Give the config that it was trained with "
                 "(--config-file), or another MODEL.WEIGHTS"
             )
-        unused = sorted(key for key in incompatible.unexpected_keys if key.startswith(HEAD))
+        unused = sorted(
+            key
+            for key in incompatible.unexpected_keys
+            if key.startswith(HEAD) and not key.startswith(VISIBILITY)
+        )
         if self.complete and unused:  # without them the head computes something else
             raise UserError(
                 f"{self._path}: its landmark head has {len(unused)} tensors that this model does "

@@ -33,12 +33,14 @@ from df2_landmarks.evaluation import (
     counts_line,
     overall_table,
     score,
+    score_visibility,
 )
 from df2_landmarks.formats import (
     VISIBLE,
     VISIBLE_AND_OCCLUDED,
     Detections,
     GroundTruth,
+    concatenate_present,
     detections_from_predictions,
     empty_class,
     read_boxes_and_masks,
@@ -52,6 +54,9 @@ logger = logging.getLogger(__name__)
 
 TASKS = {VISIBLE_AND_OCCLUDED: "landmarks", VISIBLE: "landmarks_visible"}
 """Protocol -> key in the returned dict."""
+
+VISIBILITY_TASK = "visibility"
+"""Key in the returned dict of the average precision of predicted visibility."""
 
 RESULTS_FILE = "landmark_results.json"
 
@@ -130,6 +135,7 @@ class _Predictions:
     scores: NDArray[np.float32]
     landmarks_xy: NDArray[np.float32]  # (n, K, 2), own landmarks only
     boxes_xyxy: NDArray[np.float32]
+    visible_probability: NDArray[np.float32] | None  # (n, K), own landmarks only
 
 
 class LandmarkEvaluator(DatasetEvaluator):
@@ -166,7 +172,8 @@ class LandmarkEvaluator(DatasetEvaluator):
         Args:
             inputs: dicts with ``image_id``.
             outputs: dicts with ``instances``: ``pred_boxes``, ``scores``, ``pred_classes`` and
-                ``pred_keypoints`` (N, M, 3), category-local, continuous. They stay as they are.
+                ``pred_keypoints`` (N, M, 3), category-local, continuous, and, if predicted,
+                ``pred_visibility`` (N, M). They stay as they are.
         """
         for image_input, output in zip(inputs, outputs, strict=True):
             instances = output["instances"]
@@ -179,6 +186,9 @@ class LandmarkEvaluator(DatasetEvaluator):
         boxes_xyxy = instances.pred_boxes.tensor.detach().float().cpu().numpy()
         landmarks = instances.pred_keypoints.detach().float().cpu().numpy()
         assert landmarks.shape[1:] == (LAYOUT.max_landmarks, 3), landmarks.shape
+        visibility = None
+        if instances.has("pred_visibility"):
+            visibility = instances.pred_visibility.detach().float().cpu().numpy()
         finite = (
             np.isfinite(landmarks[:, :, :2]).all(axis=(1, 2))
             & np.isfinite(boxes_xyxy).all(axis=1)
@@ -187,6 +197,7 @@ class LandmarkEvaluator(DatasetEvaluator):
         self._num_dropped += int(np.count_nonzero(~finite))
         for class_index in np.unique(classes[finite]).tolist():
             rows = np.flatnonzero((classes == class_index) & finite)
+            count = LAYOUT.counts[class_index]
             # Indexing with an array copies: the predictions are neither changed nor kept alive.
             self._predictions.append(
                 _Predictions(
@@ -194,8 +205,9 @@ class LandmarkEvaluator(DatasetEvaluator):
                     image_id,
                     rows,
                     scores[rows].astype(np.float32),
-                    landmarks[rows, : LAYOUT.counts[class_index], :2],
+                    landmarks[rows, :count, :2],
                     boxes_xyxy[rows],
+                    None if visibility is None else visibility[rows, :count],
                 )
             )
 
@@ -205,7 +217,9 @@ class LandmarkEvaluator(DatasetEvaluator):
         Returns:
             ``{"landmarks": {...}, "landmarks_visible": {...}}`` in percent, as Detectron2's own
             evaluators: ``AP``, ``AP50``... and ``AP-<category>``, NaN where there is no ground
-            truth. Empty in other processes and for a split without annotations.
+            truth. Where visibility was predicted also ``"visibility"``: ``AP-visible``,
+            ``AP-occluded`` and the ``share-`` of both. Empty in other processes and for a split
+            without annotations.
 
         Raises:
             UserError: the ground truth cannot be read, or a predicted image is not in it.
@@ -228,7 +242,12 @@ class LandmarkEvaluator(DatasetEvaluator):
             return OrderedDict()
         scores = [score(ground_truth, detections, protocol) for protocol in TASKS]
         self._log(ground_truth, scores, len(detections))
-        return OrderedDict((TASKS[result.protocol], _percent(result)) for result in scores)
+        results = OrderedDict((TASKS[result.protocol], _percent(result)) for result in scores)
+        visibility = score_visibility(ground_truth, scores[0])
+        if visibility is not None:
+            logger.info(visibility.text())
+            results[VISIBILITY_TASK] = _in_percent(visibility.as_dict())
+        return results
 
     def _read_ground_truth(self) -> GroundTruth:
         if self._ground_truth is None:
@@ -279,6 +298,7 @@ def _detections(name: str, predictions: Sequence[_Predictions]) -> Detections:
                 scores=np.concatenate([p.scores for p in of_class]),
                 landmarks_xy=np.concatenate([p.landmarks_xy for p in of_class]),
                 boxes_xyxy=np.concatenate([p.boxes_xyxy for p in of_class]),
+                visible_probability=concatenate_present([p.visible_probability for p in of_class]),
             )
         )
     return Detections(name, image_ids, tuple(classes))
@@ -287,5 +307,8 @@ def _detections(name: str, predictions: Sequence[_Predictions]) -> Detections:
 def _percent(result: Score) -> dict[str, float]:
     names = [f"AP-{category.official_name}" for category in LAYOUT.categories]
     per_category = zip(names, result.curves.per_category(), strict=True)
-    values = {**result.curves.summary(), **dict(per_category)}
-    return {name: math.nan if v is None else 100 * v for name, v in values.items()}
+    return _in_percent({**result.curves.summary(), **dict(per_category)})
+
+
+def _in_percent(fractions: Mapping[str, float | None]) -> dict[str, float]:
+    return {name: math.nan if v is None else 100 * v for name, v in fractions.items()}

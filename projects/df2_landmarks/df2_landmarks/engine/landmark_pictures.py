@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 from torch import nn
 
 from df2_landmarks.data import LandmarkDatasetMapper, read_image
-from df2_landmarks.formats import garments_of_instances, garments_of_record
+from df2_landmarks.formats import MIN_SCORE, garments_of_instances, garments_of_record
 from df2_landmarks.visualization import DrawingStyle, draw_garments
 
 Image = NDArray[np.uint8]
 
-MIN_SCORE = 0.4
 SHOWN_PX = 400
 """Texts and lines of a larger photo are drawn for a contact sheet that shrinks it to this size."""
 

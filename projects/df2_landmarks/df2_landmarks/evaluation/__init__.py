@@ -2,6 +2,7 @@
 
 * ``oks``, ``pairs``, ``matching``, ``average_precision``, ``score``: the score, step by step.
 * ``breakdown``: the score of subsets; ``comparison``: two results with a confidence interval.
+* ``visibility``: average precision of predicting whether a landmark is visible.
 * ``mean_shape``: the baseline; ``published``: scores of others on the real validation set.
 * ``thresholds``: precision and recall over score thresholds.
 * ``tables``: scores and comparisons as text and as plain data.
@@ -28,11 +29,17 @@ from df2_landmarks.evaluation.thresholds import (
     thresholds_as_dict,
     thresholds_text,
 )
+from df2_landmarks.evaluation.visibility import (
+    VisibilityScore,
+    score_visibility,
+    visibility_text,
+)
 
 __all__ = [
     "AXES",
     "TITLES",
     "Score",
+    "VisibilityScore",
     "break_down",
     "category_table",
     "compare_scores",
@@ -46,7 +53,9 @@ __all__ = [
     "score",
     "score_as_dict",
     "score_text",
+    "score_visibility",
     "table",
     "thresholds_as_dict",
     "thresholds_text",
+    "visibility_text",
 ]

@@ -34,6 +34,8 @@ class ClassDetections:
         boxes_xywh: (N, 4) predicted boxes; NaN where the results have none.
         full_row: (N,) row in ``full_xy``, -1 where the foreign slots are zero or were forgotten.
         full_xy: (F, S, 2) all slots of the detections whose foreign slots a score may look at.
+        visible_probability: (N, K) probability 0..1 that a landmark is visible, not occluded; None
+            where it was not predicted. Results files do not have it.
     """
 
     record: NDArray[np.int64]
@@ -44,16 +46,15 @@ class ClassDetections:
     boxes_xywh: NDArray[np.float64]
     full_row: NDArray[np.int64]
     full_xy: NDArray[np.float64]
+    visible_probability: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.record)
 
     def take(self, index: NDArray) -> ClassDetections:
         """Return the detections at ``index`` (indices or mask)."""
-        return replace(
-            self,
-            **{f.name: getattr(self, f.name)[index] for f in fields(self) if f.name != "full_xy"},
-        )
+        columns = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "full_xy"}
+        return replace(self, **{k: v[index] for k, v in columns.items() if v is not None})
 
     def ranked(self) -> ClassDetections:
         """Return the best ``MAX_DETECTIONS`` of each image, ordered by image, score and record."""
@@ -138,15 +139,29 @@ def empty_class(class_index: int) -> ClassDetections:
 
 
 def concatenate_class(class_index: int, parts: Sequence[ClassDetections]) -> ClassDetections:
-    """Join detections of one class."""
+    """Join detections of one class; `visible_probability` is None unless all parts have it."""
     if not parts:
         return empty_class(class_index)
-    joined = {f.name: np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(parts[0])}
+    joined = {
+        f.name: np.concatenate([getattr(p, f.name) for p in parts])
+        for f in fields(parts[0])
+        if f.name != "visible_probability"
+    }
     shifts = np.cumsum([0, *(len(part.full_xy) for part in parts[:-1])])
     rows = [
         np.where(p.full_row < 0, -1, p.full_row + s) for p, s in zip(parts, shifts, strict=True)
     ]
-    return ClassDetections(**{**joined, "full_row": np.concatenate(rows)})
+    joined["full_row"] = np.concatenate(rows)
+    return ClassDetections(
+        **joined,
+        visible_probability=concatenate_present([p.visible_probability for p in parts]),
+    )
+
+
+def concatenate_present(parts: Sequence[NDArray | None]) -> NDArray | None:
+    """Join arrays; None unless all of them are there."""
+    present = [part for part in parts if part is not None]
+    return np.concatenate(present) if len(present) == len(parts) else None
 
 
 def zero_padded_areas(landmarks_xy: NDArray[np.float64]) -> NDArray[np.float64]:

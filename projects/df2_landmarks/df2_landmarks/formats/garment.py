@@ -24,6 +24,8 @@ from df2_landmarks.taxonomy import (
 )
 
 NOT_LABELLED, OCCLUDED, VISIBLE_LANDMARK = 0, 1, 2
+MIN_SCORE = 0.4
+"""Default score threshold: docs/how-to/predict.md has precision and recall over thresholds."""
 SEEN = 0.5
 """From this probability on a predicted landmark counts as visible."""
 

@@ -39,6 +39,10 @@ class Mask:
         self.width = width
         self._rasterize = rasterize
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Leave the rasterized pixels out of a pickle: for a large photo they are megabytes."""
+        return type(self), (self.height, self.width, self._rasterize)
+
     @classmethod
     def from_polygons(cls, polygons: Sequence[NDArray], height: int, width: int) -> Mask:
         """Return the union of polygons (n, 2), in continuous coordinates of the photo.

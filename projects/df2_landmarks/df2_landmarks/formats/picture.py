@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -30,6 +31,18 @@ PICTURE_SUFFIXES = frozenset(
 """Endings, in lower case, of the files that are taken for pictures in a folder."""
 
 HEIC_BRANDS = frozenset(b"heic heix heim heis hevc hevx hevm hevs mif1 msf1".split())
+AVIF_BRANDS = frozenset(b"avif avis".split())
+ORIENTATIONS: dict[int, Callable[[NDArray], NDArray]] = {
+    2: lambda rgb: rgb[:, ::-1],
+    3: lambda rgb: rgb[::-1, ::-1],
+    4: lambda rgb: rgb[::-1],
+    5: lambda rgb: rgb.transpose(1, 0, 2),
+    6: lambda rgb: rgb[::-1].transpose(1, 0, 2),
+    7: lambda rgb: rgb[::-1, ::-1].transpose(1, 0, 2),
+    8: lambda rgb: rgb[:, ::-1].transpose(1, 0, 2),
+}
+"""Orientation of EXIF -> what turns the stored pixels upright."""
+
 HEIC_HELP = "a HEIC photo: install its reader with `pip install pillow-heif`, or convert it to JPEG"
 
 
@@ -61,6 +74,8 @@ def read_picture(source: Any, *, channels: Channels | None = None) -> NDArray[np
     from PIL import Image
 
     if isinstance(source, Image.Image):
+        if source.format == "EPS":  # Pillow starts Ghostscript when its pixels are asked for
+            raise UserError("the picture: EPS is a program, and is not run; convert it to PNG")
         return _decode(source, "the picture")
     if isinstance(source, (bytes, bytearray, memoryview)):
         return _from_bytes(bytes(source), "the bytes of the picture")
@@ -70,6 +85,8 @@ def read_picture(source: Any, *, channels: Channels | None = None) -> NDArray[np
             content = path.read_bytes()
         except OSError as error:
             raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+        except ValueError as error:  # a null character
+            raise UserError(f"{str(path)!r}: cannot be the name of a file: {error}") from None
         return _from_bytes(content, str(path))
     raise UserError(
         "a picture must be a path, bytes, a Pillow image or an (H, W, 3) array, but got "
@@ -97,7 +114,7 @@ def _from_bytes(content: bytes, name: str) -> NDArray[np.uint8]:
     from PIL import Image
 
     formats = list(RASTER_FORMATS)
-    if content[4:8] == b"ftyp" and content[8:12] in HEIC_BRANDS:
+    if _is_heic(content):
         formats = [_register_heif(name)]
     warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
     try:
@@ -110,6 +127,15 @@ def _from_bytes(content: bytes, name: str) -> NDArray[np.uint8]:
     return _decode(image, name)
 
 
+def _is_heic(content: bytes) -> bool:
+    """Whether the first box of an ISO media file names HEIC, and not AVIF."""
+    if content[4:8] != b"ftyp":
+        return False
+    end = min(int.from_bytes(content[:4], "big"), 256)
+    brands = {content[8:12], *(content[start : start + 4] for start in range(16, end, 4))}
+    return content[8:12] in HEIC_BRANDS and not brands & AVIF_BRANDS
+
+
 def _register_heif(name: str) -> str:
     try:
         from pillow_heif import register_heif_opener
@@ -120,37 +146,51 @@ def _register_heif(name: str) -> str:
 
 
 def _decode(image: Image.Image, name: str) -> NDArray[np.uint8]:
-    from PIL import ImageOps
-
     try:
-        upright = ImageOps.exif_transpose(image)
-        rgb = _to_rgb(upright)
+        image.load()
+        turn = ORIENTATIONS.get(_orientation(image))
+        rgb = _to_rgb(image)
     except Exception as error:  # damaged bytes may raise anything
-        reason = str(error) or type(error).__name__
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"{name}: not a readable picture ({reason})") from None
     if not rgb.size:
         raise UserError(f"{name}: the picture has no pixels")
-    return rgb
+    return rgb if turn is None else np.ascontiguousarray(turn(rgb))
+
+
+def _orientation(image: Image.Image) -> int:
+    """Return the orientation 1..8 of EXIF or XMP; 1 where these are damaged: viewers do so too."""
+    from PIL import ExifTags
+
+    try:
+        return int(image.getexif().get(ExifTags.Base.Orientation, 1))
+    except Exception:  # damaged bytes may raise anything
+        return 1
 
 
 def _to_rgb(image: Image.Image) -> NDArray[np.uint8]:
     from PIL import Image
 
     if image.mode.startswith(("I", "F")):
-        image = Image.fromarray(_to_8_bits(np.asarray(image)))
+        is_16_bit = image.mode.startswith("I;16")
+        image = Image.fromarray(_to_8_bits(np.asarray(image), is_16_bit=is_16_bit))
     if image.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in image.info:
         picture = image.convert("RGBA")
         page = Image.new("RGBA", picture.size, "white")
         image = Image.alpha_composite(page, picture)
-    return np.array(image.convert("RGB"))
+    return np.array(image if image.mode == "RGB" else image.convert("RGB"))
 
 
-def _to_8_bits(values: NDArray) -> NDArray[np.uint8]:
-    """Scale grey values as a viewer shows them: 0..1 if float, 0..65535 if any is above 255."""
+def _to_8_bits(values: NDArray, *, is_16_bit: bool) -> NDArray[np.uint8]:
+    """Scale grey values as a viewer shows them.
+
+    From 0..65535 if they have 16 bits. Others say nothing of their range: floats of 1 at most are
+    scaled from 0..1, and values of 255 at most are left as they are.
+    """
     is_float = values.dtype.kind == "f"
     values = np.nan_to_num(values.astype(np.float64))
     if is_float and values.max() <= 1:
         values = values * 255
-    elif values.max() > 255:
+    elif is_16_bit or values.max() > 255:
         values = values * (255 / 65535)
     return np.clip(np.round(values), 0, 255).astype(np.uint8)

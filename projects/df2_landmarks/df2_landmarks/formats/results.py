@@ -114,6 +114,7 @@ def detections_from_predictions(
     scores: NDArray,
     landmarks_xy: NDArray,
     boxes_xyxy: NDArray,
+    visible_probability: NDArray | None = None,
 ) -> ClassDetections:
     """Return the detections in pixel indices of one class's predictions in continuous coordinates.
 
@@ -125,6 +126,7 @@ def detections_from_predictions(
         scores: (N,).
         landmarks_xy: (N, K, 2), the class's own landmarks, continuous.
         boxes_xyxy: (N, 4), continuous; the boxes of COCO files are continuous too.
+        visible_probability: (N, K), or None.
     """
     pixel_xy = to_pixel_indices(np.asarray(landmarks_xy, dtype=np.float64))
     pixel_xy = pixel_xy.round(DECIMALS) + 0.0  # no -0
@@ -138,6 +140,7 @@ def detections_from_predictions(
         areas=zero_padded_areas(pixel_xy),
         boxes_xywh=np.stack([x, y, right - x, bottom - y], axis=1).round(DECIMALS),
         full_row=np.full(len(records), -1),
+        visible_probability=visible_probability,
     )
 
 

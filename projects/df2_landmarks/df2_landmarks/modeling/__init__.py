@@ -2,6 +2,7 @@
 
 * ``landmark_head``: `LandmarkRCNNHead`, the head with a branch per category; ``layers``: its parts.
 * ``heatmaps``: landmarks into heatmaps and back; ``landmark_loss``: the losses over heatmaps.
+* ``visibility``: whether a landmark is visible or occluded.
 * ``rescoring``: scores of detections after their landmarks are known.
 * ``inference``: detections with masks above a threshold only.
 * ``roi_heads``: the RoI heads around it; ``tta``: the model with test-time augmentation.
@@ -10,6 +11,7 @@
 
 from df2_landmarks.modeling.checkpoint_layout import (
     HEAD,
+    VISIBILITY,
     has_category_predictors,
     has_class_convolutions,
     has_single_predictor,
@@ -25,6 +27,7 @@ from df2_landmarks.modeling.tta import LandmarkRCNNWithTTA
 
 __all__ = [
     "HEAD",
+    "VISIBILITY",
     "LandmarkRCNNHead",
     "LandmarkRCNNWithTTA",
     "LandmarkROIHeads",

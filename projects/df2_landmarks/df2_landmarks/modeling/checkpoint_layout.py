@@ -20,6 +20,8 @@ HEAD = "roi_heads.keypoint_head."
 SINGLE = f"{HEAD}score_lowres."
 BRANCHES = f"{HEAD}branches."
 SHARED = f"{HEAD}shared_predictor."
+VISIBILITY = f"{HEAD}visibility."
+"""Names of the visibility predictor's weights: landmarks do not depend on them."""
 CHANNEL_DIM = {"weight": 1, "bias": 0}
 """The landmark's dimension: a transposed convolution's weight is (in, out, height, width)."""
 
@@ -70,6 +72,8 @@ def to_category_predictors(state_dict: Mapping[str, Any]) -> dict[str, Any]:
 def to_single_predictor(state_dict: Mapping[str, Any]) -> dict[str, Any]:
     """Convert back, the inverse of `to_category_predictors`; a shared predictor is added in.
 
+    The weights of a visibility predictor are left out: a stock head has none.
+
     Raises:
         UserError: there is no predictor per category, or categories have convolutions of their own.
     """
@@ -80,7 +84,7 @@ def to_single_predictor(state_dict: Mapping[str, Any]) -> dict[str, Any]:
             "its categories have convolutions of their own (MODEL.ROI_LANDMARK_HEAD."
             "CLASS_CONV_DIMS), which a stock head does not have: it cannot be merged into one"
         )
-    replaced = (BRANCHES, SHARED)
+    replaced = (BRANCHES, SHARED, VISIBILITY)
     converted = {k: v for k, v in state_dict.items() if not k.startswith(replaced)}
     _, channels_of = channels_by_name([c.landmark_names for c in LAYOUT.categories])
     shared_channels = torch.tensor([channel for row in channels_of for channel in row])

@@ -7,7 +7,7 @@ that a category has, S = side of a heatmap.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -35,9 +35,26 @@ from df2_landmarks.modeling.layers import (
     upsample,
 )
 from df2_landmarks.modeling.rescoring import rescore
+from df2_landmarks.modeling.visibility import VisibilityPredictor, visibility_loss
 from df2_landmarks.taxonomy import LAYOUT
 
 DECODERS = ("peak", "expected_oks")
+
+
+class ClassOutput(NamedTuple):
+    """What the head computes for the regions of one class.
+
+    Attributes:
+        class_index: the class.
+        rows: (rows,) its regions among all regions.
+        logits: (rows, K, S, S) heatmaps.
+        visibility: (rows, K) probability 0..1 that a landmark is visible; None without a predictor.
+    """
+
+    class_index: int
+    rows: torch.Tensor
+    logits: torch.Tensor
+    visibility: torch.Tensor | None
 
 
 @ROI_KEYPOINT_HEAD_REGISTRY.register()
@@ -69,6 +86,7 @@ class LandmarkRCNNHead(nn.Module):
         confidence_power: float = 0.0,
         suppress_across_categories: bool = False,
         loss_weight: float = 1.0,
+        visibility: bool = False,
     ) -> None:
         """
         Args:
@@ -86,6 +104,7 @@ class LandmarkRCNNHead(nn.Module):
             confidence_power: passed to `rescore`; 0 leaves the scores of the box head.
             suppress_across_categories: passed to `rescore`.
             loss_weight: factor of the loss.
+            visibility: also predict whether each landmark is visible or occluded.
 
         Raises:
             UserError: there is no such decoder or normalization.
@@ -134,6 +153,11 @@ class LandmarkRCNNHead(nn.Module):
                 nn.init.zeros_(parameter)  # a category learns its difference to the shared one
             elif parameter.dim() > 1:  # not the scales of a normalization
                 nn.init.kaiming_normal_(parameter, mode="fan_out", nonlinearity="relu")
+        self.visibility: VisibilityPredictor | None = None
+        if visibility:
+            self.visibility = VisibilityPredictor(
+                input_shape.channels, self.num_landmarks, shared_names=shared_names
+            )
 
     @classmethod
     def from_config(cls, cfg: CfgNode, input_shape: ShapeSpec) -> dict[str, Any]:
@@ -154,7 +178,14 @@ class LandmarkRCNNHead(nn.Module):
             "confidence_power": cfg.MODEL.ROI_LANDMARK_HEAD.CONFIDENCE_POWER,
             "suppress_across_categories": cfg.MODEL.ROI_LANDMARK_HEAD.SUPPRESS_ACROSS_CATEGORIES,
             "loss_weight": cfg.MODEL.ROI_KEYPOINT_HEAD.LOSS_WEIGHT,
+            "visibility": cfg.MODEL.ROI_LANDMARK_HEAD.VISIBILITY,
         }
+
+    @property
+    def loss_names(self) -> tuple[str, ...]:
+        """Names of the losses that `forward` returns in training."""
+        names = ("loss_keypoint", "loss_visibility")
+        return names[:1] if self.visibility is None else names
 
     def forward(
         self, features: torch.Tensor, instances: list[Instances]
@@ -167,45 +198,48 @@ class LandmarkRCNNHead(nn.Module):
                 detections with `pred_boxes` and `pred_classes`.
 
         Returns:
-            In training ``{"loss_keypoint": scalar}``; at inference `instances`, each with
-            `pred_keypoints` (detections, M, 3): x and y in continuous image coordinates, and the
-            confidence that the decoder gives; zeros in the padding. Where rescoring is configured
-            they come with new `scores`, best first. No heatmaps are kept.
+            In training ``{"loss_keypoint": scalar}`` and, with a visibility predictor,
+            "loss_visibility"; at inference `instances`, each with `pred_keypoints`
+            (detections, M, 3): x and y in continuous image coordinates, and the confidence that the
+            decoder gives; zeros in the padding. With a visibility predictor also `pred_visibility`
+            (detections, M): the probability 0..1 that the landmark is visible; zeros in the
+            padding. Where rescoring is configured they come with new `scores`, best first. No
+            heatmaps are kept.
         """
         if self.training:
-            return {"loss_keypoint": self._loss(features, instances) * self.loss_weight}
+            return self._losses(features, instances)
         return self._predict(features, instances)
 
-    def heatmaps(
-        self, features: torch.Tensor, classes: torch.Tensor
-    ) -> Iterator[tuple[int, torch.Tensor, torch.Tensor]]:
-        """Yield the heatmaps of one category after the other; a category without regions has none.
+    def class_outputs(self, features: torch.Tensor, classes: torch.Tensor) -> Iterator[ClassOutput]:
+        """Yield the outputs of one category after the other; one without regions has none.
 
         Args:
             features: (R, channels, height, width).
             classes: (R,) class of each region.
-
-        Yields:
-            The class, its rows among the regions, and (rows, K, S, S) logits.
         """
         order, counts = self._route(classes)
         rows = order.split(counts)
-        for class_index, lowres in self._lowres_maps(features, order, counts):
-            yield class_index, rows[class_index], upsample(lowres)
+        for class_index, class_features, lowres in self._lowres_maps(features, order, counts):
+            visibility = None
+            if self.visibility is not None:
+                visibility = self.visibility(class_features, lowres, class_index).sigmoid()
+            yield ClassOutput(class_index, rows[class_index], upsample(lowres), visibility)
 
     def _lowres_maps(
         self, features: torch.Tensor, order: torch.Tensor, counts: list[int]
-    ) -> Iterator[tuple[int, torch.Tensor]]:
-        """Class and (rows, K, S / 2, S / 2) heatmaps before the upsampling, in the routed order."""
+    ) -> Iterator[tuple[int, torch.Tensor, torch.Tensor]]:
+        """Class, (rows, channels, S / 4, S / 4) features of its regions, and their heatmaps before
+        the upsampling, (rows, K, S / 2, S / 2), in the routed order."""
         # Sorted once and split: indexing once per category would cost a gradient of the size of
         # all features for each of them.
         features = features.index_select(0, order)
+        trunk = features
         for name in self.trunk_names:
-            features = F.relu(getattr(self, name)(features))
-        for class_index, class_features in enumerate(features.split(counts)):
+            trunk = F.relu(getattr(self, name)(trunk))
+        per_class = zip(self.branches, features.split(counts), trunk.split(counts), strict=True)
+        for class_index, (branch, class_features, class_trunk) in enumerate(per_class):
             if len(class_features):
-                branch = self.branches[class_index]
-                yield class_index, branch(class_features, self._shared(class_index))
+                yield class_index, class_features, branch(class_trunk, self._shared(class_index))
 
     def _shared(self, class_index: int) -> tuple[torch.Tensor, torch.Tensor] | None:
         """Weight and bias of the shared predictor for a class's landmarks."""
@@ -233,9 +267,11 @@ class LandmarkRCNNHead(nn.Module):
             return decode_expected_oks(logits, boxes_xyxy, sigmas)
         return decode_peak(logits, boxes_xyxy)
 
-    def _loss(self, features: torch.Tensor, instances: list[Instances]) -> torch.Tensor:
+    def _losses(
+        self, features: torch.Tensor, instances: list[Instances]
+    ) -> dict[str, torch.Tensor]:
         if len(features) == 0:
-            return features.sum() * 0 + connected_zero(self)
+            return dict.fromkeys(self.loss_names, features.sum() * 0 + connected_zero(self))
         boxes_xyxy = cat([x.proposal_boxes.tensor for x in instances])
         landmarks = cat([x.gt_keypoints.tensor for x in instances if len(x)])
         classes = cat([x.gt_classes for x in instances])
@@ -248,12 +284,15 @@ class LandmarkRCNNHead(nn.Module):
         row, local = valid.nonzero(as_tuple=True)
         num_labelled = torch.bincount(classes[row], minlength=len(counts)).tolist()
         labelled = [*zip(row.split(num_labelled), local.split(num_labelled), strict=True)]
-        chosen, first_row = [], 0
-        for class_index, lowres in self._lowres_maps(features, order, counts):
+        chosen, visibility_logits, first_row = [], [], 0
+        for class_index, class_features, lowres in self._lowres_maps(features, order, counts):
             class_row, class_local = labelled[class_index]
             places = (class_row - first_row) * lowres.shape[1] + class_local
             # Chosen before the upsampling, so that only maps with a label are upsampled.
             chosen.append(lowres.flatten(0, 1).index_select(0, places))
+            if self.visibility is not None:
+                visibility = self.visibility(class_features, lowres, class_index)
+                visibility_logits.append(visibility.flatten().index_select(0, places))
             first_row += counts[class_index]
         logits = upsample(torch.cat(chosen))
         if self.target_width > 0:
@@ -266,18 +305,30 @@ class LandmarkRCNNHead(nn.Module):
             if count == 0:
                 # DistributedDataParallel waits for the gradients of all parameters.
                 loss = loss + connected_zero(branch)
-        return loss
+        losses = {"loss_keypoint": loss * self.loss_weight}
+        if self.visibility is not None:
+            visible = landmarks[row, local, 2] == 2
+            losses["loss_visibility"] = visibility_loss(torch.cat(visibility_logits), visible)
+        return losses
 
     def _predict(self, features: torch.Tensor, instances: list[Instances]) -> list[Instances]:
         boxes_xyxy = cat([x.pred_boxes.tensor for x in instances])
         classes = cat([x.pred_classes for x in instances])
         landmarks = boxes_xyxy.new_zeros(len(classes), max(self.num_landmarks), 3)
-        for class_index, rows, logits in self.heatmaps(features, classes):
-            decoded = self.decode(logits, boxes_xyxy[rows], class_index)
+        visibility = landmarks.new_zeros(landmarks.shape[:2])
+        for output in self.class_outputs(features, classes):
+            rows = output.rows
+            decoded = self.decode(output.logits, boxes_xyxy[rows], output.class_index)
             landmarks[rows, : decoded.shape[1]] = decoded
-        per_image = landmarks.split([len(x) for x in instances])
-        for x, landmarks_of_image in zip(instances, per_image, strict=True):
+            if output.visibility is not None:
+                visibility[rows, : decoded.shape[1]] = output.visibility
+        counts = [len(x) for x in instances]
+        for x, landmarks_of_image, visibility_of_image in zip(
+            instances, landmarks.split(counts), visibility.split(counts), strict=True
+        ):
             x.pred_keypoints = landmarks_of_image
+            if self.visibility is not None:
+                x.pred_visibility = visibility_of_image
         return [self.rescore(x) for x in instances]
 
     def rescore(self, instances: Instances) -> Instances:

@@ -15,7 +15,7 @@ class LandmarkROIHeads(StandardROIHeads):
 
     * The mask loss leaves out proposals without a ground-truth polygon. Stock Detectron2 drops such
       garments when it loads them, and their landmarks with them.
-    * A batch without any garment has landmark loss 0. The stock heads take the mean of no values.
+    * A batch without any garment has landmark losses 0. The stock heads take the mean of no values.
     """
 
     def _forward_mask(
@@ -31,5 +31,6 @@ class LandmarkROIHeads(StandardROIHeads):
         if self.training and self.keypoint_on:
             foreground = [(x.gt_classes < self.num_classes).any() for x in instances]
             if not torch.stack(foreground).any():
-                return {"loss_keypoint": connected_zero(self.keypoint_head)}
+                names = getattr(self.keypoint_head, "loss_names", ("loss_keypoint",))
+                return dict.fromkeys(names, connected_zero(self.keypoint_head))
         return super()._forward_keypoint(features, instances)

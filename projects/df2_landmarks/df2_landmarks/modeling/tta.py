@@ -28,7 +28,8 @@ class LandmarkRCNNWithTTA(GeneralizedRCNNWithTTA):
 
     It is called like the model. Boxes are merged and masks averaged as in the stock class. The
     landmark head predicts heatmaps for each merged box in every view; they are averaged as
-    probabilities in the frame of the box and decoded once, in the original image.
+    probabilities in the frame of the box and decoded once, in the original image. The probabilities
+    that a landmark is visible are averaged too.
     """
 
     def __init__(
@@ -96,7 +97,7 @@ class _SummedHeatmaps(nn.Module):
     A mirrored view's heatmaps are mirrored back, and left and right landmarks exchanged by the
     pairs of their category. Probabilities are averaged, not logits: where views disagree, the mean
     has several maxima, and a decoder that reads it as a distribution is less confident. Only the
-    sum is kept, as logarithms.
+    sum is kept, as logarithms. The same holds for the visibility of landmarks, without logarithms.
     """
 
     def __init__(self, head: LandmarkRCNNHead, mirrored: Sequence[bool]) -> None:
@@ -108,7 +109,9 @@ class _SummedHeatmaps(nn.Module):
         super().__init__()
         self.head = head
         self.mirrored = iter(mirrored)
+        self.num_views = len(mirrored)
         self.sums: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+        self.visibility_sums: dict[int, torch.Tensor] = {}
 
     def forward(self, features: torch.Tensor, instances: list[Instances]) -> list[Instances]:
         """
@@ -122,13 +125,19 @@ class _SummedHeatmaps(nn.Module):
         pooled = features.split([len(view) for view in instances])
         for view_features, view in zip(pooled, instances, strict=True):
             mirrored = next(self.mirrored)
-            for class_index, rows, logits in self.head.heatmaps(view_features, view.pred_classes):
+            for output in self.head.class_outputs(view_features, view.pred_classes):
+                class_index, rows, logits, visibility = output
                 if mirrored:
                     logits = mirror_heatmaps(logits, class_index)
                 maps = logits.flatten(2).log_softmax(dim=2).view_as(logits)
                 if class_index in self.sums:
                     maps = torch.logaddexp(self.sums[class_index][1], maps)
                 self.sums[class_index] = rows, maps
+                if visibility is not None:
+                    if mirrored:
+                        visibility = exchange_left_and_right(visibility, class_index)
+                    earlier = self.visibility_sums.get(class_index, 0)
+                    self.visibility_sums[class_index] = earlier + visibility
         return instances
 
     def decode(self, instances: Instances) -> Instances:
@@ -140,13 +149,24 @@ class _SummedHeatmaps(nn.Module):
             decoded = self.head.decode(maps, boxes_xyxy[rows], class_index)
             landmarks[rows, : decoded.shape[1]] = decoded
         instances.pred_keypoints = landmarks
+        if self.head.visibility is not None:
+            visibility = landmarks.new_zeros(landmarks.shape[:2])
+            for class_index, values in self.visibility_sums.items():
+                rows = self.sums[class_index][0]
+                visibility[rows, : values.shape[1]] = values / self.num_views
+            instances.pred_visibility = visibility
         return self.head.rescore(instances)
 
 
 def mirror_heatmaps(heatmaps: torch.Tensor, class_index: int) -> torch.Tensor:
     """Convert heatmaps (R, K, S, S) of a class from the mirrored image to the image."""
-    order = torch.from_numpy(LAYOUT.flip_indices[class_index, : heatmaps.shape[1]].copy())
-    return heatmaps[:, order.to(heatmaps.device)].flip(-1)
+    return exchange_left_and_right(heatmaps, class_index).flip(-1)
+
+
+def exchange_left_and_right(values: torch.Tensor, class_index: int) -> torch.Tensor:
+    """Return (R, K, ...) values of a class's landmarks with those of mirror partners exchanged."""
+    order = torch.from_numpy(LAYOUT.flip_indices[class_index, : values.shape[1]].copy())
+    return values[:, order.to(values.device)]
 
 
 def _with_size(image_input: dict[str, Any]) -> dict[str, Any]:

@@ -3,10 +3,21 @@
 * ``predictor``: `Predictor`, from a picture to its `Garments`; ``garments``: what it returns.
 * ``model``: what it needs of a model; ``torch_model``: a trained model of Detectron2.
 * ``inputs``, ``pipeline``, ``journal``, ``video``: many pictures, from the names to the files.
+* ``catalogue``: the same on many cores or machines, with Ray Data.
 * ``records``: a line of the results; ``exports``, ``coco``: the same in the forms of other tools.
 """
 
 from df2_landmarks.formats import coco_categories
+from df2_landmarks.predict.catalogue import (
+    Catalogue,
+    Cluster,
+    Row,
+    Work,
+    catalogue_schema,
+    import_ray,
+    predict_catalogue,
+    remove_catalogue,
+)
 from df2_landmarks.predict.coco import coco_annotation
 from df2_landmarks.predict.exports import (
     FORMATS,
@@ -21,14 +32,15 @@ from df2_landmarks.predict.inputs import STDIN, Input, check_inputs, stream_inpu
 from df2_landmarks.predict.journal import PREDICTIONS, Journal
 from df2_landmarks.predict.model import Detected, Model, Prepared
 from df2_landmarks.predict.pipeline import Done, Outputs, drawing_path, predict_all
-from df2_landmarks.predict.predictor import MIN_SCORE, Predictor
+from df2_landmarks.predict.predictor import Predictor
 from df2_landmarks.predict.records import PictureRecord, json_schema
 
 __all__ = [
     "FORMATS",
-    "MIN_SCORE",
     "PREDICTIONS",
     "STDIN",
+    "Catalogue",
+    "Cluster",
     "Detected",
     "Done",
     "Garments",
@@ -39,15 +51,21 @@ __all__ = [
     "PictureRecord",
     "Predictor",
     "Prepared",
+    "Row",
+    "Work",
+    "catalogue_schema",
     "check_formats",
     "check_inputs",
     "coco_annotation",
     "coco_categories",
     "drawing_path",
+    "import_ray",
     "json_schema",
     "parquet_schema",
     "predict_all",
+    "predict_catalogue",
     "read_lines",
+    "remove_catalogue",
     "stream_inputs",
     "table_row",
     "write_measurements",

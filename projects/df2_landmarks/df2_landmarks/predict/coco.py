@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from df2_landmarks.formats import to_pixel_indices
+from df2_landmarks.formats import SEEN, to_pixel_indices
 from df2_landmarks.taxonomy import LAYOUT
-
-SEEN = 0.5
-"""From this probability on a landmark is written as visible (v = 2), below as occluded (1)."""
 
 
 def coco_annotation(

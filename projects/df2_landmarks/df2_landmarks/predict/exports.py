@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from df2_landmarks.predict.coco import coco_annotation
 
 PARQUET_HELP = "Parquet needs pyarrow: `pip install pyarrow`"
 ROWS_PER_GROUP = 1000
+COMPRESSION = "zstd"
+"""A fifth smaller than Parquet's default, and read by every reader of today."""
 
 CSV_COLUMNS = (
     *("file", "frame", "garment", "category", "score", "landmark", "number"),
@@ -148,19 +151,29 @@ def write_parquet(predictions: Path, target: Path) -> None:
     Raises:
         UserError: pyarrow is not installed, or the file cannot be written.
     """
-    schema = parquet_schema()
+    write_rows(target, parquet_schema(), map(table_row, read_lines(predictions)))
+
+
+def write_rows(target: Path, schema: Any, rows: Iterator[dict[str, Any]]) -> None:
+    """Write rows into a Parquet file, `ROWS_PER_GROUP` at a time.
+
+    Args:
+        target: the new file.
+        schema: pyarrow's.
+        rows: column -> value.
+
+    Raises:
+        UserError: it cannot be written.
+    """
     import pyarrow
     from pyarrow import parquet
 
-    with atomic_path(target) as temporary, parquet.ParquetWriter(temporary, schema) as writer:
-        rows: list[dict[str, Any]] = []
-        for record in read_lines(predictions):
-            rows.append(table_row(record))
-            if len(rows) == ROWS_PER_GROUP:
-                writer.write_table(pyarrow.Table.from_pylist(rows, schema=schema))
-                rows.clear()
-        if rows:
-            writer.write_table(pyarrow.Table.from_pylist(rows, schema=schema))
+    with (
+        atomic_path(target) as temporary,
+        parquet.ParquetWriter(temporary, schema, compression=COMPRESSION) as writer,
+    ):
+        while group := list(islice(rows, ROWS_PER_GROUP)):
+            writer.write_table(pyarrow.Table.from_pylist(group, schema=schema))
 
 
 def table_row(record: dict[str, Any]) -> dict[str, Any]:

@@ -119,7 +119,7 @@ class Garments(Sequence[Garment]):
                 f"one has {rgb.shape[1]} x {rgb.shape[0]}"
             )
         drawn = draw_garments(np.ascontiguousarray(rgb[:, :, ::-1]), self.items, style)
-        return drawn if channels == "BGR" else drawn[:, :, ::-1]
+        return drawn if channels == "BGR" else np.ascontiguousarray(drawn[:, :, ::-1])
 
 
 def _to_supervision(
@@ -128,15 +128,15 @@ def _to_supervision(
     names = np.array([garment.category for garment in garments], dtype=str)
     scores = np.array([garment.score or 0 for garment in garments], dtype=np.float32)
     class_ids = np.array([garment.category_id - 1 for garment in garments], dtype=int)
-    masks = np.array(
-        [
-            np.zeros((height, width), bool) if garment.mask is None else garment.mask.array
-            for garment in garments
-        ]
-    )
+    masks = None
+    if any(garment.mask is not None for garment in garments):
+        masks = np.zeros((len(garments), height, width), dtype=bool)
+        for row, garment in enumerate(garments):
+            if garment.mask is not None:
+                masks[row] = garment.mask.array
     detections = supervision.Detections(
         xyxy=np.array([garment.box_xyxy for garment in garments]).reshape(-1, 4),
-        mask=masks.reshape(-1, height, width) if len(garments) else None,
+        mask=masks,
         confidence=scores,
         class_id=class_ids,
         data={"class_name": names},

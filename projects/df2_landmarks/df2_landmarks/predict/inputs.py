@@ -1,6 +1,7 @@
 """What a user names on the command line, as a stream of pictures and videos.
 
-Nothing is kept in memory for each picture, so that a list may have millions of them.
+Nothing is kept in memory for each picture, so that a list may have millions of them; but a folder
+is listed at once, and so is what matches a pattern.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from df2_landmarks.formats import PICTURE_SUFFIXES
 
 VIDEO_SUFFIXES = frozenset((".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg"))
 LIST_SUFFIXES = frozenset((".txt", ".lst"))
+FOUND_IN_FOLDERS = PICTURE_SUFFIXES | VIDEO_SUFFIXES
 STDIN = "-"
 
 
@@ -109,7 +111,7 @@ def _in_folder(folder: str, prefix: str, skip: Path | None) -> Iterator[Input]:
             name for name in folders if skipped is None or Path(current, name).resolve() != skipped
         )
         for name in sorted(files):
-            if Path(name).suffix.lower() in PICTURE_SUFFIXES | VIDEO_SUFFIXES:
+            if Path(name).suffix.lower() in FOUND_IN_FOLDERS:
                 path = os.path.join(current, name)
                 below = os.path.relpath(path, folder)
                 yield Input(path, os.path.join(prefix, below))

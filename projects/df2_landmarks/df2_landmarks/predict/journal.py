@@ -49,17 +49,8 @@ class Journal:
         """
         self.path = folder / PREDICTIONS
         self._done = _NOTHING
-        if self.path.exists():
-            if not resume:
-                raise UserError(
-                    f"{self.path} exists: add --resume to go on with it, --overwrite to replace "
-                    "it, or name another --output",
-                    exit_code=2,
-                )
-            _check_same_run(folder / RUN, run)
+        if begin_run(self.path, run, resume=resume):
             self._done = _repair(self.path)
-        with atomic_write(folder / RUN) as file:
-            file.write(json.dumps(run, indent=2).encode() + b"\n")
         try:
             self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
         except OSError as error:
@@ -100,6 +91,34 @@ class Journal:
     def close(self) -> None:
         """Close the file."""
         os.close(self._file)
+
+
+def begin_run(path: Path, run: Mapping[str, Any], *, resume: bool) -> bool:
+    """Check that a run may write a file or folder, and write ``run.json`` beside it.
+
+    Args:
+        path: what the run writes.
+        run: what decides the results.
+        resume: go on with an earlier run, which must have been the same.
+
+    Returns:
+        Whether there is an earlier run.
+
+    Raises:
+        UserError: there is one and ``resume`` is off, or it was another run.
+    """
+    exists = path.exists()
+    if exists and not resume:
+        raise UserError(
+            f"{path} exists: add --resume to go on with it, --overwrite to replace it, or name "
+            "another --output",
+            exit_code=2,
+        )
+    if exists:
+        _check_same_run(path.with_name(RUN), run)
+    with atomic_write(path.with_name(RUN)) as file:
+        file.write(json.dumps(run, indent=2).encode() + b"\n")
+    return exists
 
 
 def file_text(path: str) -> str:

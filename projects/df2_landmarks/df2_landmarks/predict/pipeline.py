@@ -81,6 +81,26 @@ class Done:
     garments: Garments | None
     error: str
 
+    @property
+    def file(self) -> str:
+        """Path of the picture or video, as text."""
+        return file_text(self.task.source.path)
+
+    @property
+    def is_frame(self) -> bool:
+        """Whether it is a frame of a video."""
+        return bool(self.task.frame)
+
+    @property
+    def found(self) -> list[tuple[str, float]]:
+        """Category and score of the garments, best first."""
+        return [(g.category, g.score or 0.0) for g in self.garments or ()]
+
+    @property
+    def best_score(self) -> float:
+        """Of everything detected."""
+        return 0.0 if self.garments is None else self.garments.best_score
+
 
 def predict_all(
     predictor: Predictor,
@@ -104,15 +124,41 @@ def predict_all(
     Raises:
         UserError: an output cannot be written.
     """
+    todo = (i for i in inputs if not journal.is_done(file_text(i.path)))
+    with _DrawnVideo(outputs.folder) as videos:
+        for finished in predict_lines(
+            predictor, todo, outputs, batch_size=batch_size, workers=workers
+        ):
+            yield _record(finished, journal, videos)
+
+
+def predict_lines(
+    predictor: Predictor,
+    inputs: Iterable[Input],
+    outputs: Outputs,
+    *,
+    batch_size: int,
+    workers: int,
+) -> Iterator[tuple[Done, bytes, Picture | None]]:
+    """Predict and draw every input; yield each, its line, and the drawing of a frame of a video.
+
+    Args:
+        predictor: finds the garments.
+        inputs: pictures and videos.
+        outputs: what is made of each picture.
+        batch_size: pictures that pass through the model together, at most.
+        workers: threads that read, draw and write beside the model.
+
+    Raises:
+        UserError: a drawing cannot be written.
+    """
     with ExitStack() as stack:
         pool = ThreadPoolExecutor(workers)
         stack.callback(pool.shutdown, cancel_futures=True)
-        videos = stack.enter_context(_DrawnVideo(outputs.folder))
         on_their_way: deque[Task] = deque()
 
         def prepared() -> Iterator[Prepared | UserError]:
-            todo = (i for i in inputs if not journal.is_done(file_text(i.path)))
-            for task in _read_ahead(pool, predictor, todo, workers + batch_size):
+            for task in _read_ahead(pool, predictor, inputs, workers + batch_size):
                 on_their_way.append(task)
                 yield task.error or task.prepared  # type: ignore[misc]
 
@@ -121,9 +167,9 @@ def predict_all(
             task = on_their_way.popleft()
             finishing.append(pool.submit(_finish, task, result, predictor.fingerprint, outputs))
             while finishing and (finishing[0].done() or len(finishing) > workers + batch_size):
-                yield _record(finishing.popleft().result(), journal, videos)
+                yield finishing.popleft().result()
         while finishing:
-            yield _record(finishing.popleft().result(), journal, videos)
+            yield finishing.popleft().result()
 
 
 def _read_ahead(

@@ -13,13 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from df2_landmarks.common import UserError
-from df2_landmarks.formats import Channels, detected_garments, read_picture
+from df2_landmarks.formats import MIN_SCORE, Channels, detected_garments, read_picture
 from df2_landmarks.predict.garments import Garments
 from df2_landmarks.predict.model import Detected, Model, Prepared
 from df2_landmarks.taxonomy import LAYOUT
-
-MIN_SCORE = 0.4
-"""Default score threshold: docs/how-to/predict.md has precision and recall over thresholds."""
 
 WINDOW_BATCHES = 4
 """Pictures that `Predictor.batch` holds at most, in batches, while it looks for equal sizes."""
@@ -29,11 +26,13 @@ class Predictor:
     """Finds the garments in pictures.
 
     Example:
-        >>> from df2_landmarks import Predictor  # doctest: +SKIP
-        >>> predictor = Predictor.load("output/demo/model_final.pth")  # doctest: +SKIP
-        >>> garments = predictor("photo.jpg")  # doctest: +SKIP
-        >>> garments[0].landmarks["hem_left"].xy  # doctest: +SKIP
-        (212.4, 580.1)
+        >>> from df2_landmarks import Predictor
+        >>> predictor = Predictor.load("output/demo/model_final.pth")
+        >>> garments = predictor("photo.jpg")
+        >>> garments[0].category
+        'skirt'
+        >>> garments[0].landmarks["hem_left"].xy
+        (180.0, 160.0)
     """
 
     def __init__(
@@ -41,7 +40,7 @@ class Predictor:
         model: Model,
         *,
         min_score: float = MIN_SCORE,
-        categories: Iterable[str | int] | None = None,
+        categories: Iterable[str | int] | str | int | None = None,
     ) -> None:
         """
         Args:
@@ -66,7 +65,7 @@ class Predictor:
         config: str | os.PathLike[str] | None = None,
         opts: Sequence[str] = (),
         min_score: float = MIN_SCORE,
-        categories: Iterable[str | int] | None = None,
+        categories: Iterable[str | int] | str | int | None = None,
         device: str | None = None,
         half: bool = False,
         tta: bool = False,
@@ -144,7 +143,7 @@ class Predictor:
         Raises:
             UserError: a picture cannot be read; those before it have been yielded.
         """
-        for result in self._stream(images, batch_size, channels):
+        for result in self.batch_with_errors(images, batch_size=batch_size, channels=channels):
             if isinstance(result, UserError):
                 raise result
             yield result
@@ -159,11 +158,6 @@ class Predictor:
             batch_size: pictures that pass through the model together, at most.
             channels: order of the channels of arrays, "RGB" or "BGR".
         """
-        return self._stream(images, batch_size, channels)
-
-    def _stream(
-        self, images: Iterable[Any], batch_size: int, channels: Channels | None
-    ) -> Iterator[Garments | UserError]:
         if batch_size < 1:
             raise UserError(f"batch_size must be 1 or more, but got {batch_size}")
         waiting: deque[_Place] = deque()  # in order; each holds a picture, its result or its error
@@ -225,8 +219,8 @@ class _Place:
         self.result: Any = prepared if failed else None
 
 
-def category_ids(categories: Iterable[str | int]) -> frozenset[int]:
-    """Return the ids of categories given by name or id.
+def category_ids(categories: Iterable[str | int] | str | int) -> frozenset[int]:
+    """Return the ids of one category or several, given by name or id.
 
     Raises:
         UserError: there is no such category.
@@ -235,6 +229,8 @@ def category_ids(categories: Iterable[str | int]) -> frozenset[int]:
         >>> sorted(category_ids(["trousers", "long-sleeve top", 9]))
         [2, 8, 9]
     """
+    if isinstance(categories, (str, int)):
+        categories = [categories]
     ids = {category.name: category.id for category in LAYOUT.categories}
     known = {**ids, **{str(number): number for number in ids.values()}}
     wanted = set()

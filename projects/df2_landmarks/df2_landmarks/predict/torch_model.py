@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,8 +20,8 @@ from torch import nn
 
 from df2_landmarks.common import UserError
 from df2_landmarks.engine import (
+    LandmarkCheckpointer,
     last_checkpoint,
-    load_for_evaluation,
     read_checkpoint,
     recorded_config,
     setup_config,
@@ -46,11 +47,12 @@ class TorchModel:
         self.cfg = cfg
         self.model = model.eval()
         self.half = half
-        self.fingerprint = _fingerprint(cfg, model)
+        self.fingerprint = _fingerprint(cfg, model, half=half, tta=tta)
         self._augmented = LandmarkRCNNWithTTA(cfg, model) if tta else None
         self._device = torch.device(cfg.MODEL.DEVICE)
         if self._device.type == "cpu":
             self.model.to(memory_format=torch.channels_last)
+        self._max_size = cfg.TEST.AUG.MAX_SIZE if tta else cfg.INPUT.MAX_SIZE_TEST
         self._resize = T.ResizeShortestEdge(
             [cfg.INPUT.MIN_SIZE_TEST, cfg.INPUT.MIN_SIZE_TEST], cfg.INPUT.MAX_SIZE_TEST
         )
@@ -73,6 +75,8 @@ class TorchModel:
         """
         if file.is_dir():
             file = _last_of(file)
+        if device is None and "MODEL.DEVICE" in opts[::2]:
+            device = dict(zip(opts[::2], opts[1::2], strict=False))["MODEL.DEVICE"]
         opts = [*opts, "MODEL.DEVICE", _checked_device(device)]
         checkpoint = read_checkpoint(file)
         if RECORD_KEY in checkpoint:
@@ -90,18 +94,17 @@ class TorchModel:
         if not cfg.MODEL.KEYPOINT_ON:
             raise UserError(f"{file}: MODEL.KEYPOINT_ON is False: a model without landmarks")
         model = build_model(cfg)
-        load_for_evaluation(model, str(file))
+        LandmarkCheckpointer(model, complete=True).load_weights(checkpoint, str(file))
         return cls(cfg, model, half=half, tta=tta)
 
     def prepare(self, rgb: NDArray[np.uint8]) -> Prepared:
         """Resize as the evaluation does."""
         height, width = rgb.shape[:2]
-        image = rgb if self.cfg.INPUT.FORMAT == "RGB" else rgb[:, :, ::-1]
+        image = _squashed(rgb, self._max_size)
         if self._augmented is None:
-            resize = self._resize.get_transform(image)
-            if isinstance(resize, T.ResizeTransform):  # a side of a thin picture becomes 0
-                resize.new_h, resize.new_w = max(1, resize.new_h), max(1, resize.new_w)
-            image = resize.apply_image(image)
+            image = self._resize.get_transform(image).apply_image(image)
+        if self.cfg.INPUT.FORMAT != "RGB":
+            image = image[:, :, ::-1]  # after the resizing: there are fewer pixels to copy
         tensor = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
         size = padded_size(tensor.shape[1:], self.model.backbone.size_divisibility)
         return Prepared(height, width, tensor, size)
@@ -128,6 +131,17 @@ class TorchModel:
         if instances.has("pred_masks"):
             masks = [Mask.from_array(mask.numpy()) for mask in instances.pred_masks]
         return _detected(instances, instances.pred_boxes.tensor.numpy(), masks, best)
+
+
+def _squashed(image: NDArray[np.uint8], max_size: int) -> NDArray[np.uint8]:
+    """Return a thin picture squashed, so that no side becomes 0 when the longer one is resized."""
+    height, width = image.shape[:2]
+    longest = max_size * min(height, width)
+    if max(height, width) <= longest:
+        return image
+    return T.ResizeTransform(height, width, min(height, longest), min(width, longest)).apply_image(
+        image
+    )
 
 
 def _in_picture(instances: Instances, prepared: Prepared, best: float) -> Detected:
@@ -183,25 +197,27 @@ def _checked_device(device: str | None) -> str:
     try:
         chosen = torch.device(device)
     except RuntimeError:
+        chosen = None
+    if chosen is None or chosen.type not in ("cpu", "cuda"):
         raise UserError(
             f'device must be "cpu", "cuda" or "cuda:N", but got {device!r}', exit_code=2
-        ) from None
+        )
     available = torch.cuda.device_count()
     if chosen.type == "cuda" and (chosen.index or 0) >= available:
         raise UserError(
             f"device {device}: this machine has {available} GPUs that torch can use", exit_code=2
         )
-    return device
+    return str(chosen)
 
 
-def _fingerprint(cfg: CfgNode, model: nn.Module) -> str:
-    """Hash what decides the results: weights, and the configuration of model, input and test."""
-    digest = hashlib.sha256()
+def _fingerprint(cfg: CfgNode, model: nn.Module, *, half: bool, tta: bool) -> str:
+    """Hash what decides the results: weights, options, configuration of model, input and test."""
+    digest = hashlib.sha256(f"half={half} tta={tta}".encode())
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     parts = CfgNode({"MODEL": cfg.MODEL, "INPUT": cfg.INPUT, "TEST": cfg.TEST}).clone()
     parts.defrost()
     parts.MODEL.WEIGHTS = parts.MODEL.DEVICE = ""
-    digest.update(parts.dump().encode())
+    digest.update(json.dumps(parts, sort_keys=True).encode())  # YAML names shared lists
     return digest.hexdigest()[:FINGERPRINT_DIGITS]

@@ -22,8 +22,9 @@ BRIGHT = 140
 HALO = 0.7
 """Width of the halo, on both sides together, in widths of the line."""
 SUBPIXEL_BITS = 4
-CORNERS = np.stack([np.cos(a := np.arange(16) * math.pi / 8), np.sin(a)], axis=1)
-"""A disc as a polygon: OpenCV's own circle of less than 3 px is a diamond."""
+DIRECTIONS = np.stack([np.cos(a := np.arange(16) * math.pi / 8), np.sin(a)], axis=1)
+"""(16, 2) of length 1, all around. A disc is drawn as a polygon in these directions: OpenCV's own
+circle of less than 3 px is a diamond."""
 
 
 def contrast_to(color: Color) -> Color:
@@ -67,7 +68,7 @@ class Pen:
         if is_hollow:
             discs.append((0.6 * self.radius, halo))
         for radius, ink in discs:
-            disc = _fixed(xy + radius * CORNERS)
+            disc = _fixed(xy + radius * DIRECTIONS)
             cv2.fillConvexPoly(self.canvas, disc, ink, cv2.LINE_AA, SUBPIXEL_BITS)
 
 

@@ -14,7 +14,7 @@ import PIL.Image
 from numpy.typing import NDArray
 from PIL import ImageDraw, ImageFont
 
-from df2_landmarks.visualization.pen import Color, Image, contrast_to
+from df2_landmarks.visualization.pen import DIRECTIONS, Color, Image, contrast_to
 
 SMALLEST_TEXT_PX = 8
 RENDERED_PX = 32
@@ -177,12 +177,10 @@ def around(xy: NDArray, outward: NDArray, gap: float) -> Corners:
     """
 
     def corners(height: int, width: int) -> NDArray:
-        angles = np.arange(16) * math.pi / 8
-        directions = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-        directions = directions[np.argsort(-directions @ np.asarray(outward), kind="stable")]
+        best_first = np.argsort(-DIRECTIONS @ np.asarray(outward), kind="stable")
         half = np.array([width, height]) / 2
         gaps = gap * np.array([1.0, 2.5, 4.5])[:, None, None]
-        middles = np.asarray(xy) + directions * (gaps + half)
+        middles = np.asarray(xy) + DIRECTIONS[best_first] * (gaps + half)
         return middles.reshape(-1, 2) - half
 
     return corners

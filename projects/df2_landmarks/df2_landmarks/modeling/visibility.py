@@ -1,0 +1,91 @@
+"""Whether a landmark is visible or occluded: a small predictor beside the heatmaps.
+
+Shapes: R = regions of one category, K = its landmarks, N = labelled landmarks, S = side of a
+heatmap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from df2_landmarks.modeling.layers import channels_by_name
+
+
+class VisibilityPredictor(nn.Module):
+    """A linear function per landmark of a region's features, averaged where its heatmap lies.
+
+    The average is weighted by the softmax of the heatmap. No gradient flows into features and
+    heatmaps, and the weights start at zero, without drawing random numbers. So landmarks and their
+    training are the same with this predictor and without it.
+    """
+
+    channels: torch.Tensor
+
+    def __init__(
+        self,
+        in_channels: int,
+        num_landmarks: Sequence[int],
+        *,
+        shared_names: Sequence[Sequence[str]] | None = None,
+    ) -> None:
+        """
+        Args:
+            in_channels: channels of the pooled features.
+            num_landmarks: K of each category.
+            shared_names: names of each category's landmarks. Landmarks with the same name share
+                weights, and each adds its own. None: each has its own only.
+        """
+        super().__init__()
+        self.num_landmarks = tuple(num_landmarks)
+        total = sum(num_landmarks)
+        self.weight = nn.Parameter(torch.zeros(total, in_channels))
+        self.bias = nn.Parameter(torch.zeros(total))
+        self.shared_weight: nn.Parameter | None = None
+        if shared_names is not None:
+            num_names, channels_of = channels_by_name(shared_names)
+            self.shared_weight = nn.Parameter(torch.zeros(num_names, in_channels))
+            channels = torch.tensor([channel for row in channels_of for channel in row])
+            self.register_buffer("channels", channels, persistent=False)
+
+    def forward(
+        self, features: torch.Tensor, lowres: torch.Tensor, class_index: int
+    ) -> torch.Tensor:
+        """
+        Args:
+            features: (R, in_channels, S / 4, S / 4) pooled features of the regions of a class.
+            lowres: (R, K, S / 2, S / 2) logits of their heatmaps, before the upsampling.
+            class_index: the class.
+
+        Returns:
+            (R, K) float32, logits of the probability that the landmark is visible.
+        """
+        with torch.no_grad():
+            share = lowres.float().flatten(2).softmax(dim=2).view(lowres.shape)
+            share = 4 * F.avg_pool2d(share, kernel_size=2)  # the sums of 2 x 2 cells
+            share = share.flatten(2).to(features.dtype)
+            expected = share @ features.flatten(2).transpose(1, 2)  # (R, K, in_channels)
+        weight = self.weight.split(self.num_landmarks)[class_index]
+        if self.shared_weight is not None:
+            channels = self.channels.split(self.num_landmarks)[class_index]
+            weight = weight + self.shared_weight.index_select(0, channels)
+        bias = self.bias.split(self.num_landmarks)[class_index]
+        return (expected.float() * weight).sum(dim=2) + bias
+
+
+def visibility_loss(logits: torch.Tensor, visible: torch.Tensor) -> torch.Tensor:
+    """Return the binary cross-entropy, averaged over the labelled landmarks.
+
+    Args:
+        logits: (N,).
+        visible: (N,) bool.
+
+    Returns:
+        Scalar; zero and connected to `logits` where nothing is labelled.
+    """
+    targets = visible.to(torch.float32)
+    total = F.binary_cross_entropy_with_logits(logits.float(), targets, reduction="sum")
+    return total / max(1, len(logits))
