@@ -28,6 +28,7 @@ import torch
 from detectron2.config import CfgNode
 from detectron2.engine import DefaultPredictor
 
+from df2_landmarks.cli.predict import MAX_THREADS
 from df2_landmarks.formats import read_picture
 from df2_landmarks.predict import Journal, Outputs, Predictor, predict_all, stream_inputs
 from df2_landmarks.synthetic import write_dataset
@@ -61,7 +62,7 @@ def main() -> None:
 
     def pipeline(with_drawings: bool) -> Callable[[], None]:
         def run() -> None:
-            torch.set_num_threads(max(1, threads - 1))  # as the command does
+            torch.set_num_threads(1)  # as the command does
             folder = Path(tempfile.mkdtemp())
             journal = Journal(folder, {}, resume=False)
             outputs = Outputs(folder, draw=draw_garments if with_drawings else None)
@@ -73,6 +74,7 @@ def main() -> None:
                 outputs,
                 batch_size=args.batch,
                 workers=args.workers,
+                threads=min(MAX_THREADS, threads) if model.is_parallel else 1,
             ):
                 pass
             journal.close()

@@ -59,6 +59,8 @@ class Model(Protocol):
 
     fingerprint: str
     """Of weights and configuration: equal for equal results."""
+    is_parallel: bool
+    """Whether several threads may call `detect` at once, and are faster than one."""
 
     def prepare(self, rgb: NDArray[np.uint8]) -> Prepared:
         """Resize a picture; may be called by several threads at once."""

@@ -50,6 +50,7 @@ class TorchModel:
         self.fingerprint = _fingerprint(cfg, model, half=half, tta=tta)
         self._augmented = LandmarkRCNNWithTTA(cfg, model) if tta else None
         self._device = torch.device(cfg.MODEL.DEVICE)
+        self.is_parallel = self._device.type == "cpu" and not tta
         if self._device.type == "cpu":
             self.model.to(memory_format=torch.channels_last)
         self._max_size = cfg.TEST.AUG.MAX_SIZE if tta else cfg.INPUT.MAX_SIZE_TEST
