@@ -33,6 +33,9 @@ class FakeModel:
         self.seconds = seconds
         self.batches: list[list[tuple[int, int]]] = []
 
+    def enter_thread(self, threads: int) -> None:
+        pass
+
     def prepare(self, rgb: np.ndarray) -> Prepared:
         height, width = rgb.shape[:2]
         return Prepared(height, width, rgb.mean(), (height, width))

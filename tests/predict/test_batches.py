@@ -55,6 +55,7 @@ def test_only_pictures_of_one_padded_size_pass_together(predictor, photos):
 
     class Spy:
         prepare = predictor.model.prepare
+        enter_thread = predictor.model.enter_thread
         fingerprint = predictor.fingerprint
 
         def detect(self, batch, min_score):

@@ -156,9 +156,9 @@ def _part(text: str) -> tuple[int, int]:
 def run(args: argparse.Namespace) -> int:
     if args.engine == "ray":
         return run_with_ray(args)
-    threads = 1 if args.tta else min(MAX_THREADS, num_processors())
-    # Read by torch when it is imported: its own threads, in each of ours.
-    os.environ.setdefault("OMP_NUM_THREADS", str(num_processors() // threads))
+    # Read by numpy when it is imported. Masks are small products of matrices, in several threads
+    # of ours; numpy's own threads for them would only take processors from the model.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from df2_landmarks.predict import (
         FORMATS,
         PREDICTIONS,
@@ -190,7 +190,7 @@ def run(args: argparse.Namespace) -> int:
         outputs,
         batch_size=args.batch,
         workers=args.workers,
-        threads=threads if predictor.model.is_parallel else 1,
+        threads=min(MAX_THREADS, num_processors()) if predictor.model.is_parallel else 1,
     )
     try:
         with following(args, count_inputs(args)) as (report, add):

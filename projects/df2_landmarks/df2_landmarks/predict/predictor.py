@@ -177,7 +177,9 @@ class Predictor:
         waiting: deque[_Place] = deque()  # in order
         running: deque[Future[list[Garments]]] = deque()
         with ExitStack() as stack:
-            pool = ThreadPoolExecutor(threads)
+            pool = ThreadPoolExecutor(
+                threads, initializer=self.model.enter_thread, initargs=(threads,)
+            )
             stack.callback(pool.shutdown, cancel_futures=True)
 
             def start_a_group() -> None:

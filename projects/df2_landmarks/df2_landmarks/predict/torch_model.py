@@ -18,7 +18,7 @@ from detectron2.structures import Instances
 from numpy.typing import NDArray
 from torch import nn
 
-from df2_landmarks.common import UserError
+from df2_landmarks.common import UserError, num_processors
 from df2_landmarks.engine import (
     LandmarkCheckpointer,
     last_checkpoint,
@@ -109,6 +109,10 @@ class TorchModel:
         tensor = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
         size = padded_size(tensor.shape[1:], self.model.backbone.size_divisibility)
         return Prepared(height, width, tensor, size)
+
+    def enter_thread(self, threads: int) -> None:
+        """Let torch use a share of the processors in this thread."""
+        torch.set_num_threads(max(1, num_processors() // threads))
 
     @torch.inference_mode()
     def detect(self, batch: Sequence[Prepared], min_score: float) -> list[Detected]:
