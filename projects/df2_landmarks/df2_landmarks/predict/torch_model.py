@@ -18,7 +18,7 @@ from detectron2.structures import Instances
 from numpy.typing import NDArray
 from torch import nn
 
-from df2_landmarks.common import UserError, num_processors
+from df2_landmarks.common import UserError
 from df2_landmarks.engine import (
     LandmarkCheckpointer,
     last_checkpoint,
@@ -50,6 +50,7 @@ class TorchModel:
         self.fingerprint = _fingerprint(cfg, model, half=half, tta=tta)
         self._augmented = LandmarkRCNNWithTTA(cfg, model) if tta else None
         self._device = torch.device(cfg.MODEL.DEVICE)
+        self._num_threads = torch.get_num_threads()
         self.is_parallel = self._device.type == "cpu" and not tta
         if self._device.type == "cpu":
             self.model.to(memory_format=torch.channels_last)
@@ -111,8 +112,8 @@ class TorchModel:
         return Prepared(height, width, tensor, size)
 
     def enter_thread(self, threads: int) -> None:
-        """Let torch use a share of the processors in this thread."""
-        torch.set_num_threads(max(1, num_processors() // threads))
+        """Let torch use a share of its threads (OMP_NUM_THREADS) in this one."""
+        torch.set_num_threads(max(1, self._num_threads // threads))
 
     @torch.inference_mode()
     def detect(self, batch: Sequence[Prepared], min_score: float) -> list[Detected]:
