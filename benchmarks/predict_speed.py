@@ -1,6 +1,8 @@
 """Prediction beside Detectron2's `DefaultPredictor` with the same weights, in pairs in one run.
 
-    python benchmarks/predict_speed.py --weights output/demo/model_final.pth
+    OPENBLAS_NUM_THREADS=1 python benchmarks/predict_speed.py --weights output/demo/model_final.pth
+
+(numpy's threads, as `df2 predict` sets them.)
 
 Draws pictures of about 800 px once. Three comparisons:
 
@@ -24,10 +26,11 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import torch
 from detectron2.config import CfgNode
 from detectron2.engine import DefaultPredictor
 
+from df2_landmarks.cli.predict import MAX_THREADS
+from df2_landmarks.common import num_processors
 from df2_landmarks.formats import read_picture
 from df2_landmarks.predict import Journal, Outputs, Predictor, predict_all, stream_inputs
 from df2_landmarks.synthetic import write_dataset
@@ -48,7 +51,6 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     args = parser.parse_args()
     paths = draw_pictures(args.pictures)
-    threads = torch.get_num_threads()
     predictor = Predictor.load(args.weights, config=args.config, opts=args.opts, device=args.device)
     model: Any = predictor.model
     stock = stock_predictor(model.cfg, args.weights)
@@ -61,7 +63,6 @@ def main() -> None:
 
     def pipeline(with_drawings: bool) -> Callable[[], None]:
         def run() -> None:
-            torch.set_num_threads(max(1, threads - 1))  # as the command does
             folder = Path(tempfile.mkdtemp())
             journal = Journal(folder, {}, resume=False)
             outputs = Outputs(folder, draw=draw_garments if with_drawings else None)
@@ -73,11 +74,11 @@ def main() -> None:
                 outputs,
                 batch_size=args.batch,
                 workers=args.workers,
+                threads=min(MAX_THREADS, num_processors()) if model.is_parallel else 1,
             ):
                 pass
             journal.close()
             shutil.rmtree(folder)
-            torch.set_num_threads(threads)
 
         return run
 

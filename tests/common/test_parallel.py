@@ -78,7 +78,7 @@ def test_a_killed_worker_is_a_user_error() -> None:
     assert caught.value.exit_code == 2
 
 
-# Many short sleeps: Python does not end one sleep early when the signal comes just before it begins.
+# Short sleeps: a signal that comes just before a sleep begins does not shorten it.
 WAITING = """
 import time
 from df2_landmarks.common import map_chunks

@@ -29,8 +29,12 @@ class FakeModel:
 
     def __init__(self, *, fingerprint: str = "0123456789abcdef", seconds: float = 0.0) -> None:
         self.fingerprint = fingerprint
+        self.is_parallel = True
         self.seconds = seconds
         self.batches: list[list[tuple[int, int]]] = []
+
+    def enter_thread(self, threads: int) -> None:
+        pass
 
     def prepare(self, rgb: np.ndarray) -> Prepared:
         height, width = rgb.shape[:2]

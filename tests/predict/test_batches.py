@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 
@@ -32,10 +34,11 @@ def sizes(results):
 def test_a_result_does_not_depend_on_the_batch(predictor, photos):
     """Whatever sizes it comes with, in whatever order."""
     alone = [predictor(rgb, channels="RGB") for rgb in photos]
-    for seed, batch_size in ((0, 3), (1, 8)):
+    for seed, batch_size, threads in ((0, 3, 1), (1, 8, 1), (2, 2, 3)):
         order = np.random.default_rng(seed).permutation(len(photos)).tolist()
         shuffled = [photos[index] for index in order]
-        together = predictor.batch(shuffled, batch_size=batch_size, channels="RGB")
+        options = {"batch_size": batch_size, "threads": threads}
+        together = predictor.batch(shuffled, channels="RGB", **options)
         for index, garments in zip(order, together, strict=True):
             assert [g.category for g in garments] == [g.category for g in alone[index]]
             for a, b in zip(garments, alone[index], strict=True):
@@ -52,6 +55,7 @@ def test_only_pictures_of_one_padded_size_pass_together(predictor, photos):
 
     class Spy:
         prepare = predictor.model.prepare
+        enter_thread = predictor.model.enter_thread
         fingerprint = predictor.fingerprint
 
         def detect(self, batch, min_score):
@@ -71,9 +75,10 @@ def test_the_order_is_kept_and_equal_sizes_are_put_together(model):
     assert [len(batch) for batch in model.batches] == [4, 4, 4, 4, 2, 2, 1]
 
 
+@pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("num_sizes", [1, 3, 100])
-def test_memory_is_bounded(model, num_sizes):
-    """Never more pictures are read ahead than the window holds."""
+def test_memory_is_bounded(model, num_sizes, threads):
+    """Never more pictures are on their way than the window and the model hold."""
     num_read = 0
 
     def endless():
@@ -82,10 +87,34 @@ def test_memory_is_bounded(model, num_sizes):
             num_read += 1
             yield np.zeros((1 + num_read % num_sizes, 1, 3), np.uint8)
 
-    results = Predictor(model).batch(endless(), batch_size=2, channels="RGB")
+    results = Predictor(model).batch(endless(), batch_size=2, channels="RGB", threads=threads)
     for num_yielded, _ in zip(range(1, 200), results, strict=False):
-        assert num_read - num_yielded < WINDOW_BATCHES * 2
+        assert num_read - num_yielded <= 2 * (WINDOW_BATCHES + 2 * (threads + 1))
+    results.close()
     assert max(map(len, model.batches)) <= 2
+
+
+def test_several_batches_are_in_the_model_at_once():
+    both = threading.Barrier(2, timeout=20)
+
+    class Meeting(FakeModel):
+        def detect(self, batch, min_score):
+            both.wait()  # breaks unless another batch comes here meanwhile
+            return super().detect(batch, min_score)
+
+    pictures = pictures_of_sizes((2, 2), (3, 3), (4, 4), (5, 5))
+    results = Predictor(Meeting()).batch(pictures, batch_size=1, channels="RGB", threads=2)
+    assert sizes(results) == [(2, 2), (3, 3), (4, 4), (5, 5)]
+
+
+def test_an_exception_in_the_model_reaches_the_caller():
+    class Broken(FakeModel):
+        def detect(self, batch, min_score):
+            raise ZeroDivisionError("a bug")
+
+    results = Predictor(Broken()).batch(pictures_of_sizes((2, 2)), channels="RGB", threads=2)
+    with pytest.raises(ZeroDivisionError, match="a bug"):
+        list(results)
 
 
 def test_nothing_is_read_before_it_is_asked_for(model):
@@ -132,6 +161,7 @@ def test_prepared_pictures_may_be_mixed_in(model):
     assert sizes(results) == [(5, 6), (2, 2)]
 
 
-def test_a_batch_size_below_one_is_an_error(model):
-    with pytest.raises(UserError, match="batch_size must be 1 or more, but got 0"):
-        list(Predictor(model).batch([b"x"], batch_size=0))
+@pytest.mark.parametrize("name", ["batch_size", "threads"])
+def test_a_number_below_one_is_an_error(model, name):
+    with pytest.raises(UserError, match=f"{name} must be 1 or more, but got 0"):
+        list(Predictor(model).batch([b"x"], **{name: 0}))

@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 
 DEFAULT_WEIGHTS = Path("output/demo")
 DEFAULT_OUTPUT = Path("output/predictions")
+MAX_THREADS = 4
+"""Batches side by side on a CPU; with more of them Python itself would be the bottleneck."""
 UNREADABLE = 3
 """Exit code if a picture could not be read."""
 MAX_LINES = 20
@@ -154,9 +156,9 @@ def _part(text: str) -> tuple[int, int]:
 def run(args: argparse.Namespace) -> int:
     if args.engine == "ray":
         return run_with_ray(args)
-    # Read by torch when it is imported. One processor is left for reading, drawing and writing:
-    # threads of the model that wait for each other burn what these need.
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, num_processors() - 1)))
+    # Read by numpy when it is imported. Masks are small products of matrices, in several threads
+    # of ours; numpy's own threads for them would only take processors from the model.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from df2_landmarks.predict import (
         FORMATS,
         PREDICTIONS,
@@ -188,6 +190,7 @@ def run(args: argparse.Namespace) -> int:
         outputs,
         batch_size=args.batch,
         workers=args.workers,
+        threads=min(MAX_THREADS, num_processors()) if predictor.model.is_parallel else 1,
     )
     try:
         with following(args, count_inputs(args)) as (report, add):

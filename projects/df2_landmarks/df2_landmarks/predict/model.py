@@ -59,6 +59,11 @@ class Model(Protocol):
 
     fingerprint: str
     """Of weights and configuration: equal for equal results."""
+    is_parallel: bool
+    """Whether several threads may call `detect` at once, and are faster than one."""
+
+    def enter_thread(self, threads: int) -> None:
+        """Take a share of the processors; called first in each of the threads of `detect`."""
 
     def prepare(self, rgb: NDArray[np.uint8]) -> Prepared:
         """Resize a picture; may be called by several threads at once."""

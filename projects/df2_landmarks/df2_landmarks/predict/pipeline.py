@@ -110,6 +110,7 @@ def predict_all(
     *,
     batch_size: int,
     workers: int,
+    threads: int = 1,
 ) -> Iterator[Done]:
     """Predict, draw and record every input that the journal does not have yet; yield each.
 
@@ -120,6 +121,7 @@ def predict_all(
         outputs: what is made of each picture.
         batch_size: pictures that pass through the model together, at most.
         workers: threads that read, draw and write beside the model.
+        threads: batches that pass through the model side by side.
 
     Raises:
         UserError: an output cannot be written.
@@ -127,7 +129,7 @@ def predict_all(
     todo = (i for i in inputs if not journal.is_done(file_text(i.path)))
     with _DrawnVideo(outputs.folder) as videos:
         for finished in predict_lines(
-            predictor, todo, outputs, batch_size=batch_size, workers=workers
+            predictor, todo, outputs, batch_size=batch_size, workers=workers, threads=threads
         ):
             yield _record(finished, journal, videos)
 
@@ -139,6 +141,7 @@ def predict_lines(
     *,
     batch_size: int,
     workers: int,
+    threads: int = 1,
 ) -> Iterator[tuple[Done, bytes, Picture | None]]:
     """Predict and draw every input; yield each, its line, and the drawing of a frame of a video.
 
@@ -148,6 +151,7 @@ def predict_lines(
         outputs: what is made of each picture.
         batch_size: pictures that pass through the model together, at most.
         workers: threads that read, draw and write beside the model.
+        threads: batches that pass through the model side by side.
 
     Raises:
         UserError: a drawing cannot be written.
@@ -163,7 +167,9 @@ def predict_lines(
                 yield task.error or task.prepared  # type: ignore[misc]
 
         finishing: deque[Future[tuple[Done, bytes, Picture | None]]] = deque()
-        for result in predictor.batch_with_errors(prepared(), batch_size=batch_size):
+        for result in predictor.batch_with_errors(
+            prepared(), batch_size=batch_size, threads=threads
+        ):
             task = on_their_way.popleft()
             finishing.append(pool.submit(_finish, task, result, predictor.fingerprint, outputs))
             while finishing and (finishing[0].done() or len(finishing) > workers + batch_size):

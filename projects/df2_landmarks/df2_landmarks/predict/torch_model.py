@@ -50,6 +50,8 @@ class TorchModel:
         self.fingerprint = _fingerprint(cfg, model, half=half, tta=tta)
         self._augmented = LandmarkRCNNWithTTA(cfg, model) if tta else None
         self._device = torch.device(cfg.MODEL.DEVICE)
+        self._num_threads = torch.get_num_threads()
+        self.is_parallel = self._device.type == "cpu" and not tta
         if self._device.type == "cpu":
             self.model.to(memory_format=torch.channels_last)
         self._max_size = cfg.TEST.AUG.MAX_SIZE if tta else cfg.INPUT.MAX_SIZE_TEST
@@ -108,6 +110,10 @@ class TorchModel:
         tensor = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
         size = padded_size(tensor.shape[1:], self.model.backbone.size_divisibility)
         return Prepared(height, width, tensor, size)
+
+    def enter_thread(self, threads: int) -> None:
+        """Let torch use a share of its threads (OMP_NUM_THREADS) in this one."""
+        torch.set_num_threads(max(1, self._num_threads // threads))
 
     @torch.inference_mode()
     def detect(self, batch: Sequence[Prepared], min_score: float) -> list[Detected]:
