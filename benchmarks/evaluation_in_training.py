@@ -69,13 +69,13 @@ def write_truth(path: Path, num_images: int) -> int:
             outline = np.stack((np.cos(angles), np.sin(angles)), axis=1) * (w / 2, h / 2)
             polygon = (outline + (x + w / 2, y + h / 2)).round(1).ravel().tolist()
             annotations.append(json.dumps({**item, "segmentation": [polygon]}))
-    from df2_landmarks.taxonomy import LAYOUT
+    from df2_landmarks.taxonomy import DEEPFASHION2
 
     images = [
         {"id": i, "height": SIZE[0], "width": SIZE[1], "file_name": f"{i:06}.jpg"}
         for i in range(1, num_images + 1)
     ]
-    categories = [{"id": c.id, "name": c.official_name} for c in LAYOUT.categories]
+    categories = [{"id": c.id, "name": c.official_name} for c in DEEPFASHION2.categories]
     head = json.dumps({"images": images, "categories": categories})[:-1]
     return path.write_text(f'{head}, "annotations": [{", ".join(annotations)}]}}')
 
@@ -111,7 +111,7 @@ def predictions(num_images: int) -> Iterator[tuple[list[dict[str, Any]], list[di
     import torch
     from detectron2.structures import Boxes, Instances
 
-    from df2_landmarks.taxonomy import LAYOUT
+    from df2_landmarks.taxonomy import DEEPFASHION2
 
     generator = torch.Generator().manual_seed(0)
     for image_id in range(1, num_images + 1):
@@ -121,13 +121,13 @@ def predictions(num_images: int) -> Iterator[tuple[list[dict[str, Any]], list[di
         boxes_xyxy = torch.cat((corners, corners + 60 + unit[:, 2:] * 340), dim=1)
         instances.pred_boxes = Boxes(boxes_xyxy)
         instances.scores = torch.rand(PER_IMAGE, generator=generator)
-        instances.pred_classes = torch.randint(LAYOUT.num_categories, (PER_IMAGE,))
+        instances.pred_classes = torch.randint(DEEPFASHION2.num_categories, (PER_IMAGE,))
         instances.pred_masks = torch.zeros(PER_IMAGE, *SIZE, dtype=torch.bool)
         for mask, (x1, y1, x2, y2) in zip(
             instances.pred_masks, boxes_xyxy.int().tolist(), strict=True
         ):
             mask[y1:y2, x1:x2] = True
-        instances.pred_keypoints = torch.rand(PER_IMAGE, LAYOUT.max_landmarks, 3) * 400
+        instances.pred_keypoints = torch.rand(PER_IMAGE, DEEPFASHION2.max_landmarks, 3) * 400
         yield [{"image_id": image_id}], [{"instances": instances}]
 
 

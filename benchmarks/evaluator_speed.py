@@ -34,7 +34,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "projects" / "df2_landmarks"))
 
-from df2_landmarks.taxonomy import LAYOUT
+from df2_landmarks.taxonomy import DEEPFASHION2
 
 Measured = dict[str, Any]
 
@@ -95,8 +95,8 @@ def vernier(truth: Path, results: Path) -> Measured:
     from vernier.instance import Evaluator, Keypoints
 
     clock = Clock()
-    sigmas = tuple(LAYOUT.slot_sigmas.tolist())
-    kernel = Keypoints(sigmas={c.id: sigmas for c in LAYOUT.categories})
+    sigmas = tuple(DEEPFASHION2.slot_sigmas.tolist())
+    kernel = Keypoints(sigmas={c.id: sigmas for c in DEEPFASHION2.categories})
     evaluator = Evaluator(iou=kernel, parity_mode="strict")
     contents = truth.read_bytes(), results.read_bytes()
     clock.loaded()
@@ -118,7 +118,7 @@ def _coco_style(coco: Any, evaluator: Any, truth: Path, results: Path) -> Measur
         detections = ground_truth.loadRes(str(results))
         clock.loaded()
         run = evaluator(ground_truth, detections, "keypoints")
-        run.params.kpt_oks_sigmas = LAYOUT.slot_sigmas.copy()
+        run.params.kpt_oks_sigmas = DEEPFASHION2.slot_sigmas.copy()
         run.evaluate()
         run.accumulate()
         run.summarize()
@@ -163,7 +163,7 @@ def write_case(
     items_per_image = rng.choice([1, 2, 3], num_images, p=[0.5, 0.4, 0.1])
     truth, results = folder / "truth.json", folder / "results.json"
     images = [{"id": i + 1, "width": 600, "height": 800} for i in range(num_images)]
-    categories = [{"id": c.id, "name": c.official_name} for c in LAYOUT.categories]
+    categories = [{"id": c.id, "name": c.official_name} for c in DEEPFASHION2.categories]
     with truth.open("w") as truth_file, results.open("w") as results_file:
         truth_file.write(f'{{"info": {{}}, "licenses": [], "images": {json.dumps(images)}, ')
         truth_file.write(f'"categories": {json.dumps(categories)}, "annotations": [')
@@ -184,14 +184,14 @@ def write_case(
 
 
 def _item(rng: np.random.Generator, image_id: int, number: int) -> tuple[np.ndarray, Measured]:
-    c = int(rng.integers(0, LAYOUT.num_categories))
+    c = int(rng.integers(0, DEEPFASHION2.num_categories))
     x, y, w, h = (rng.integers(0, 200, 2).tolist()) + rng.integers(60, 400, 2).tolist()
-    own = np.zeros((LAYOUT.counts[c], 3))
+    own = np.zeros((DEEPFASHION2.counts[c], 3))
     own[:, :2] = np.round(rng.random((len(own), 2)) * (w, h)) + (x, y)
     own[:, 2] = rng.choice([0, 1, 2], len(own), p=[0.16, 0.24, 0.6])
     own[own[:, 2] == 0] = 0
-    full = np.zeros((LAYOUT.num_slots, 3))
-    full[LAYOUT.slots(c)] = own
+    full = np.zeros((DEEPFASHION2.num_slots, 3))
+    full[DEEPFASHION2.slots(c)] = own
     return own, {
         "area": w * h,
         "bbox": [x, y, w, h],
@@ -205,14 +205,14 @@ def _item(rng: np.random.Generator, image_id: int, number: int) -> tuple[np.ndar
 
 
 def _detection(rng: np.random.Generator, own: np.ndarray, item: Measured, slots: str) -> Measured:
-    full = np.zeros((LAYOUT.num_slots, 3))
+    full = np.zeros((DEEPFASHION2.num_slots, 3))
     if slots == "filled":
-        full[:, :2] = (rng.random((LAYOUT.num_slots, 2)) * 600).round(2)
+        full[:, :2] = (rng.random((DEEPFASHION2.num_slots, 2)) * 600).round(2)
         full[:, 2] = 1
     c = item["category_id"] - 1
     noise = rng.normal(size=(len(own), 2)) * rng.choice([3, 10, 40])
-    full[LAYOUT.slots(c), :2] = (own[:, :2] + noise).round(2)
-    full[LAYOUT.slots(c), 2] = 1
+    full[DEEPFASHION2.slots(c), :2] = (own[:, :2] + noise).round(2)
+    full[DEEPFASHION2.slots(c), 2] = 1
     numbers = full.ravel().tolist()
     if slots == "compact":
         numbers = [int(n) if n == int(n) else n for n in numbers]

@@ -24,7 +24,7 @@ from torch import nn
 
 from benchmarks.baselines.naive_head import NaiveLandmarkHead
 from df2_landmarks.modeling import LandmarkRCNNHead, decode_expected_oks
-from df2_landmarks.taxonomy import LAYOUT
+from df2_landmarks.taxonomy import DEEPFASHION2
 
 Pass = Callable[[], Any]
 
@@ -89,15 +89,15 @@ def decoding(contender: str, device: str) -> tuple[Pass, Pass]:
         return decode_expected_oks(maps, boxes_xyxy, sigmas[class_index])
 
     sigmas = [
-        torch.tensor(LAYOUT.sigmas(c), dtype=torch.float32, device=device)
-        for c in range(LAYOUT.num_categories)
+        torch.tensor(DEEPFASHION2.sigmas(c), dtype=torch.float32, device=device)
+        for c in range(DEEPFASHION2.num_categories)
     ]
 
     def make(num_regions: int) -> Pass:
         boxes_xyxy, of_region = boxes(num_regions), classes(num_regions)
         side = 4 * FEATURE_SIDE
         parts = []
-        for class_index, count in enumerate(LAYOUT.counts):
+        for class_index, count in enumerate(DEEPFASHION2.counts):
             rows = (of_region == class_index).nonzero()[:, 0]
             if len(rows):
                 maps = PEAK_LOGIT * bumps(len(rows) * count, side).view(len(rows), count, side, -1)
@@ -186,7 +186,7 @@ def build_head(contender: str, channels: int, conv_dims: list[int]) -> nn.Module
         recommended = LandmarkRCNNHead.from_config(model_config(contender, "cpu", R_50), shape)
         return LandmarkRCNNHead(**{**recommended, "conv_dims": conv_dims})
     head = NaiveLandmarkHead(
-        shape, num_keypoints=LAYOUT.num_slots, conv_dims=conv_dims, loss_normalizer="visible"
+        shape, num_keypoints=DEEPFASHION2.num_slots, conv_dims=conv_dims, loss_normalizer="visible"
     )
     head.decode_all_slots = True
     return head
@@ -219,7 +219,7 @@ def boxes(num_regions: int) -> torch.Tensor:
 
 def classes(num_regions: int) -> torch.Tensor:
     """(R,) the categories in turn: all are about equally frequent in the drawn data."""
-    return torch.arange(num_regions) % LAYOUT.num_categories
+    return torch.arange(num_regions) % DEEPFASHION2.num_categories
 
 
 def detections(num_regions: int) -> Instances:
@@ -250,10 +250,10 @@ def _training_pass(
     boxes_xyxy = boxes(num_regions)
     instances.proposal_boxes = Boxes(boxes_xyxy)
     instances.gt_classes = classes(num_regions)
-    unit = torch.rand(num_regions, LAYOUT.max_landmarks, 2, generator=generator)
+    unit = torch.rand(num_regions, DEEPFASHION2.max_landmarks, 2, generator=generator)
     xy = boxes_xyxy[:, None, :2] + unit * (boxes_xyxy[:, None, 2:] - boxes_xyxy[:, None, :2])
-    known = torch.rand(num_regions, LAYOUT.max_landmarks, generator=generator) < labelled
-    known &= torch.as_tensor(LAYOUT.own_landmarks.copy())[instances.gt_classes]
+    known = torch.rand(num_regions, DEEPFASHION2.max_landmarks, generator=generator) < labelled
+    known &= torch.as_tensor(DEEPFASHION2.own_landmarks.copy())[instances.gt_classes]
     instances.gt_keypoints = Keypoints(torch.cat((xy, 2.0 * known[..., None]), dim=2))
     instances = instances.to(device)
 

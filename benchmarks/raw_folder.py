@@ -18,7 +18,7 @@ from typing import Any
 
 from PIL import Image
 
-from df2_landmarks.taxonomy import LAYOUT
+from df2_landmarks.taxonomy import DEEPFASHION2
 
 NUM_SIZES = 16
 NUM_TEXTS = 4000  # different annotation files; then they repeat
@@ -58,7 +58,7 @@ def annotation(generator: random.Random, width: int, height: int) -> dict[str, A
 
 def item(generator: random.Random, width: int, height: int) -> dict[str, Any]:
     """Return one garment."""
-    category = generator.choice(LAYOUT.categories)
+    category = generator.choice(DEEPFASHION2.categories)
     x1, y1 = generator.randint(0, width // 3), generator.randint(0, height // 3)
     x2, y2 = generator.randint(width // 2, width), generator.randint(height // 2, height)
     landmarks: list[int] = []

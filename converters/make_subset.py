@@ -37,7 +37,7 @@ from converters.raw import (
     read_annotation,
 )
 from df2_landmarks.common import UserError, atomic_path, positive, run_command, say
-from df2_landmarks.taxonomy import LAYOUT
+from df2_landmarks.taxonomy import DEEPFASHION2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -133,7 +133,7 @@ def _choose_per_category(counts: dict[str, Counter[int]], per_category: int) -> 
         num_items.update(count)
     num_chosen: Counter[int] = Counter()
     chosen: dict[str, None] = {}
-    for category in sorted(LAYOUT.categories, key=lambda c: (num_items[c.id], c.id)):
+    for category in sorted(DEEPFASHION2.categories, key=lambda c: (num_items[c.id], c.id)):
         for stem, count in counts.items():
             if num_chosen[category.id] >= per_category:
                 break

@@ -15,7 +15,7 @@ from detectron2.layers import ShapeSpec, cat
 from detectron2.modeling.roi_heads import ROI_KEYPOINT_HEAD_REGISTRY, KRCNNConvDeconvUpsampleHead
 from detectron2.structures import Instances, Keypoints, heatmaps_to_keypoints
 
-from df2_landmarks.taxonomy import LAYOUT
+from df2_landmarks.taxonomy import DEEPFASHION2
 
 
 @ROI_KEYPOINT_HEAD_REGISTRY.register()
@@ -28,7 +28,7 @@ class NaiveLandmarkHead(KRCNNConvDeconvUpsampleHead):
 
     @classmethod
     def from_config(cls, cfg: CfgNode, input_shape: ShapeSpec) -> dict[str, Any]:
-        return {**super().from_config(cfg, input_shape), "num_keypoints": LAYOUT.num_slots}
+        return {**super().from_config(cfg, input_shape), "num_keypoints": DEEPFASHION2.num_slots}
 
     def layers(self, x: torch.Tensor) -> torch.Tensor:
         # the stock loss cannot read the channels-last maps that training on a CPU gives
@@ -49,12 +49,12 @@ class NaiveLandmarkHead(KRCNNConvDeconvUpsampleHead):
     def _predict(self, logits: torch.Tensor, instances: list[Instances]) -> list[Instances]:
         boxes_xyxy = cat([x.pred_boxes.tensor for x in instances])
         classes = cat([x.pred_classes for x in instances]).tolist()
-        landmarks = boxes_xyxy.new_zeros(len(classes), LAYOUT.max_landmarks, 3)
+        landmarks = boxes_xyxy.new_zeros(len(classes), DEEPFASHION2.max_landmarks, 3)
         everything = None
         if self.decode_all_slots:
             everything = heatmaps_to_keypoints(logits, boxes_xyxy)
         for row, class_index in enumerate(classes):
-            slots = LAYOUT.slots(class_index)
+            slots = DEEPFASHION2.slots(class_index)
             if everything is None:
                 maps = logits[row : row + 1, slots].contiguous()
                 decoded = heatmaps_to_keypoints(maps, boxes_xyxy[row : row + 1])[0]
@@ -69,8 +69,8 @@ class NaiveLandmarkHead(KRCNNConvDeconvUpsampleHead):
 
 def to_slots(keypoints: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
     """Place (N, M, 3) category-local landmarks of (N,) classes in (N, S, 3), else zeros."""
-    wide = keypoints.new_zeros(len(keypoints), LAYOUT.num_slots, 3)
+    wide = keypoints.new_zeros(len(keypoints), DEEPFASHION2.num_slots, 3)
     for row, class_index in enumerate(classes.tolist()):
-        slots = LAYOUT.slots(class_index)
+        slots = DEEPFASHION2.slots(class_index)
         wide[row, slots] = keypoints[row, : slots.stop - slots.start]
     return wide

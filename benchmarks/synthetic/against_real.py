@@ -18,7 +18,7 @@ import numpy as np
 from df2_landmarks.synthetic import PRESETS, Plan, Recipe, plan_picture
 from df2_landmarks.synthetic.garment import FIGURE_XY
 from df2_landmarks.synthetic.scene import PUBLISHED_COUNTS
-from df2_landmarks.taxonomy import CATEGORIES
+from df2_landmarks.taxonomy import DEEPFASHION2
 
 Row = dict[str, str]
 
@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _real() -> Row:
     total = sum(PUBLISHED_COUNTS.values())
-    shares = {c.name: f"{PUBLISHED_COUNTS[c.id] / total:.1%}" for c in CATEGORIES}
+    shares = {c.name: f"{PUBLISHED_COUNTS[c.id] / total:.1%}" for c in DEEPFASHION2.categories}
     return {**SAMPLE_OF_55_ITEMS, **shares}
 
 
@@ -88,7 +88,7 @@ def _statistics(recipe: Recipe, pictures: int) -> Row:
     for key in ("scale", "occlusion", "zoom_in", "viewpoint"):
         values = np.array([item[key] for item in items])
         row[f"{key} 1 / 2 / 3"] = " / ".join(f"{(values == v).mean():.0%}" for v in (1, 2, 3))
-    row |= {c.name: f"{(classes == c.id).mean():.1%}" for c in CATEGORIES}
+    row |= {c.name: f"{(classes == c.id).mean():.1%}" for c in DEEPFASHION2.categories}
     return row
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from df2_landmarks.synthetic import PRESETS, Recipe, draw_picture, plan_picture
-from df2_landmarks.taxonomy import CATEGORIES
+from df2_landmarks.taxonomy import DEEPFASHION2
 
 ROOT = Path(__file__).resolve().parents[2]
 Image = NDArray[np.uint8]
@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--output", type=Path, default=ROOT / "docs/assets/synthetic_contact_sheet.jpg"
     )
     args = parser.parse_args(argv)
-    cells = [cell for c in range(len(CATEGORIES)) for cell in _category_cells(c)]
+    cells = [cell for c in range(len(DEEPFASHION2.categories)) for cell in _category_cells(c)]
     recipe = PRESETS["benchmark"].recipe
     cells += [_scene_cell(recipe, index) for index in SCENES]
     rows = [np.hstack(cells[i : i + COLUMNS]) for i in range(0, len(cells), COLUMNS)]
@@ -54,7 +54,7 @@ def _category_cells(class_index: int) -> tuple[Image, Image]:
     drawn = draw_picture(recipe, "train", index)
     item = drawn.annotation["item1"]
     bare, marked = (_crop(drawn.image, item, marks) for marks in (False, True))
-    _write(bare, CATEGORIES[class_index].name)
+    _write(bare, DEEPFASHION2.categories[class_index].name)
     return bare, marked
 
 
@@ -96,7 +96,7 @@ def _scene_cell(recipe: Recipe, index: int) -> Image:
 
 
 def _annotate(image: Image, item: dict[str, Any], scale: float) -> None:
-    red, green, blue = CATEGORIES[item["category_id"] - 1].rgb
+    red, green, blue = DEEPFASHION2.categories[item["category_id"] - 1].rgb
     for flat in item["segmentation"]:
         outline = np.round(np.reshape(flat, (-1, 1, 2)) * scale).astype(np.int32)
         cv2.polylines(image, [outline], True, (blue, green, red), 1, cv2.LINE_AA)

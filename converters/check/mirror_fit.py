@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from converters.raw import VALUES_PER_LANDMARK, RawItem
-from df2_landmarks.taxonomy import LAYOUT
+from df2_landmarks.taxonomy import DEEPFASHION2
 
 MIN_POINTS = 4  # landmarks that an alignment is made from; it has 4 unknowns
 MIN_GARMENTS = 5  # for a verdict
@@ -62,11 +62,11 @@ class MirrorFit:
     """
 
     residual_sum: NDArray[np.float64] = field(
-        default_factory=lambda: np.zeros((LAYOUT.num_categories, LAYOUT.max_landmarks))
+        default_factory=lambda: np.zeros((DEEPFASHION2.num_categories, DEEPFASHION2.max_landmarks))
     )
     count: NDArray[np.int64] = field(
         default_factory=lambda: np.zeros(
-            (LAYOUT.num_categories, LAYOUT.max_landmarks), dtype=np.int64
+            (DEEPFASHION2.num_categories, DEEPFASHION2.max_landmarks), dtype=np.int64
         )
     )
     disputes: NDArray[np.float64] = field(default_factory=lambda: np.zeros((len(DISPUTES), 4)))
@@ -81,7 +81,7 @@ class MirrorFit:
     def pairs(self) -> list[dict[str, object]]:
         """Return the mean residual of each flip pair that occurred."""
         rows: list[dict[str, object]] = []
-        for class_index, category in enumerate(LAYOUT.categories):
+        for class_index, category in enumerate(DEEPFASHION2.categories):
             for a, b in category.flip_pairs:
                 index = [a - 1, b - 1]
                 count = int(self.count[class_index, index].sum())
@@ -118,7 +118,7 @@ def _verdict(
         if clear and abs(mean) > MIN_STANDARD_ERRORS * error:
             better = "this project" if mean < 0 else "other"
     return {
-        "category": LAYOUT.categories[dispute.category_id - 1].name,
+        "category": DEEPFASHION2.categories[dispute.category_id - 1].name,
         "this_project_pairs": dispute.ours,
         "other_pairs": dispute.other,
         "other_source": dispute.other_source,
@@ -141,9 +141,9 @@ def fit_garments(items_of_class: Mapping[int, Sequence[RawItem]]) -> MirrorFit:
         if not items:
             continue
         points, labelled = _points(items)
-        pairs = LAYOUT.categories[class_index].flip_pairs
+        pairs = DEEPFASHION2.categories[class_index].flip_pairs
         residual, used = _residuals(points, labelled, _permutation(class_index, pairs))
-        num = LAYOUT.counts[class_index]
+        num = DEEPFASHION2.counts[class_index]
         fit.residual_sum[class_index, :num] += (residual * used).sum(axis=0)
         fit.count[class_index, :num] += used.sum(axis=0)
         for number, dispute in enumerate(DISPUTES):
@@ -166,7 +166,7 @@ def _points(items: Sequence[RawItem]) -> tuple[NDArray[np.complex128], NDArray[n
 
 
 def _permutation(class_index: int, pairs: Pairs) -> NDArray[np.int64]:
-    permutation = np.arange(LAYOUT.counts[class_index])
+    permutation = np.arange(DEEPFASHION2.counts[class_index])
     for a, b in pairs:
         permutation[[a - 1, b - 1]] = b - 1, a - 1
     return permutation
@@ -215,7 +215,7 @@ def _dispute_sums(
     disputed = np.array(dispute.ours).ravel() - 1
     align_by = np.ones(points.shape[1], dtype=bool)
     align_by[disputed] = False
-    common = [p for p in LAYOUT.categories[class_index].flip_pairs if p not in dispute.ours]
+    common = [p for p in DEEPFASHION2.categories[class_index].flip_pairs if p not in dispute.ours]
     means = []
     for pairs in (dispute.ours, dispute.other):
         permutation = _permutation(class_index, (*common, *pairs))

@@ -10,7 +10,7 @@ from converters.check.facts import ATTRIBUTES, SplitFacts
 from converters.check.meanings import LEVELS, meaning_of
 from converters.check.mirror_fit import MirrorFit
 from converters.check.split import RELEASED
-from df2_landmarks.taxonomy import LAYOUT
+from df2_landmarks.taxonomy import DEEPFASHION2
 
 
 def make_report(root: Path, facts_of_split: Mapping[str, SplitFacts]) -> dict[str, Any]:
@@ -56,7 +56,7 @@ def _split_report(name: str, facts: SplitFacts) -> dict[str, Any]:
             "occluded": facts.landmarks[1],
             "visible": facts.landmarks[2],
         },
-        "categories": {c.name: facts.categories[c.id] for c in LAYOUT.categories},
+        "categories": {c.name: facts.categories[c.id] for c in DEEPFASHION2.categories},
         "attributes": attributes,
         "sources": dict(sorted(facts.sources.items())),
     }

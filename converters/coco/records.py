@@ -15,8 +15,8 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from converters.raw import VALUES_PER_LANDMARK, CheckedItem, RawAnnotation, RawItem
-from df2_landmarks.formats import coco_categories, slot_text
-from df2_landmarks.taxonomy import LAYOUT
+from df2_landmarks.formats import slot_text
+from df2_landmarks.taxonomy import DEEPFASHION2, category_rows
 
 VISIBILITIES = ("all", "visible")
 """``visible``: occluded landmarks are unlabelled, as in the challenge's protocol *visible*."""
@@ -32,14 +32,15 @@ def categories_json(own_landmarks: bool = False) -> bytes:
         own_landmarks: each has the names of its own landmarks and a skeleton; else all share one
             list of keypoint names, "1".."294".
     """
-    names = [str(slot + 1) for slot in range(LAYOUT.num_slots)]
-    shared = {} if own_landmarks else {"keypoints": names, "skeleton": []}
-    return _encode(
-        [
-            {**record, "name": category.official_name, **shared}
-            for category, record in zip(LAYOUT.categories, coco_categories(), strict=True)
+    rows = category_rows(DEEPFASHION2)
+    if not own_landmarks:
+        names = [str(slot + 1) for slot in range(DEEPFASHION2.num_slots)]
+        kept = ("id", "supercategory")
+        rows = [
+            {**{key: row[key] for key in kept}, "keypoints": names, "skeleton": []} for row in rows
         ]
-    )
+    named = zip(DEEPFASHION2.categories, rows, strict=True)
+    return _encode([{**row, "name": category.official_name} for category, row in named])
 
 
 def image_json(image_id: int, file_name: str, width: int, height: int) -> bytes:
@@ -102,7 +103,7 @@ def annotation_json(
         landmarks = _visible(item.landmarks) if visible_only else item.landmarks
         keypoints = _numbers(landmarks)
         if not own_landmarks:
-            keypoints = slot_text(item.category_id - 1, keypoints[1:-1])
+            keypoints = slot_text(DEEPFASHION2, item.category_id - 1, keypoints[1:-1])
         yield b'%b,"source":%b,"num_keypoints":%d,"keypoints":%b}' % (
             shared[:-1], source, num_keypoints, keypoints
         )  # fmt: skip

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from converters.raw import Problem
-from df2_landmarks.taxonomy import LAYOUT
+from df2_landmarks.taxonomy import DEEPFASHION2
 
 
 @dataclass
@@ -61,7 +61,7 @@ class Summary:
             "items": self.items,
             "annotations": self.annotations,
             "visibility": self._landmarks_written(visibility),
-            "categories": {c.name: self.categories[c.id] for c in LAYOUT.categories},
+            "categories": {c.name: self.categories[c.id] for c in DEEPFASHION2.categories},
             "accepted": dict(sorted(self.notes.items())),
             "repairs": [problem._asdict() for problem in self.repairs],
             "skipped_files": [problem._asdict() for problem in self.skipped_files],
@@ -77,7 +77,7 @@ class Summary:
             lines.append("landmarks: " + ", ".join(f"{n:,} {name}" for name, n in landmarks))
             lines.append(
                 "items by category: "
-                + ", ".join(f"{c.name} {self.categories[c.id]:,}" for c in LAYOUT.categories)
+                + ", ".join(f"{c.name} {self.categories[c.id]:,}" for c in DEEPFASHION2.categories)
             )
         lines += [f"accepted: {count:,} x {rule}" for rule, count in sorted(self.notes.items())]
         for title, problems in (

@@ -28,7 +28,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from converters.raw.annotation import RawItem
-from df2_landmarks.taxonomy import LAYOUT
+from df2_landmarks.taxonomy import DEEPFASHION2
 
 VALUES_PER_LANDMARK = 3
 MIN_POLYGON_VALUES = 6
@@ -86,22 +86,23 @@ def check_item(item: RawItem, width: int, height: int) -> CheckedItem:
 def _check_landmarks(item: RawItem) -> tuple[int, int]:
     """Return the number of occluded and of visible landmarks."""
     number = item.category_id
-    if not 1 <= number <= LAYOUT.num_categories:
+    if not 1 <= number <= DEEPFASHION2.num_categories:
         raise RejectedError(
-            "unknown_category", f"category_id: expected 1..{LAYOUT.num_categories}, got {number}"
+            "unknown_category",
+            f"category_id: expected 1..{DEEPFASHION2.num_categories}, got {number}",
         )
-    category = LAYOUT.categories[number - 1]
+    category = DEEPFASHION2.categories[number - 1]
     if item.category_name not in (category.name, category.official_name):
         raise RejectedError(
             "category_mismatch",
             f"category_name: expected {category.name!r} for category_id {number}, "
             f"got {item.category_name!r}",
         )
-    expected = VALUES_PER_LANDMARK * LAYOUT.counts[number - 1]
+    expected = VALUES_PER_LANDMARK * DEEPFASHION2.counts[number - 1]
     if len(item.landmarks) != expected:
         raise RejectedError(
             "wrong_landmark_count",
-            f"category {number} ({category.name}) needs {LAYOUT.counts[number - 1]} landmarks = "
+            f"category {number} ({category.name}) needs {category.num_landmarks} landmarks = "
             f"{expected} numbers, got {len(item.landmarks)}",
         )
     values = item.landmarks[2::VALUES_PER_LANDMARK]

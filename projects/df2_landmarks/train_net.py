@@ -39,6 +39,7 @@ from df2_landmarks.engine import (
     resolve_num_gpus,
     setup_run,
 )
+from df2_landmarks.taxonomy import taxonomy_of
 
 
 def run(args: argparse.Namespace) -> Any:
@@ -55,7 +56,7 @@ def run(args: argparse.Namespace) -> Any:
     if args.ground_truth_boxes:
         evaluation, cfg = GroundTruthBoxTrainer, ground_truth_box_config(cfg)
     model = evaluation.build_model(cfg)
-    load_for_evaluation(model, weights)
+    load_for_evaluation(model, weights, taxonomy_of(cfg))
     log_contents(cfg.DATASETS.TEST)
     results = evaluation.test(cfg, model)
     if comm.is_main_process():

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from df2_landmarks.taxonomy import LAYOUT
+from df2_landmarks.taxonomy import DEEPFASHION2
 
 WIDTH, HEIGHT = 120, 160
 
@@ -20,12 +20,12 @@ Item = dict[str, Any]
 def make_item(category_id: int = 1, **changes: Any) -> Item:
     """A valid item: landmark j at (j + 1, 2 j + 1), visibility 2, 1, 0, 2, 1, 0..."""
     landmarks: list[int] = []
-    for j in range(LAYOUT.counts[category_id - 1]):
+    for j in range(DEEPFASHION2.counts[category_id - 1]):
         visibility = (2, 1, 0)[j % 3]
         landmarks += [j + 1, 2 * j + 1, visibility] if visibility else [0, 0, 0]
     return {
         "category_id": category_id,
-        "category_name": LAYOUT.categories[category_id - 1].name,
+        "category_name": DEEPFASHION2.categories[category_id - 1].name,
         "style": 1,
         "bounding_box": [10, 20, 110, 150],
         "landmarks": landmarks,

@@ -9,7 +9,7 @@ from PIL import Image
 from converters.check import DISPUTES, fit_garments
 from converters.check_dataset import main
 from converters.raw import parse_annotation
-from df2_landmarks.taxonomy import LAYOUT
+from df2_landmarks.taxonomy import DEEPFASHION2
 
 
 @pytest.fixture
@@ -174,13 +174,13 @@ def test_text_for_people(raw_folder, raw_item, tmp_path, capsys):
 def garments(raw_item, category_id, permutation, num=20):
     """Symmetric garments with noise, numbered by the taxonomy and then permuted."""
     generator = np.random.default_rng(0)
-    count = LAYOUT.counts[category_id - 1]
+    count = DEEPFASHION2.counts[category_id - 1]
     items = []
     for _ in range(num):
         xy = generator.uniform(-1, 1, (count, 2))
-        for a, b in LAYOUT.categories[category_id - 1].flip_pairs:
+        for a, b in DEEPFASHION2.categories[category_id - 1].flip_pairs:
             xy[b - 1] = -xy[a - 1, 0], xy[a - 1, 1]
-        paired = {i for pair in LAYOUT.categories[category_id - 1].flip_pairs for i in pair}
+        paired = {i for pair in DEEPFASHION2.categories[category_id - 1].flip_pairs for i in pair}
         for number in set(range(1, count + 1)) - paired:
             xy[number - 1, 0] = 0
         angle = generator.uniform(-0.5, 0.5)
@@ -195,9 +195,11 @@ def garments(raw_item, category_id, permutation, num=20):
 
 @pytest.mark.parametrize("category_id", range(1, 14))
 def test_symmetric_garments_fit_themselves(category_id, raw_item):
-    items = garments(raw_item, category_id, np.arange(LAYOUT.counts[category_id - 1]))
+    items = garments(raw_item, category_id, np.arange(DEEPFASHION2.counts[category_id - 1]))
     pairs = fit_garments({category_id - 1: items}).pairs()
-    assert [tuple(p["pair"]) for p in pairs] == list(LAYOUT.categories[category_id - 1].flip_pairs)
+    assert [tuple(p["pair"]) for p in pairs] == list(
+        DEEPFASHION2.categories[category_id - 1].flip_pairs
+    )
     # Noise of 0.5 px in a box of 200 px.
     assert all(p["garments"] == 20 and p["residual"] < 0.01 for p in pairs)
 
@@ -241,6 +243,6 @@ def test_a_box_of_no_pixel_is_no_trouble(raw_item):
 
 def test_our_side_of_each_dispute_is_the_taxonomy():
     for dispute in DISPUTES:
-        assert set(dispute.ours) <= set(LAYOUT.categories[dispute.category_id - 1].flip_pairs)
+        assert set(dispute.ours) <= set(DEEPFASHION2.categories[dispute.category_id - 1].flip_pairs)
         numbers = {n for pair in dispute.ours for n in pair}
         assert numbers == {n for pair in dispute.other for n in pair}

@@ -7,7 +7,7 @@ import pytest
 
 from converters.deepfashion2_to_coco import main
 from df2_landmarks.formats import read_ground_truth
-from df2_landmarks.taxonomy import LAYOUT
+from df2_landmarks.taxonomy import DEEPFASHION2
 from tests.support import run_python
 
 SHIRT, TROUSERS, SLING_DRESS = 1, 8, 13
@@ -87,7 +87,7 @@ def test_landmarks_of_each_category_stand_in_its_slots(category_id, raw_folder, 
     item = raw_item(category_id)
     folder.add(1, item)
     (annotation,) = convert(folder)["annotations"]
-    slots = LAYOUT.slots(category_id - 1)
+    slots = DEEPFASHION2.slots(category_id - 1)
     first, end = 3 * slots.start, 3 * slots.stop
     assert annotation["keypoints"][first:end] == item["landmarks"]
     assert not any(annotation["keypoints"][:first] + annotation["keypoints"][end:])
@@ -249,11 +249,11 @@ def test_own_landmarks_with_names_and_skeletons_for_other_tools(raw_folder, raw_
     folder.add(31, raw_item(TROUSERS))
     everything, own = convert(folder), convert(folder, "--own-landmarks")
     (annotation,), (slotted,) = own["annotations"], everything["annotations"]
-    slots = LAYOUT.slots(TROUSERS - 1)
+    slots = DEEPFASHION2.slots(TROUSERS - 1)
     assert annotation.pop("keypoints") == slotted.pop("keypoints")[3 * slots.start : 3 * slots.stop]
     assert annotation == slotted
     assert own["images"] == everything["images"]
-    for record, category in zip(own["categories"], LAYOUT.categories, strict=True):
+    for record, category in zip(own["categories"], DEEPFASHION2.categories, strict=True):
         assert (record["id"], record["name"]) == (category.id, category.official_name)
         assert record["keypoints"] == list(category.landmark_names)
         assert record["skeleton"] == [list(edge) for edge in category.skeleton]

@@ -10,7 +10,7 @@ from converters.deepfashion2_to_coco import main
 from df2_landmarks.data.loading import load_landmark_json
 from df2_landmarks.formats.detections import Detections
 from df2_landmarks.formats.results import detections_from_predictions, write_results
-from df2_landmarks.taxonomy import LAYOUT
+from df2_landmarks.taxonomy import DEEPFASHION2
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def raw(raw_folder, raw_item):
     generator = np.random.default_rng(0)
     folder, landmarks = raw_folder("train"), {}
     for category_id in range(1, 14):
-        num = LAYOUT.counts[category_id - 1]
+        num = DEEPFASHION2.counts[category_id - 1]
         xyv = np.column_stack(
             [
                 generator.integers(0, 120, num),
@@ -41,13 +41,14 @@ def test_round_trip_gives_the_landmarks_back(raw, tmp_path):
     records = load_landmark_json(output, folder.images)
     image_ids = np.array([record["image_id"] for record in records])
     found = []
-    for class_index in range(LAYOUT.num_categories):
+    for class_index in range(DEEPFASHION2.num_categories):
         (annotation,) = records[class_index]["annotations"]
         assert annotation["category_id"] == class_index
         # The loader's landmarks are continuous, as a model's predictions.
         predicted = np.array(annotation["keypoints"]).reshape(1, -1, 3)[..., :2]
         found.append(
             detections_from_predictions(
+                taxonomy=DEEPFASHION2,
                 image_ids=image_ids,
                 records=np.array([class_index]),
                 class_index=class_index,
@@ -61,7 +62,7 @@ def test_round_trip_gives_the_landmarks_back(raw, tmp_path):
     write_results(stream, Detections("ground truth", image_ids, tuple(found)))
     for result in json.loads(stream.getvalue()):
         expected = landmarks[result["category_id"]]
-        slots = LAYOUT.slots(result["category_id"] - 1)
+        slots = DEEPFASHION2.slots(result["category_id"] - 1)
         written = np.array(result["keypoints"]).reshape(-1, 3)[slots]
         labelled = expected[:, 2] > 0
         np.testing.assert_array_equal(written[labelled, :2], expected[labelled, :2])

@@ -12,11 +12,11 @@ import pytest
 
 from df2_landmarks.common import UserError
 from df2_landmarks.data import cache, load_landmark_json
-from df2_landmarks.taxonomy import LAYOUT, Layout
+from df2_landmarks.taxonomy import DEEPFASHION2, Taxonomy
 
 
 def coco(num_images=3, width=80):
-    keypoints = [0] * (3 * LAYOUT.num_slots)
+    keypoints = [0] * (3 * DEEPFASHION2.num_slots)
     keypoints[:3] = [10, 20, 2]
     annotation = {
         "category_id": 1,
@@ -76,24 +76,23 @@ def test_what_was_found_in_the_json_is_there_without_reading_it_again(json_file,
 
 
 def test_a_corrected_taxonomy_does_not_train_on_stale_landmarks():
-    first = LAYOUT.categories[0]
+    first = DEEPFASHION2.categories[0]
     changes = [
         {"flip_pairs": first.flip_pairs[1:]},
         {"landmark_names": ("other", *first.landmark_names[1:])},
         {"official_name": "blouse"},
     ]
-    sigmas = {c.id: LAYOUT.sigmas(i) for i, c in enumerate(LAYOUT.categories)}
-    hashes = {cache.taxonomy_hash()}
+    fingerprints = {DEEPFASHION2.fingerprint}
     for change in changes:
-        categories = (replace(first, **change), *LAYOUT.categories[1:])
-        hashes.add(cache.taxonomy_hash(Layout(categories, sigmas)))
-    assert len(hashes) == 4
+        categories = (replace(first, **change), *DEEPFASHION2.categories[1:])
+        fingerprints.add(Taxonomy("corrected", categories).fingerprint)
+    assert len(fingerprints) == 4
 
 
 def test_the_name_of_a_cache_has_the_taxonomy(json_file):
     load_landmark_json(json_file, "images")
     (path,) = caches(json_file)
-    assert cache.taxonomy_hash() in path.name
+    assert DEEPFASHION2.fingerprint in path.name
 
 
 def test_another_content_has_another_cache_and_the_old_one_goes(json_file):

@@ -9,13 +9,13 @@ from detectron2.structures import BoxMode
 from df2_landmarks.common import UserError
 from df2_landmarks.data import LandmarkDatasetMapper, load_landmark_json
 from df2_landmarks.data.dataset_mapper import is_mirrored, transform_landmarks, usable_polygons
-from df2_landmarks.taxonomy import LAYOUT
+from df2_landmarks.taxonomy import DEEPFASHION2
 
 WIDTH, HEIGHT = 120, 160
 
 
 def garment(class_index, **changes):
-    count = LAYOUT.counts[class_index]
+    count = DEEPFASHION2.counts[class_index]
     rng = np.random.default_rng(class_index)
     xy = rng.uniform((12, 12), (WIDTH - 12, HEIGHT - 12), (count, 2)).round() + 0.5
     return {
@@ -47,13 +47,13 @@ def mapper(*augmentations, is_train=True):
     )
 
 
-@pytest.mark.parametrize("class_index", range(LAYOUT.num_categories))
+@pytest.mark.parametrize("class_index", range(DEEPFASHION2.num_categories))
 def test_flip_twice_is_identity(class_index):
     landmarks = garment(class_index)["keypoints"]
     flip = T.TransformList([T.HFlipTransform(WIDTH)])
     size = HEIGHT, WIDTH
-    once = transform_landmarks(landmarks, class_index, flip, size)
-    twice = transform_landmarks(once, class_index, flip, size)
+    once = transform_landmarks(landmarks, DEEPFASHION2.flip_indices[class_index], flip, size)
+    twice = transform_landmarks(once, DEEPFASHION2.flip_indices[class_index], flip, size)
     np.testing.assert_allclose(twice.reshape(-1), landmarks, atol=1e-4)
     assert not np.allclose(once, landmarks.reshape(-1, 3))
 
@@ -63,7 +63,10 @@ def test_flip_uses_the_pairs_of_the_category():
     landmarks = np.zeros((10, 3), np.float32)
     landmarks[0] = 20, 30, 2  # waist_left
     flipped = transform_landmarks(
-        landmarks, shorts, T.TransformList([T.HFlipTransform(WIDTH)]), (HEIGHT, WIDTH)
+        landmarks,
+        DEEPFASHION2.flip_indices[shorts],
+        T.TransformList([T.HFlipTransform(WIDTH)]),
+        (HEIGHT, WIDTH),
     )
     assert flipped[2].tolist() == [100, 30, 2]  # waist_right
     assert (np.delete(flipped, 2, axis=0) == 0).all()
@@ -91,7 +94,7 @@ def test_landmarks_stay_on_what_is_painted_under_them(tmp_path, augmentations):
     annotation = garment(trousers)
     image = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
     grid = np.stack(np.meshgrid(np.linspace(20, 100, 4), np.linspace(20, 140, 4)), -1)
-    xy = grid.reshape(-1, 2)[: LAYOUT.counts[trousers]].round() + 0.5
+    xy = grid.reshape(-1, 2)[: DEEPFASHION2.counts[trousers]].round() + 0.5
     annotation["keypoints"] = np.column_stack((xy, np.full(len(xy), 2))).astype(np.float32).ravel()
     values = 100 + 10 * np.arange(len(xy))
     for (x, y), value in zip(xy - 0.5, values.tolist(), strict=True):
@@ -101,7 +104,7 @@ def test_landmarks_stay_on_what_is_painted_under_them(tmp_path, augmentations):
     moved = example["instances"].gt_keypoints.tensor[0, : len(xy)].numpy()
     canvas = example["image"][0].numpy()
     flipped = not np.array_equal(_values(canvas, moved), values * (moved[:, 2] > 0))
-    expected = values[LAYOUT.flip_indices[trousers, : len(xy)]] if flipped else values
+    expected = values[DEEPFASHION2.flip_indices[trousers, : len(xy)]] if flipped else values
     inside = moved[:, 2] > 0
     assert inside.sum() >= 4
     np.testing.assert_allclose(_values(canvas, moved)[inside], expected[inside], atol=2)
@@ -116,7 +119,7 @@ def _values(canvas, landmarks):
 def test_landmarks_that_leave_the_image_are_unlabelled():
     crop = T.TransformList([T.CropTransform(0, 0, 50, 60)])
     landmarks = np.array([[10, 10, 2], [50, 60, 1], [51, 10, 2]], np.float32)
-    moved = transform_landmarks(landmarks, 6, crop, (60, 50))
+    moved = transform_landmarks(landmarks, DEEPFASHION2.flip_indices[6], crop, (60, 50))
     assert moved[:, 2].tolist()[::-1] == [0, 1, 2] or moved[:3, 2].tolist() == [2, 1, 0]
     assert moved[2].tolist() == [0, 0, 0]
 
@@ -179,17 +182,34 @@ def test_bad_images_are_named(tmp_path):
         mapper()(missing)
     broken = tmp_path / "000002.jpg"
     broken.write_bytes(b"no image")
-    with pytest.raises(UserError, match=r"000002\.jpg: not a readable image"):
+    with pytest.raises(UserError, match=r"000002\.jpg: not a picture that can be read"):
         mapper()({**record(tmp_path, []), "file_name": str(broken)})
     cv2.imwrite(str(broken), np.zeros((8, 8, 3), np.uint8))
     data = bytearray(broken.read_bytes())
     frame = data.index(b"\xff\xc0")
     data[frame + 5 : frame + 9] = b"\xff\xf0\xff\xf0"  # more pixels than Pillow decodes
     broken.write_bytes(data)
-    with pytest.raises(UserError, match=r"000002\.jpg: not a readable image"):
+    with pytest.raises(UserError, match=r"000002\.jpg: not a readable picture"):
         mapper()({**record(tmp_path, []), "file_name": str(broken)})
     with pytest.raises(UserError, match=r"annotations say .*\(99, 160\), but the image has"):
         mapper()({**record(tmp_path, []), "width": 99})
+
+
+def test_16_bit_pictures_are_trained_on_as_a_person_sees_them(tmp_path):
+    """Detectron2's own reader makes them white."""
+    grey = np.linspace(0, 65535, HEIGHT * WIDTH).reshape(HEIGHT, WIDTH).astype(np.uint16)
+    path = tmp_path / "000003.png"
+    cv2.imwrite(str(path), grey)
+    image = mapper()({**record(tmp_path, []), "file_name": str(path)})["image"].numpy()
+    expected = np.round(grey / 257).astype(np.uint8)
+    np.testing.assert_allclose(image[0].astype(int), expected, atol=1)
+
+
+def test_a_program_in_disguise_is_not_run(tmp_path):
+    path = tmp_path / "000004.jpg"
+    path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n{} loop\n")
+    with pytest.raises(UserError, match=r"000004\.jpg: not a picture that can be read"):
+        mapper()({**record(tmp_path, []), "file_name": str(path)})
 
 
 def test_raw_landmarks_come_through_conversion_and_loading(tiny_datasets):

@@ -9,13 +9,13 @@ from detectron2.data import DatasetCatalog, MetadataCatalog
 from df2_landmarks.common import UserError
 from df2_landmarks.data import FOLDERS, SPLITS, load_landmark_json
 from df2_landmarks.formats import read_ground_truth
-from df2_landmarks.taxonomy import CATEGORIES, LAYOUT
+from df2_landmarks.taxonomy import DEEPFASHION2
 
 
 def coco(category_id=8, own=((10, 20, 2), (0, 0, 0), (30, 100, 1)), **changes):
     """A COCO JSON of one 80 x 100 image with one garment; its first landmarks are `own`."""
-    keypoints = np.zeros((LAYOUT.num_slots, 3), dtype=int)
-    start = LAYOUT.offsets[category_id - 1] if 1 <= category_id <= 13 else 0
+    keypoints = np.zeros((DEEPFASHION2.num_slots, 3), dtype=int)
+    start = DEEPFASHION2.offsets[category_id - 1] if 1 <= category_id <= 13 else 0
     keypoints[start : start + len(own)] = np.reshape(own, (-1, 3))
     annotation = {
         "id": 1,
@@ -194,7 +194,7 @@ def test_every_split_is_registered_with_metadata():
     metadata = MetadataCatalog.get("deepfashion2_validation_visible")
     assert metadata.json_file.endswith("deepfashion2/annotations/validation_visible.json")
     assert metadata.image_root.endswith("deepfashion2/validation/image")
-    assert metadata.thing_classes == [c.official_name for c in CATEGORIES]
+    assert metadata.thing_classes == [c.official_name for c in DEEPFASHION2.categories]
     assert metadata.thing_dataset_id_to_contiguous_id[13] == 12
 
 
@@ -206,7 +206,7 @@ def test_converted_files_load(tiny_datasets):
         )
         assert len(records) == {"train": 12, "test": 2}.get(split, 4)
         assert all(
-            len(a["keypoints"]) == 3 * LAYOUT.counts[a["category_id"]]
+            len(a["keypoints"]) == 3 * DEEPFASHION2.counts[a["category_id"]]
             for r in records
             for a in r["annotations"]
         )

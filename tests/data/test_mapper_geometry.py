@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from df2_landmarks.data.dataset_mapper import is_mirrored, transform_landmarks
-from df2_landmarks.taxonomy import LAYOUT
+from df2_landmarks.taxonomy import DEEPFASHION2
 
 WIDTH, HEIGHT = 120, 160
 TROUSERS, SHORTS = 7, 6
@@ -17,7 +17,7 @@ TROUSERS, SHORTS = 7, 6
 def spread(class_index):
     """(K, 2) pixels far from each other and from the border."""
     grid = np.meshgrid(np.linspace(10, WIDTH - 10, 6), np.linspace(10, HEIGHT - 10, 7))
-    return np.stack(grid, -1).reshape(-1, 2).round()[: LAYOUT.counts[class_index]]
+    return np.stack(grid, -1).reshape(-1, 2).round()[: DEEPFASHION2.counts[class_index]]
 
 
 def labelled(xy):
@@ -51,24 +51,26 @@ def test_landmarks_lie_on_what_is_painted_for_them_after_any_augmentations(names
     augmented = T.AugInput(image)
     transforms = T.AugmentationList([AUGMENTATIONS[name] for name in names])(augmented)
     size = augmented.image.shape[:2]
-    moved = transform_landmarks(labelled(xy + 0.5), TROUSERS, transforms, size)
+    moved = transform_landmarks(
+        labelled(xy + 0.5), DEEPFASHION2.flip_indices[TROUSERS], transforms, size
+    )
     if sum("flip" in name for name in names) % 2:
-        values = values[LAYOUT.flip_indices[TROUSERS, : len(xy)]]
+        values = values[DEEPFASHION2.flip_indices[TROUSERS, : len(xy)]]
     columns, rows = moved[:, :2].astype(int).T
     found = augmented.image[rows.clip(0, size[0] - 1), columns.clip(0, size[1] - 1)]
     seen = (moved[:, 2] > 0) & (found[:, 1] == 255)
     np.testing.assert_allclose(found[seen, 0], values[seen], atol=5)
 
 
-@pytest.mark.parametrize("class_index", range(LAYOUT.num_categories))
+@pytest.mark.parametrize("class_index", range(DEEPFASHION2.num_categories))
 def test_vertical_flip_is_a_horizontal_one_turned_upside_down(class_index):
     landmarks, size = labelled(spread(class_index) + 0.5), (HEIGHT, WIDTH)
     half_turn = T.RotationTransform(HEIGHT, WIDTH, 180)
     turned = T.TransformList([T.VFlipTransform(HEIGHT), half_turn])
     flipped = T.TransformList([T.HFlipTransform(WIDTH)])
     np.testing.assert_allclose(
-        transform_landmarks(landmarks, class_index, turned, size),
-        transform_landmarks(landmarks, class_index, flipped, size),
+        transform_landmarks(landmarks, DEEPFASHION2.flip_indices[class_index], turned, size),
+        transform_landmarks(landmarks, DEEPFASHION2.flip_indices[class_index], flipped, size),
         atol=1e-3,
     )
     assert not is_mirrored(T.TransformList([T.VFlipTransform(9), T.HFlipTransform(9)]))
@@ -80,7 +82,9 @@ def test_landmark_on_the_border_stays_labelled_in_every_size(new_height):
     width = 100
     for height in range(300, 1400):
         resize = T.TransformList([T.ResizeTransform(height, width, new_height, width)])
-        landmarks = np.zeros((LAYOUT.counts[SHORTS], 3), np.float32)
+        landmarks = np.zeros((DEEPFASHION2.counts[SHORTS], 3), np.float32)
         landmarks[:3] = (0, height, 2), (width, height, 1), (50, height + 0.01, 2)
-        moved = transform_landmarks(landmarks, SHORTS, resize, (new_height, width))
+        moved = transform_landmarks(
+            landmarks, DEEPFASHION2.flip_indices[SHORTS], resize, (new_height, width)
+        )
         assert moved[:3].tolist() == [[0, new_height, 2], [width, new_height, 1], [0, 0, 0]]

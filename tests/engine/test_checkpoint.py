@@ -130,7 +130,7 @@ def test_a_bug_while_a_checkpoint_is_loaded_keeps_its_traceback(tmp_path, model,
     """Only the reading of the file's bytes may turn errors into the user's."""
     torch.save({"model": model.state_dict()}, tmp_path / "whole.pth")
 
-    def bug(state_dict):
+    def bug(state_dict, taxonomy):
         _, _ = [1]
 
     monkeypatch.setattr(checkpoint, "has_category_predictors", bug)

@@ -15,7 +15,7 @@ from detectron2.utils.logger import setup_logger
 
 from df2_landmarks.common import run_command
 from df2_landmarks.engine import setup
-from df2_landmarks.taxonomy import LAYOUT
+from df2_landmarks.taxonomy import DEEPFASHION2
 from tests.support import DEMO, TINY
 
 TRAIN_NET = "projects/df2_landmarks/train_net.py"
@@ -64,8 +64,8 @@ def test_demo_writes_the_challenge_zip(demo):
     for result in results:
         assert 1 <= result["image_id"] <= 3
         keypoints = result["keypoints"]
-        assert len(keypoints) == 3 * LAYOUT.num_slots
-        slots = LAYOUT.slots(result["category_id"] - 1)
+        assert len(keypoints) == 3 * DEEPFASHION2.num_slots
+        slots = DEEPFASHION2.slots(result["category_id"] - 1)
         visibility = keypoints[2::3]
         assert set(visibility[slots]) == {1}
         assert not any(keypoints[: 3 * slots.start])
@@ -112,7 +112,7 @@ def as_other_tools_write(json_file):
     """Own landmarks only, ids from 0, one crowd as RLE, no iscrowd and no area."""
     content = json.loads(json_file.read_text())
     for record in content["annotations"]:
-        slots = LAYOUT.slots(record["category_id"] - 1)
+        slots = DEEPFASHION2.slots(record["category_id"] - 1)
         record["keypoints"] = record["keypoints"][3 * slots.start : 3 * slots.stop]
         record["category_id"] -= 1
         del record["iscrowd"], record["area"]
@@ -261,7 +261,7 @@ def test_a_broken_image_ends_a_training_with_its_name(train_net, drawn_splits, t
     finally:
         DatasetCatalog.remove("broken")
     assert code == 1
-    assert error.splitlines()[-1].startswith(f"train_net: {broken}: not a readable image")
+    assert error.splitlines()[-1].startswith(f"train_net: {broken}: the file is empty")
 
 
 def bug(*args):

@@ -19,7 +19,7 @@ from df2_landmarks.common import UserError
 from df2_landmarks.engine import BoxMaskEvaluator, LandmarkEvaluator
 from df2_landmarks.evaluation import score
 from df2_landmarks.formats import VISIBLE_AND_OCCLUDED, read_ground_truth, read_results
-from df2_landmarks.taxonomy import LAYOUT
+from df2_landmarks.taxonomy import DEEPFASHION2
 from tests.evaluation.cases import (
     Json,
     make_ground_truth,
@@ -45,12 +45,12 @@ def predictions(truth: Json, results: list[Json]) -> tuple[list[Json], list[Json
     for image in truth["images"]:
         records = [r for r in results if r["image_id"] == image["id"]]
         instances = Instances((600, 400))
-        keypoints = torch.zeros(len(records), LAYOUT.max_landmarks, 3)
+        keypoints = torch.zeros(len(records), DEEPFASHION2.max_landmarks, 3)
         for row, record in enumerate(records):
             c = record["category_id"] - 1
-            slots = torch.tensor(record["keypoints"]).reshape(-1, 3)[LAYOUT.slots(c)]
-            keypoints[row, : LAYOUT.counts[c], :2] = slots[:, :2] + 0.5
-            keypoints[row, : LAYOUT.counts[c], 2] = 0.7
+            slots = torch.tensor(record["keypoints"]).reshape(-1, 3)[DEEPFASHION2.slots(c)]
+            keypoints[row, : DEEPFASHION2.counts[c], :2] = slots[:, :2] + 0.5
+            keypoints[row, : DEEPFASHION2.counts[c], 2] = 0.7
         instances.pred_boxes = Boxes(torch.tensor([[10.0, 20.0, 110.25, 220.5]] * len(records)))
         instances.scores = torch.tensor([r["score"] for r in records])
         instances.pred_classes = torch.tensor([r["category_id"] - 1 for r in records]).long()
@@ -208,7 +208,7 @@ def box_truth(tmp_path: Path) -> Iterator[Json]:
     """Two images, three items (one without a polygon) and slots full of landmarks."""
     content = {
         "images": [{"id": i, "width": 60, "height": 50, "file_name": f"{i}.jpg"} for i in (1, 2)],
-        "categories": [{"id": c.id, "name": c.official_name} for c in LAYOUT.categories],
+        "categories": [{"id": c.id, "name": c.official_name} for c in DEEPFASHION2.categories],
         "annotations": [],
     }
     for number, (image_id, category_id, polygon) in enumerate(
@@ -229,14 +229,14 @@ def box_truth(tmp_path: Path) -> Iterator[Json]:
                 "area": (x2 - x1) * (y2 - y1),
                 "iscrowd": 0,
                 "segmentation": polygon,
-                "keypoints": [0] * 3 * LAYOUT.num_slots,
-                "num_keypoints": LAYOUT.num_slots,
+                "keypoints": [0] * 3 * DEEPFASHION2.num_slots,
+                "num_keypoints": DEEPFASHION2.num_slots,
             }
         )
     metadata = MetadataCatalog.get(NAME)
     metadata.json_file = str(write_json(tmp_path / "boxes.json", content))
-    metadata.thing_classes = [c.official_name for c in LAYOUT.categories]
-    metadata.thing_dataset_id_to_contiguous_id = {c.id: c.id - 1 for c in LAYOUT.categories}
+    metadata.thing_classes = [c.official_name for c in DEEPFASHION2.categories]
+    metadata.thing_dataset_id_to_contiguous_id = {c.id: c.id - 1 for c in DEEPFASHION2.categories}
     yield content
     MetadataCatalog.remove(NAME)
 
@@ -253,7 +253,7 @@ def box_predictions(*rows: tuple[int, int, list[int]]) -> tuple[list[Json], list
         instances.pred_masks = torch.zeros(len(of_image), 50, 60, dtype=torch.bool)
         for mask, (_, (x1, y1, x2, y2)) in zip(instances.pred_masks, of_image, strict=True):
             mask[y1:y2, x1:x2] = True
-        instances.pred_keypoints = torch.full((len(of_image), LAYOUT.max_landmarks, 3), 7.0)
+        instances.pred_keypoints = torch.full((len(of_image), DEEPFASHION2.max_landmarks, 3), 7.0)
         inputs.append({"image_id": image_id})
         outputs.append({"instances": instances})
     return inputs, outputs

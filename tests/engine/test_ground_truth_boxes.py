@@ -13,7 +13,7 @@ from df2_landmarks.engine.ground_truth_boxes import (
 )
 from df2_landmarks.engine.setup import argument_parser, setup_run
 from df2_landmarks.engine.trainer import Trainer
-from df2_landmarks.taxonomy import LAYOUT
+from df2_landmarks.taxonomy import DEEPFASHION2
 from tests.support import DEMO, TINY, registered, tiny_config
 
 NAME = "drawn_given"
@@ -34,7 +34,7 @@ def coco(tiny_datasets):
         of_image[annotation["image_id"]].append(annotation)
     first, second, third, *_ = of_image.values()
     for annotation in first:
-        annotation["keypoints"] = [0] * 3 * LAYOUT.num_slots
+        annotation["keypoints"] = [0] * 3 * DEEPFASHION2.num_slots
         annotation["num_keypoints"] = 0
     second[0]["segmentation"] = []
     crowd = {**second[0], "id": 10**6, "iscrowd": 1}

@@ -15,7 +15,7 @@ from df2_landmarks.engine.setup import (
     setup_run,
 )
 from df2_landmarks.engine.trainer import Trainer
-from df2_landmarks.taxonomy import LAYOUT
+from df2_landmarks.taxonomy import DEEPFASHION2
 from tests.support import DEMO, registered
 
 HEAD = "MODEL.ROI_LANDMARK_HEAD."
@@ -38,8 +38,8 @@ def test_the_promised_configs_are_there():
 def test_every_config_builds_a_model_with_13_heads(path):
     cfg = setup_config(path, on_cpu=True)
     model = build_model(cfg)
-    assert model.roi_heads.num_classes == LAYOUT.num_categories
-    assert len(model.roi_heads.keypoint_head.branches) == LAYOUT.num_categories
+    assert model.roi_heads.num_classes == DEEPFASHION2.num_categories
+    assert len(model.roi_heads.keypoint_head.branches) == DEEPFASHION2.num_categories
     assert model.roi_heads.mask_on
 
 

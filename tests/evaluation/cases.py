@@ -15,7 +15,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from df2_landmarks.formats import Detections, GroundTruth, empty_class, zero_padded_areas
-from df2_landmarks.taxonomy import LAYOUT
+from df2_landmarks.taxonomy import DEEPFASHION2
 
 Json = dict[str, Any]
 
@@ -37,7 +37,7 @@ def make_ground_truth(
         for _ in range(rng.integers(0, max_items + 1)):
             class_index = int(rng.choice(classes))
             kind = rng.random()
-            visibility = rng.choice([0, 1, 2], LAYOUT.counts[class_index], p=[0.2, 0.3, 0.5])
+            visibility = rng.choice([0, 1, 2], DEEPFASHION2.counts[class_index], p=[0.2, 0.3, 0.5])
             if kind < unlabelled:
                 visibility[:] = 0
             elif kind < unlabelled + occluded_only:
@@ -52,7 +52,7 @@ def make_ground_truth(
                     iscrowd=int(rng.random() < crowd),
                 )
             )
-    categories = [{"id": c.id, "name": c.official_name} for c in LAYOUT.categories]
+    categories = [{"id": c.id, "name": c.official_name} for c in DEEPFASHION2.categories]
     images = [{"id": i, "width": 400, "height": 600} for i in image_ids]
     return {"images": images, "annotations": annotations, "categories": categories}
 
@@ -69,13 +69,13 @@ def annotation(
     """One item with a box of a random size and landmarks in it."""
     x, y = rng.integers(0, 100, 2).tolist()
     w, h = rng.integers(5, 300, 2).tolist()
-    own = np.zeros((LAYOUT.counts[class_index], 3))
+    own = np.zeros((DEEPFASHION2.counts[class_index], 3))
     own[:, 0] = x + np.round(rng.random(len(own)) * w)
     own[:, 1] = y + np.round(rng.random(len(own)) * h)
     own[:, 2] = visibility
     own[visibility == 0] = 0
-    slots = np.zeros((LAYOUT.num_slots, 3))
-    slots[LAYOUT.slots(class_index)] = own
+    slots = np.zeros((DEEPFASHION2.num_slots, 3))
+    slots[DEEPFASHION2.slots(class_index)] = own
     values = rng.integers(0, 4, 4).tolist()
     return {
         "id": id,
@@ -109,17 +109,17 @@ def make_results(
         for _ in range(rng.integers(0, per_item + 1)):
             class_index = item["category_id"] - 1
             slots = np.asarray(item["keypoints"]).reshape(-1, 3)
-            own_xy = slots[LAYOUT.slots(class_index), :2]
+            own_xy = slots[DEEPFASHION2.slots(class_index), :2]
             if rng.random() < 0.1:
-                class_index = int(rng.integers(0, LAYOUT.num_categories))
-                own_xy = rng.random((LAYOUT.counts[class_index], 2)) * 300
+                class_index = int(rng.integers(0, DEEPFASHION2.num_categories))
+                own_xy = rng.random((DEEPFASHION2.counts[class_index], 2)) * 300
             spread = noise * rng.choice([0, 0.5, 1, 4])
             records.append(
                 _record(rng, item["image_id"], class_index, own_xy, spread, filled, bbox, ties)
             )
     for _ in range(len(image_ids) // 3):
-        class_index = int(rng.integers(0, LAYOUT.num_categories))
-        own_xy = rng.random((LAYOUT.counts[class_index], 2)) * 300
+        class_index = int(rng.integers(0, DEEPFASHION2.num_categories))
+        own_xy = rng.random((DEEPFASHION2.counts[class_index], 2)) * 300
         image_id = int(rng.choice(image_ids))
         records.append(_record(rng, image_id, class_index, own_xy, 1, filled, bbox, ties))
     return [records[i] for i in rng.permutation(len(records))]
@@ -135,12 +135,12 @@ def _record(
     bbox: bool,
     ties: bool,
 ) -> Json:
-    slots = np.zeros((LAYOUT.num_slots, 3))
+    slots = np.zeros((DEEPFASHION2.num_slots, 3))
     if filled:
-        slots[:, :2] = rng.random((LAYOUT.num_slots, 2)) * 400
+        slots[:, :2] = rng.random((DEEPFASHION2.num_slots, 2)) * 400
         slots[:, 2] = 1
-    slots[LAYOUT.slots(class_index), :2] = own_xy + rng.normal(size=own_xy.shape) * spread
-    slots[LAYOUT.slots(class_index), 2] = 1
+    slots[DEEPFASHION2.slots(class_index), :2] = own_xy + rng.normal(size=own_xy.shape) * spread
+    slots[DEEPFASHION2.slots(class_index), 2] = 1
     score = float(rng.random())
     record: Json = {
         "image_id": image_id,
@@ -173,7 +173,7 @@ def pycocotools_score(
         truth.dataset = copy.deepcopy(ground_truth)
         truth.createIndex()
         oracle = COCOeval(truth, truth.loadRes(copy.deepcopy(results)), "keypoints")
-        oracle.params.kpt_oks_sigmas = LAYOUT.slot_sigmas
+        oracle.params.kpt_oks_sigmas = DEEPFASHION2.slot_sigmas
         if image_ids is not None:
             oracle.params.imgIds = image_ids
         oracle.evaluate()
@@ -195,12 +195,12 @@ def truth_as_detections(ground_truth: GroundTruth) -> Detections:
         count = int(np.count_nonzero(labelled))
         classes.append(
             replace(
-                empty_class(class_index),
+                empty_class(DEEPFASHION2, class_index),
                 record=start + np.arange(count),
                 image_index=truth.image_index[labelled],
                 scores=np.ones(count),
                 landmarks_xy=truth.landmarks_xy[labelled],
-                areas=zero_padded_areas(truth.landmarks_xy[labelled]),
+                areas=zero_padded_areas(DEEPFASHION2, truth.landmarks_xy[labelled]),
                 boxes_xywh=truth.boxes_xywh[labelled],
                 full_row=np.full(count, -1),
             )

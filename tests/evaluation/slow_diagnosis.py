@@ -9,7 +9,7 @@ import numpy as np
 from df2_landmarks.evaluation.diagnosis.detection_errors import class_of
 from df2_landmarks.evaluation.score import Score
 from df2_landmarks.formats.ground_truth import GroundTruth
-from df2_landmarks.taxonomy import LAYOUT
+from df2_landmarks.taxonomy import DEEPFASHION2
 
 
 class SlowReference:
@@ -79,7 +79,7 @@ class SlowReference:
         truth, row = self.local(g)
         seen = truth.visibility[row] > 0
         squared = ((self.landmarks(d) - truth.landmarks_xy[row]) ** 2).sum(1)
-        variances = (2 * LAYOUT.sigmas(int(self.item_class[g]))) ** 2
+        variances = (2 * DEEPFASHION2.sigmas(int(self.item_class[g]))) ** 2
         ks = np.exp(-squared / variances / truth.areas[row] / 2)
         return float(ks[seen].mean())
 
@@ -93,17 +93,17 @@ class SlowReference:
 
     def landmark_types(self, c: int, detection: int, item: int) -> list[str]:
         truth = self.truth.classes[c]
-        names = LAYOUT.categories[c].landmark_names
+        names = DEEPFASHION2.categories[c].landmark_names
         positions = self.pairs.ranked[c].landmarks_xy[detection]
         flat_item = item + int(self.pairs.item_starts[c])
         result = []
         for k, position in enumerate(positions):
-            scale = 2 * LAYOUT.sigmas(c)[k] * np.sqrt(truth.areas[item])
+            scale = 2 * DEEPFASHION2.sigmas(c)[k] * np.sqrt(truth.areas[item])
 
             def ks(xy: np.ndarray, position: np.ndarray = position, scale: float = scale) -> float:
                 return float(np.exp(-((position - xy) ** 2).sum() / scale**2 / 2))
 
-            partner = int(LAYOUT.flip_indices[c, k])
+            partner = int(DEEPFASHION2.flip_indices[c, k])
             inversion = 0.0
             if partner != k and truth.visibility[item, partner] > 0:
                 inversion = ks(truth.landmarks_xy[item, partner])
@@ -111,7 +111,7 @@ class SlowReference:
             in_image = self.pairs.item_images == truth.image_index[item]
             for g in np.flatnonzero(in_image).tolist():
                 other, row = self.local(g)
-                other_names = LAYOUT.categories[self.item_class[g]].landmark_names
+                other_names = DEEPFASHION2.categories[self.item_class[g]].landmark_names
                 for j, name in enumerate(other_names):
                     same = name in (names[k], names[partner])
                     if g != flat_item and same and other.visibility[row, j] > 0:

@@ -13,7 +13,7 @@ from df2_landmarks.evaluation.score import score
 from df2_landmarks.formats.annotations import read_ground_truth
 from df2_landmarks.formats.ground_truth import SOURCES, VISIBLE_AND_OCCLUDED
 from df2_landmarks.formats.results import read_results
-from df2_landmarks.taxonomy import LAYOUT
+from df2_landmarks.taxonomy import DEEPFASHION2
 from tests.evaluation.cases import make_ground_truth, make_results, pycocotools_score, write_json
 
 RNG = np.random.default_rng(0)
@@ -54,7 +54,7 @@ def test_by_category_is_the_mean_over_that_category(tmp_path: Path) -> None:
     assert aps == result.curves.per_category()
     counted = sum(i["num_keypoints"] > 0 and not i["iscrowd"] for i in TRUTH["annotations"])
     assert sum(subset.items for subset in subsets.values()) == counted
-    assert subsets[LAYOUT.categories[12].official_name].items == 0
+    assert subsets[DEEPFASHION2.categories[12].official_name].items == 0
 
 
 def test_an_unknown_axis_is_named() -> None:

@@ -23,7 +23,7 @@ from df2_landmarks.formats.annotations import read_ground_truth
 from df2_landmarks.formats.detections import ClassDetections, Detections, concatenate_class
 from df2_landmarks.formats.ground_truth import VISIBLE_AND_OCCLUDED, GroundTruth
 from df2_landmarks.formats.results import read_results
-from df2_landmarks.taxonomy import LAYOUT
+from df2_landmarks.taxonomy import DEEPFASHION2
 from tests.evaluation.cases import (
     Json,
     annotation,
@@ -44,16 +44,16 @@ def truth(tmp_path: Path) -> GroundTruth:
     annotations: list[Json] = []
     for image_id in range(1, 5):
         for class_index, left in ((SHIRT, 0), (TROUSERS, 600)):
-            visibility = np.full(LAYOUT.counts[class_index], 2)
+            visibility = np.full(DEEPFASHION2.counts[class_index], 2)
             number = len(annotations) + 1
             item = annotation(
                 rng, id=number, image_id=image_id, class_index=class_index, visibility=visibility
             )
             # Landmarks on a grid with wide gaps, so that no place is near two of them.
-            count = LAYOUT.counts[class_index]
-            slots = np.zeros((LAYOUT.num_slots, 3))
+            count = DEEPFASHION2.counts[class_index]
+            slots = np.zeros((DEEPFASHION2.num_slots, 3))
             grid = np.stack(np.divmod(np.arange(count), 6), axis=1) * 80
-            slots[LAYOUT.slots(class_index)] = np.c_[grid + (left, 0), visibility]
+            slots[DEEPFASHION2.slots(class_index)] = np.c_[grid + (left, 0), visibility]
             item |= {"keypoints": slots.ravel().tolist(), "bbox": [left, 0, 400, 400]}
             annotations.append(item | {"area": 160_000})
     content = {"images": [{"id": i} for i in range(1, 5)], "annotations": annotations}
@@ -135,9 +135,9 @@ def as_long_sleeved_shirt(shirts: ClassDetections) -> ClassDetections:
 
     The landmarks that both categories have by name are where the shirts have them.
     """
-    xy = np.full((len(shirts), LAYOUT.counts[1], 2), 200.0)
-    names = LAYOUT.categories[1].landmark_names
-    for k, name in enumerate(LAYOUT.categories[SHIRT].landmark_names):
+    xy = np.full((len(shirts), DEEPFASHION2.counts[1], 2), 200.0)
+    names = DEEPFASHION2.categories[1].landmark_names
+    for k, name in enumerate(DEEPFASHION2.categories[SHIRT].landmark_names):
         if name in names:
             xy[:, names.index(name)] = shirts.landmarks_xy[:, k]
     return replace(shirts, landmarks_xy=xy)
@@ -196,13 +196,13 @@ def test_planted_poor_landmarks(truth: GroundTruth) -> None:
 @pytest.mark.parametrize("error_type", LANDMARK_TYPES[1:])
 def test_a_planted_landmark_error(truth: GroundTruth, error_type: str) -> None:
     true_xy = truth.classes[SHIRT].landmarks_xy[0]
-    scale = 2 * LAYOUT.sigmas(SHIRT) * 400
-    armpit = LAYOUT.categories[SHIRT].landmark_names.index("armpit_left")
+    scale = 2 * DEEPFASHION2.sigmas(SHIRT) * 400
+    armpit = DEEPFASHION2.categories[SHIRT].landmark_names.index("armpit_left")
     trousers = truth.classes[TROUSERS].landmarks_xy[0]
-    waist = LAYOUT.categories[TROUSERS].landmark_names.index("waist_left")
+    waist = DEEPFASHION2.categories[TROUSERS].landmark_names.index("waist_left")
     positions = {
         "jitter": true_xy[armpit] + (scale[armpit], 0),  # ks = exp(-1/2) = .61
-        "inversion": true_xy[LAYOUT.flip_indices[SHIRT, armpit]],
+        "inversion": true_xy[DEEPFASHION2.flip_indices[SHIRT, armpit]],
         "miss": np.array([-300.0, 900.0]),
         "swap": trousers[waist],
     }
@@ -236,7 +236,7 @@ def with_second_shirt(truth: GroundTruth, k: int) -> tuple[Detections, GroundTru
 def joined(detections: Detections, c: int, more: Any) -> Detections:
     classes = list(detections.classes)
     more = replace(more, record=more.record + 1000)
-    classes[c] = concatenate_class(c, [classes[c], more])
+    classes[c] = concatenate_class(DEEPFASHION2, c, [classes[c], more])
     return replace(detections, classes=tuple(classes))
 
 
@@ -337,7 +337,7 @@ def test_statistics_of_landmark_errors_by_hand(truth: GroundTruth) -> None:
     errors = diagnosis.per_landmark[3]
     assert errors.landmark.startswith("4 ") and errors.count == 4
     assert (errors.mean_px, errors.median_px, errors.pck) == (20, 15, 0.75)
-    assert errors.mean_sigmas == pytest.approx(20 / (2 * LAYOUT.sigmas(SHIRT)[3] * 400))
+    assert errors.mean_sigmas == pytest.approx(20 / (2 * DEEPFASHION2.sigmas(SHIRT)[3] * 400))
     shirts = diagnosis.groups["short_sleeved_shirt"]
     assert (shirts.count, shirts.mean_px) == (100, 0.8)
     assert diagnosis.groups["occluded"].count == 0 and diagnosis.groups["occluded"].pck is None

@@ -16,7 +16,7 @@ from df2_landmarks.evaluation.score import score
 from df2_landmarks.formats.annotations import read_ground_truth
 from df2_landmarks.formats.ground_truth import VISIBLE_AND_OCCLUDED
 from df2_landmarks.formats.results import read_results
-from df2_landmarks.taxonomy import LAYOUT
+from df2_landmarks.taxonomy import DEEPFASHION2
 from tests.evaluation.cases import Json, make_ground_truth, make_results, write_json
 
 
@@ -41,7 +41,7 @@ def test_summary_equals_faster_coco_eval(tmp_path: Path, seed: int) -> None:
         oracle_truth = faster.COCO(copy.deepcopy(truth))
         oracle_results = oracle_truth.loadRes(copy.deepcopy(results))
         oracle = faster.COCOeval_faster(oracle_truth, oracle_results, "keypoints")
-        oracle.params.kpt_oks_sigmas = LAYOUT.slot_sigmas
+        oracle.params.kpt_oks_sigmas = DEEPFASHION2.slot_sigmas
         oracle.evaluate()
         oracle.accumulate()
         oracle.summarize()
@@ -53,8 +53,8 @@ def test_summary_equals_faster_coco_eval(tmp_path: Path, seed: int) -> None:
 def test_summary_equals_vernier_in_strict_mode(tmp_path: Path, seed: int) -> None:
     instance: Any = pytest.importorskip("vernier.instance")
     truth, results = case(seed)
-    sigmas = tuple(LAYOUT.slot_sigmas.tolist())
-    kernel = instance.Keypoints(sigmas={c.id: sigmas for c in LAYOUT.categories})
+    sigmas = tuple(DEEPFASHION2.slot_sigmas.tolist())
+    kernel = instance.Keypoints(sigmas={c.id: sigmas for c in DEEPFASHION2.categories})
     evaluator = instance.Evaluator(iou=kernel, parity_mode="strict")
     contents = json.dumps(truth).encode(), json.dumps(results).encode()
     expected = evaluator.evaluate(*contents).stats

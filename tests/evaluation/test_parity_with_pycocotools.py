@@ -14,7 +14,7 @@ from df2_landmarks.evaluation.score import score
 from df2_landmarks.formats.annotations import read_ground_truth
 from df2_landmarks.formats.ground_truth import VISIBLE, VISIBLE_AND_OCCLUDED
 from df2_landmarks.formats.results import read_results
-from df2_landmarks.taxonomy import LAYOUT
+from df2_landmarks.taxonomy import DEEPFASHION2
 from tests.evaluation.cases import (
     Json,
     make_ground_truth,
@@ -96,12 +96,12 @@ def test_oks_exactly_at_a_threshold(tmp_path: Path) -> None:
     truth = make_ground_truth(rng, num_images=6, classes=(8,), unlabelled=0, occluded_only=0)
     for item in truth["annotations"]:
         slots = np.asarray(item["keypoints"]).reshape(-1, 3)
-        slots[LAYOUT.slots(8), 2] = 2
+        slots[DEEPFASHION2.slots(8), 2] = 2
         item["keypoints"], item["num_keypoints"] = slots.ravel().tolist(), 8
     results = make_results(rng, truth, per_item=5, noise=0)
     for number, record in enumerate(results):
         slots = np.asarray(record["keypoints"]).reshape(-1, 3)
-        slots[LAYOUT.offsets[8] : LAYOUT.offsets[8] + number % 9, :2] += 1e6
+        slots[DEEPFASHION2.offsets[8] : DEEPFASHION2.offsets[8] + number % 9, :2] += 1e6
         record["keypoints"] = slots.ravel().tolist()
     assert_equal(tmp_path, truth, results)
 

@@ -14,7 +14,7 @@ from df2_landmarks.evaluation.score import score
 from df2_landmarks.formats.annotations import read_ground_truth
 from df2_landmarks.formats.detections import Detections, empty_class
 from df2_landmarks.formats.ground_truth import PROTOCOLS, VISIBLE, GroundTruth
-from df2_landmarks.taxonomy import LAYOUT
+from df2_landmarks.taxonomy import DEEPFASHION2
 from tests.evaluation.cases import make_ground_truth, truth_as_detections, write_json
 
 
@@ -34,7 +34,7 @@ def test_ground_truth_as_predictions_scores_one(ground_truth: GroundTruth, proto
 def test_no_detection_scores_zero_and_absent_categories_are_undefined(
     ground_truth: GroundTruth,
 ) -> None:
-    empty = tuple(empty_class(c) for c in range(LAYOUT.num_categories))
+    empty = tuple(empty_class(DEEPFASHION2, c) for c in range(DEEPFASHION2.num_categories))
     nothing = Detections("nothing", np.zeros(0, dtype=np.int64), empty)
     curves = score(ground_truth, nothing, VISIBLE).curves
     assert curves.summary()["AP"] == 0

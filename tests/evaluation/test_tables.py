@@ -13,7 +13,7 @@ from df2_landmarks.evaluation.breakdown import break_down
 from df2_landmarks.evaluation.comparison import Comparison, Difference
 from df2_landmarks.evaluation.score import score
 from df2_landmarks.formats import PROTOCOLS, VISIBLE, read_ground_truth, read_results
-from df2_landmarks.taxonomy import LAYOUT
+from df2_landmarks.taxonomy import DEEPFASHION2
 from tests.evaluation.cases import make_ground_truth, make_results, write_json
 
 RNG = np.random.default_rng(0)
@@ -86,8 +86,10 @@ def test_on_the_real_validation_set_the_baseline_is_not_called_another_data_set(
 
 def test_a_comparison_lists_categories_with_ground_truth_and_marks_clear_differences() -> None:
     clear, unclear = Difference(0.5, 0.25, 0.125, 0.375), Difference(0.5, 0.25, -0.125, 0.5)
-    per_category = (clear, unclear, *[None] * (LAYOUT.num_categories - 2))
-    text = tables.comparison_text(Comparison(VISIBLE, 7, clear, per_category), "a.json", "b.json")
+    per_category = (clear, unclear, *[None] * (DEEPFASHION2.num_categories - 2))
+    text = tables.comparison_text(
+        Comparison(DEEPFASHION2, VISIBLE, 7, clear, per_category), "a.json", "b.json"
+    )
     assert text.startswith("A = a.json\nB = b.json\nDifference in AP, visible, with its 95%")
     assert text.splitlines()[6:] == [
         "all                  0.500  0.250  +0.250  +0.125  +0.375  *",

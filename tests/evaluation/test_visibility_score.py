@@ -18,7 +18,7 @@ from df2_landmarks.formats import (
     read_ground_truth,
     read_results,
 )
-from df2_landmarks.taxonomy import LAYOUT
+from df2_landmarks.taxonomy import DEEPFASHION2
 from tests.evaluation.cases import (
     make_ground_truth,
     make_results,
@@ -96,7 +96,7 @@ def test_landmarks_are_those_of_pycocotools_matches(tmp_path: Path, seed: int) -
             assert part.visible_probability is not None
             (row,) = np.flatnonzero(part.record == detection_id - 1)
             slots = np.asarray(items[int(item_id)]["keypoints"]).reshape(-1, 3)
-            own = slots[LAYOUT.slots(class_index)]
+            own = slots[DEEPFASHION2.slots(class_index)]
             for k, v in enumerate(own[:, 2]):
                 if v > 0:
                     probability.append(float(part.visible_probability[row, k]))
@@ -157,7 +157,7 @@ def test_without_probabilities_there_is_no_score_and_without_matches_no_number(
 
 def test_probabilities_follow_their_detections() -> None:
     part = replace(
-        empty_class(8),
+        empty_class(DEEPFASHION2, 8),
         record=np.array([5, 6, 7]),
         image_index=np.zeros(3, dtype=np.int64),
         scores=np.array([0.1, 0.9, 0.5]),
@@ -170,9 +170,9 @@ def test_probabilities_follow_their_detections() -> None:
     ranked = part.ranked()
     assert ranked.visible_probability is not None
     np.testing.assert_allclose(ranked.visible_probability[:, 0], ranked.scores, atol=1e-7)
-    joined = concatenate_class(8, [part, ranked])
+    joined = concatenate_class(DEEPFASHION2, 8, [part, ranked])
     assert joined.visible_probability is not None
     np.testing.assert_allclose(joined.visible_probability[:, 0], joined.scores, atol=1e-7)
     without = replace(part, visible_probability=None)
     assert without.take(np.array([1])).visible_probability is None
-    assert concatenate_class(8, [part, without]).visible_probability is None
+    assert concatenate_class(DEEPFASHION2, 8, [part, without]).visible_probability is None

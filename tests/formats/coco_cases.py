@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from df2_landmarks.taxonomy import LAYOUT
+from df2_landmarks.taxonomy import DEEPFASHION2
 
 Json = dict[str, Any]
 WIDTH, HEIGHT = 200, 300
@@ -14,7 +14,7 @@ WIDTH, HEIGHT = 200, 300
 
 def own_landmarks(class_index: int) -> list[float]:
     """x, y, v of all landmarks of a class, in a box 40, 60, 100, 200; the first is occluded."""
-    count = LAYOUT.counts[class_index]
+    count = DEEPFASHION2.counts[class_index]
     values: list[float] = []
     for k in range(count):
         values += [40 + 100 * k // (count - 1), 60 + 200 * (k * 7 % count) // (count - 1), 2]
@@ -24,8 +24,8 @@ def own_landmarks(class_index: int) -> list[float]:
 
 def all_slots(class_index: int) -> list[float]:
     """The same in 294 slots."""
-    values = [0.0] * (3 * LAYOUT.num_slots)
-    slots = LAYOUT.slots(class_index)
+    values = [0.0] * (3 * DEEPFASHION2.num_slots)
+    slots = DEEPFASHION2.slots(class_index)
     values[3 * slots.start : 3 * slots.stop] = own_landmarks(class_index)
     return values
 
@@ -43,13 +43,13 @@ def coco(classes: tuple[int, ...] = (0, 7, 12, 0), *, own: bool = True) -> Json:
             "bbox": [40, 60, 100, 200],
             "area": 20000,
             "iscrowd": 0,
-            "num_keypoints": LAYOUT.counts[class_index],
+            "num_keypoints": DEEPFASHION2.counts[class_index],
             "segmentation": [[40, 60, 140, 60, 140, 260]],
             "keypoints": own_landmarks(class_index) if own else all_slots(class_index),
         }
         for number, class_index in enumerate(classes, 1)
     ]
-    categories = [{"id": c.id, "name": c.official_name} for c in LAYOUT.categories]
+    categories = [{"id": c.id, "name": c.official_name} for c in DEEPFASHION2.categories]
     return {"images": images, "categories": categories, "annotations": annotations}
 
 

@@ -11,10 +11,10 @@ import pytest
 from df2_landmarks.common import UserError
 from df2_landmarks.data import load_landmark_json
 from df2_landmarks.formats import CocoReader, CocoReport, read_ground_truth
-from df2_landmarks.taxonomy import LAYOUT
+from df2_landmarks.taxonomy import DEEPFASHION2
 from tests.formats.coco_cases import HEIGHT, WIDTH, Json, coco, write
 
-MANY = tuple(c % LAYOUT.num_categories for c in range(60))
+MANY = tuple(c % DEEPFASHION2.num_categories for c in range(60))
 
 
 def report_of(folder: Path, content: Json) -> CocoReport:
@@ -104,24 +104,24 @@ def test_one_wrong_garment_of_many_is_a_counted_warning(
 def test_a_right_file_has_no_findings_and_a_summary(tmp_path: Path) -> None:
     report = report_of(tmp_path, coco())
     assert not report.findings
-    num_landmarks = sum(LAYOUT.counts[c] for c in (0, 7, 12, 0))
+    num_landmarks = sum(DEEPFASHION2.counts[c] for c in (0, 7, 12, 0))
     start, missing = report.summary().split("; no ", 1)
     assert start == (
         "train.json: 2 images, 4 garments; "
         f"landmarks: {num_landmarks - 4} visible, 4 occluded, 0 not labelled"
     )
-    assert len(missing.split(", no ")) == LAYOUT.num_categories - 3
+    assert len(missing.split(", no ")) == DEEPFASHION2.num_categories - 3
     assert "no long_sleeved_shirt" in report.summary()
 
 
 def test_crowds_and_garments_without_landmarks_are_counted_apart(tmp_path: Path) -> None:
     content = coco()
     content["annotations"][0]["iscrowd"] = 1
-    content["annotations"][1]["keypoints"] = [0] * (3 * LAYOUT.counts[7])
+    content["annotations"][1]["keypoints"] = [0] * (3 * DEEPFASHION2.counts[7])
     content["annotations"][1]["num_keypoints"] = 0
     report = report_of(tmp_path, content)
     assert (report.garments, report.crowds, report.without_landmarks) == (3, 1, 1)
-    assert report.landmarks[0] == LAYOUT.counts[7]
+    assert report.landmarks[0] == DEEPFASHION2.counts[7]
     assert report.categories["short_sleeved_shirt"] == 1
     assert "3 garments and 1 crowds" in report.summary()
     assert "1 garments without landmarks" in report.summary()
@@ -161,7 +161,7 @@ def test_num_keypoints_that_is_not_the_number_of_landmarks_is_a_warning(tmp_path
 def test_a_file_without_any_labelled_landmark_is_a_warning(tmp_path: Path) -> None:
     content = coco((0, 0))
     for annotation in content["annotations"]:
-        annotation |= {"keypoints": [0] * (3 * LAYOUT.counts[0]), "num_keypoints": 0}
+        annotation |= {"keypoints": [0] * (3 * DEEPFASHION2.counts[0]), "num_keypoints": 0}
     (warning,) = warnings(tmp_path, content)
     assert warning.startswith("2 of 2 garments (100 %): no landmark is labelled, in the whole file")
 

@@ -24,7 +24,7 @@ from df2_landmarks.formats import (
     read_results,
 )
 from df2_landmarks.formats.coco.rle import decode_rle
-from df2_landmarks.taxonomy import LAYOUT
+from df2_landmarks.taxonomy import DEEPFASHION2
 from tests.evaluation.cases import make_ground_truth, make_results
 from tests.formats.coco_cases import HEIGHT, WIDTH, Json, all_slots, coco, own_landmarks, write
 
@@ -65,7 +65,7 @@ def with_ids(content: Json, new_id: dict[int, Any], names: dict[int, str] | None
     return content
 
 
-IDS = range(1, LAYOUT.num_categories + 1)
+IDS = range(1, DEEPFASHION2.num_categories + 1)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ IDS = range(1, LAYOUT.num_categories + 1)
     [
         {i: i - 1 for i in IDS},
         {i: 10 * i for i in IDS},
-        {i: LAYOUT.num_categories + 1 - i for i in IDS},
+        {i: DEEPFASHION2.num_categories + 1 - i for i in IDS},
         {i: 2**40 + 3 * i for i in IDS},
     ],
 )
@@ -110,14 +110,14 @@ def test_a_packed_file_is_mapped_alike(tmp_path: Path, where: str) -> None:
 def test_a_member_of_that_name_deeper_in_the_file_is_not_taken(tmp_path: Path) -> None:
     content = with_ids(coco(), {i: i - 1 for i in IDS})
     categories = content.pop("categories")
-    wrong = [{"id": i, "name": c.official_name} for i, c in enumerate(LAYOUT.categories, 1)]
+    wrong = [{"id": i, "name": c.official_name} for i, c in enumerate(DEEPFASHION2.categories, 1)]
     content = {**content, "categories": categories, "info": {"categories": wrong}}
     assert [class_index for class_index, _ in loaded(tmp_path, content)] == [7, 0, 0, 12]
 
 
 @pytest.mark.parametrize("spelling", [str.upper, str.title, lambda n: f" {n} ".replace("_", "-")])
 def test_raw_and_official_names_in_any_spelling_are_known(tmp_path: Path, spelling: Any) -> None:
-    names = {c.id: spelling((c.name, c.official_name)[c.id % 2]) for c in LAYOUT.categories}
+    names = {c.id: spelling((c.name, c.official_name)[c.id % 2]) for c in DEEPFASHION2.categories}
     content = with_ids(coco(), {i: i - 1 for i in IDS}, names)
     assert loaded(tmp_path, content) == loaded(tmp_path, coco())
 
@@ -127,8 +127,8 @@ def test_raw_and_official_names_in_any_spelling_are_known(tmp_path: Path, spelli
     [
         (
             {0: "short sleeved shrit"},
-            r"record 0: category_id: 1 is 'short sleeved shrit', which is not a category of the "
-            r"taxonomy; did you mean 'short_sleeved_shirt'\?",
+            r"record 0: category_id: 1 is 'short sleeved shrit', which is not a category of "
+            r"DeepFashion2; did you mean 'short_sleeved_shirt'\?",
         ),
         ({1: "Short Sleeved Shirt"}, "'Short Sleeved Shirt' must occur once, but ids 1 and 2 both"),
     ],
@@ -176,7 +176,7 @@ def test_without_categories_ids_must_be_those_of_the_taxonomy(tmp_path: Path) ->
 
 def test_landmark_names_in_another_order_are_refused(tmp_path: Path) -> None:
     content = coco()
-    names = list(LAYOUT.categories[0].landmark_names)
+    names = list(DEEPFASHION2.categories[0].landmark_names)
     content["categories"][0]["keypoints"] = names
     assert loaded(tmp_path, content) == loaded(tmp_path, coco())
     names[1], names[2] = names[2], names[1]
@@ -197,7 +197,7 @@ def test_results_with_own_landmarks_have_the_same_score_to_the_last_bit(tmp_path
     curves = []
     for own in (False, True):
         for record in results if own else ():
-            slots = LAYOUT.slots(record["category_id"] - 1)
+            slots = DEEPFASHION2.slots(record["category_id"] - 1)
             record["keypoints"] = record["keypoints"][3 * slots.start : 3 * slots.stop]
         detections = read_results(write(tmp_path / "results.json", results), ground_truth)
         curves.append(score(ground_truth, detections, VISIBLE_AND_OCCLUDED).curves)
@@ -354,6 +354,6 @@ def test_a_garment_without_keypoints_is_refused(tmp_path: Path) -> None:
 
 def test_the_slots_of_these_cases_are_those_of_the_taxonomy() -> None:
     for class_index in TOPS:
-        slots = LAYOUT.slots(class_index)
+        slots = DEEPFASHION2.slots(class_index)
         own = all_slots(class_index)[3 * slots.start : 3 * slots.stop]
         assert own == own_landmarks(class_index)

@@ -4,17 +4,18 @@ import numpy as np
 import pytest
 
 from df2_landmarks.formats import Mask, detected_garments
-from df2_landmarks.taxonomy import CATEGORIES, LAYOUT
+from df2_landmarks.taxonomy import DEEPFASHION2
 
 
 def detect(class_index=8, *, visible=None, confidence=0.8):
     """One detection whose padding is full of numbers that must never come out."""
-    landmarks = np.full((1, LAYOUT.max_landmarks, 3), -777.0)
-    count = LAYOUT.counts[class_index]
+    landmarks = np.full((1, DEEPFASHION2.max_landmarks, 3), -777.0)
+    count = DEEPFASHION2.counts[class_index]
     landmarks[0, :count, 0] = np.arange(count) + 0.25
     landmarks[0, :count, 1] = 7.0
     landmarks[0, :count, 2] = confidence
     (garment,) = detected_garments(
+        taxonomy=DEEPFASHION2,
         classes=np.array([class_index]),
         scores=np.array([0.91]),
         boxes_xyxy=np.array([[1.0, 2, 30, 40]]),
@@ -25,9 +26,9 @@ def detect(class_index=8, *, visible=None, confidence=0.8):
     return garment
 
 
-@pytest.mark.parametrize("class_index", range(len(CATEGORIES)))
+@pytest.mark.parametrize("class_index", range(len(DEEPFASHION2.categories)))
 def test_exactly_the_landmarks_of_its_category_come_out(class_index):
-    garment, category = detect(class_index), CATEGORIES[class_index]
+    garment, category = detect(class_index), DEEPFASHION2.categories[class_index]
     assert [p.name for p in garment.landmarks] == list(category.landmark_names)
     assert [p.number for p in garment.landmarks] == list(range(1, category.num_landmarks + 1))
     record = garment.to_dict()
@@ -52,7 +53,7 @@ def test_an_unknown_landmark_is_named(key, message):
 
 
 def test_visibility_follows_the_probability():
-    visible = np.full((1, LAYOUT.max_landmarks), 0.9)
+    visible = np.full((1, DEEPFASHION2.max_landmarks), 0.9)
     visible[0, 2] = 0.1
     landmarks = detect(visible=visible).landmarks
     assert landmarks.visibility.tolist() == [2, 2, 1, 2, 2, 2, 2, 2]

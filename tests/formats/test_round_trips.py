@@ -23,7 +23,7 @@ from df2_landmarks.formats import (
     write_results_file,
     write_submission,
 )
-from df2_landmarks.taxonomy import LAYOUT
+from df2_landmarks.taxonomy import DEEPFASHION2
 from tests.evaluation.cases import Json, make_ground_truth, make_results, write_json
 
 RNG = np.random.default_rng(0)
@@ -65,7 +65,7 @@ def test_results_with_own_landmarks_only_are_read_as_those_with_all_slots(tmp_pa
     detections = read_results(write_json(tmp_path / "a.json", rounded_results(per_item=5)))
     write_results_file(tmp_path / "b.json", detections, own_landmarks=True)
     for record in json.loads((tmp_path / "b.json").read_text()):
-        assert len(record["keypoints"]) == 3 * LAYOUT.counts[record["category_id"] - 1]
+        assert len(record["keypoints"]) == 3 * DEEPFASHION2.counts[record["category_id"] - 1]
     assert_equal(read_results(tmp_path / "b.json"), detections)
 
 

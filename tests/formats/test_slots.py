@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from df2_landmarks.common import UserError
 from df2_landmarks.formats.slots import read_slots, slot_text
-from df2_landmarks.taxonomy import LAYOUT
+from df2_landmarks.taxonomy import DEEPFASHION2
 
-NUM_NUMBERS = 3 * LAYOUT.num_slots
+NUM_NUMBERS = 3 * DEEPFASHION2.num_slots
 NUMBERS = st.one_of(
     st.integers(-999_999, 9_999_999).map(str),
     st.floats(allow_nan=False, allow_infinity=False).map(repr),
@@ -23,18 +23,18 @@ NUMBERS = st.one_of(
 
 
 def read(class_index: int, text: str):
-    return read_slots(class_index, text.encode(), name="file", record=2)
+    return read_slots(DEEPFASHION2, class_index, text.encode(), name="file", record=2)
 
 
 @settings(max_examples=60, deadline=None)
 @given(
-    class_index=st.integers(0, LAYOUT.num_categories - 1),
+    class_index=st.integers(0, DEEPFASHION2.num_categories - 1),
     foreign=st.sampled_from(["0", "0.0", "0.00", "mixed", "filled"]),
     separator=st.sampled_from([",", ", ", " ,", ",\n"]),
     values=st.lists(NUMBERS, min_size=5, max_size=9),
 )
 def test_slots_hold_what_json_holds_in_any_notation(class_index, foreign, separator, values):
-    slots = LAYOUT.slots(class_index)
+    slots = DEEPFASHION2.slots(class_index)
     numbers = [values[i % len(values)] for i in range(NUM_NUMBERS)]
     for i in (*range(3 * slots.start), *range(3 * slots.stop, NUM_NUMBERS)):
         if foreign != "filled":
@@ -49,12 +49,12 @@ def test_slots_hold_what_json_holds_in_any_notation(class_index, foreign, separa
         assert not any(expected[: 3 * slots.start] + expected[3 * slots.stop :])
 
 
-@pytest.mark.parametrize("class_index", range(LAYOUT.num_categories))
+@pytest.mark.parametrize("class_index", range(DEEPFASHION2.num_categories))
 def test_a_written_list_has_882_numbers_and_is_read_by_its_own_ones_alone(class_index):
-    count = 3 * LAYOUT.counts[class_index]
-    text = slot_text(class_index, ",".join(map(str, range(1, count + 1))).encode())
+    count = 3 * DEEPFASHION2.counts[class_index]
+    text = slot_text(DEEPFASHION2, class_index, ",".join(map(str, range(1, count + 1))).encode())
     numbers = json.loads(text)
-    slots = LAYOUT.slots(class_index)
+    slots = DEEPFASHION2.slots(class_index)
     expected = np.zeros(NUM_NUMBERS)
     expected[3 * slots.start : 3 * slots.stop] = np.arange(1, count + 1)
     assert numbers == expected.tolist()
@@ -86,21 +86,21 @@ def test_a_wrong_list_is_named(class_index, filler, place, number, message):
 @pytest.mark.parametrize("count", [0, 1, 25, 74, 858, 881, 883])
 @pytest.mark.parametrize("separator", [",", ", "])
 def test_zeros_of_another_number_are_not_taken_for_the_known_ones(count, separator):
-    for class_index in range(LAYOUT.num_categories):
+    for class_index in range(DEEPFASHION2.num_categories):
         with pytest.raises(UserError, match=f"needs 294 landmarks = 882 numbers, got {count} "):
             read(class_index, f"[{separator.join('0' * count)}]")
 
 
-@pytest.mark.parametrize("class_index", range(LAYOUT.num_categories))
+@pytest.mark.parametrize("class_index", range(DEEPFASHION2.num_categories))
 def test_own_landmarks_alone_are_read_as_they_are(class_index):
-    numbers = list(range(3 * LAYOUT.counts[class_index]))
+    numbers = list(range(3 * DEEPFASHION2.counts[class_index]))
     got = read(class_index, json.dumps(numbers))
     assert got.own == numbers
     assert got.every is None
 
 
 def test_the_own_landmarks_of_another_category_are_refused_with_both_numbers():
-    text = json.dumps([0] * (3 * LAYOUT.counts[1]))
+    text = json.dumps([0] * (3 * DEEPFASHION2.counts[1]))
     message = (
         r"needs 294 .* 882 numbers, got 99 \(75 would be the 25 of short_sleeved_shirt alone\)$"
     )
@@ -109,7 +109,7 @@ def test_the_own_landmarks_of_another_category_are_refused_with_both_numbers():
 
 
 def test_a_number_too_many_here_does_not_make_up_for_one_missing_there():
-    text = slot_text(4, b"1," * (3 * LAYOUT.counts[4]) + b"1")
+    text = slot_text(DEEPFASHION2, 4, b"1," * (3 * DEEPFASHION2.counts[4]) + b"1")
     assert text.count(b",") == NUM_NUMBERS
     with pytest.raises(UserError, match=r"got 883 "):
         read(4, text.decode())

@@ -17,7 +17,7 @@ from df2_landmarks.modeling.checkpoint_layout import (
     to_category_predictors,
     to_single_predictor,
 )
-from df2_landmarks.taxonomy import LAYOUT
+from df2_landmarks.taxonomy import DEEPFASHION2
 
 SHAPE = ShapeSpec(channels=8, height=14, width=14)
 
@@ -35,7 +35,7 @@ class Model(nn.Module):
         return self.roi_heads.keypoint_head
 
 
-def stock(seed=0, num_keypoints=LAYOUT.num_slots):
+def stock(seed=0, num_keypoints=DEEPFASHION2.num_slots):
     torch.manual_seed(seed)
     return Model(
         KRCNNConvDeconvUpsampleHead(
@@ -47,10 +47,10 @@ def stock(seed=0, num_keypoints=LAYOUT.num_slots):
 def ours(class_conv_dims=(), *, share=False, visibility=False):
     head = LandmarkRCNNHead(
         SHAPE,
-        num_landmarks=LAYOUT.counts,
+        num_landmarks=DEEPFASHION2.counts,
         conv_dims=[6],
         class_conv_dims=class_conv_dims,
-        shared_names=[c.landmark_names for c in LAYOUT.categories] if share else None,
+        shared_names=[c.landmark_names for c in DEEPFASHION2.categories] if share else None,
         visibility=visibility,
     )
     return Model(head)
@@ -59,23 +59,23 @@ def ours(class_conv_dims=(), *, share=False, visibility=False):
 def proposals(*, in_slots):
     """Two garments of each category; landmarks category-local, or in all slots."""
     generator = torch.Generator().manual_seed(1)
-    count = 2 * LAYOUT.num_categories
+    count = 2 * DEEPFASHION2.num_categories
     instances = Instances((100, 100))
     instances.proposal_boxes = Boxes(torch.tensor([[10.0, 20.0, 90.0, 80.0]]).repeat(count, 1))
-    instances.gt_classes = torch.arange(count) % LAYOUT.num_categories
-    width = LAYOUT.num_slots if in_slots else LAYOUT.max_landmarks
+    instances.gt_classes = torch.arange(count) % DEEPFASHION2.num_categories
+    width = DEEPFASHION2.num_slots if in_slots else DEEPFASHION2.max_landmarks
     landmarks = torch.zeros(count, width, 3)
     for row, class_index in enumerate(instances.gt_classes.tolist()):
-        valid = torch.rand(LAYOUT.counts[class_index], 3, generator=generator) * 80 + 10
+        valid = torch.rand(DEEPFASHION2.counts[class_index], 3, generator=generator) * 80 + 10
         valid[:, 2] = (valid[:, 2] > 40) * 2  # some are not labelled
-        start = LAYOUT.offsets[class_index] if in_slots else 0
+        start = DEEPFASHION2.offsets[class_index] if in_slots else 0
         landmarks[row, start : start + len(valid)] = valid
     instances.gt_keypoints = Keypoints(landmarks)
     return instances
 
 
 def features():
-    count = 2 * LAYOUT.num_categories
+    count = 2 * DEEPFASHION2.num_categories
     return torch.randn(count, 8, 14, 14, generator=torch.Generator().manual_seed(2))
 
 
@@ -101,7 +101,7 @@ def test_a_converted_model_computes_what_the_stock_one_does():
     all_slots = given.head.layers(inputs)
     outputs = converted.head.class_outputs(inputs, instances.gt_classes)
     for class_index, rows, maps, _ in outputs:
-        expected = all_slots[rows][:, LAYOUT.slots(class_index)]
+        expected = all_slots[rows][:, DEEPFASHION2.slots(class_index)]
         torch.testing.assert_close(maps, expected, atol=1e-5, rtol=1e-5)
 
     expected_loss = given.head(inputs, [proposals(in_slots=True)])["loss_keypoint"]
@@ -125,7 +125,7 @@ def test_a_shared_predictor_is_merged_into_a_stock_head():
     inputs, classes = features(), proposals(in_slots=False).gt_classes
     all_slots = merged.head.layers(inputs)
     for class_index, rows, maps, _ in own.head.class_outputs(inputs, classes):
-        expected = all_slots[rows][:, LAYOUT.slots(class_index)]
+        expected = all_slots[rows][:, DEEPFASHION2.slots(class_index)]
         torch.testing.assert_close(maps, expected, atol=1e-4, rtol=1e-4)
 
 

@@ -11,7 +11,7 @@ from detectron2.structures import Boxes, Instances, Keypoints
 from detectron2.utils.events import EventStorage
 
 from df2_landmarks.modeling import LandmarkRCNNHead, landmark_loss
-from df2_landmarks.taxonomy import LAYOUT
+from df2_landmarks.taxonomy import DEEPFASHION2
 from tests.modeling.regions import (
     CHANNELS,
     COUNTS,
@@ -187,7 +187,7 @@ def test_predictors_have_their_category_s_own_number_of_channels():
     head = build_keypoint_head(cfg, ShapeSpec(channels=256, height=14, width=14))
     assert isinstance(head, LandmarkRCNNHead)
     channels = tuple(branch.score_lowres.out_channels for branch in head.branches)
-    assert channels == LAYOUT.counts
+    assert channels == DEEPFASHION2.counts
     assert sum(channels) == 294
 
 

@@ -13,7 +13,7 @@ from df2_landmarks.engine import Trainer
 from df2_landmarks.modeling import decode_peak
 from df2_landmarks.modeling.landmark_head import ClassOutput
 from df2_landmarks.modeling.tta import LandmarkRCNNWithTTA, mirror_heatmaps
-from df2_landmarks.taxonomy import LAYOUT
+from df2_landmarks.taxonomy import DEEPFASHION2
 from tests.support import tiny_config
 
 HEIGHT, WIDTH = 96, 128
@@ -110,10 +110,12 @@ def mirror_results(instances):
     instances.pred_boxes.tensor = torch.stack((WIDTH - x2, y1, WIDTH - x1, y2), dim=1)
     instances.pred_masks = instances.pred_masks.flip(-1)
     for row, class_index in zip(instances.pred_keypoints, instances.pred_classes, strict=True):
-        row[:] = row[torch.from_numpy(LAYOUT.flip_indices[class_index].copy())]
-        row[: LAYOUT.counts[class_index], 0] = WIDTH - row[: LAYOUT.counts[class_index], 0]
+        row[:] = row[torch.from_numpy(DEEPFASHION2.flip_indices[class_index].copy())]
+        row[: DEEPFASHION2.counts[class_index], 0] = (
+            WIDTH - row[: DEEPFASHION2.counts[class_index], 0]
+        )
     for row, class_index in zip(instances.pred_visibility, instances.pred_classes, strict=True):
-        row[:] = row[torch.from_numpy(LAYOUT.flip_indices[class_index].copy())]
+        row[:] = row[torch.from_numpy(DEEPFASHION2.flip_indices[class_index].copy())]
     return instances
 
 
@@ -128,13 +130,13 @@ def make_symmetric(model):
             cells.copy_((cells + cells.flip(-1)) / 2)
         elif "score_lowres" in name:
             class_index = int(name.split(".")[-3])
-            order = torch.from_numpy(LAYOUT.flip_indices[class_index].copy())
-            order = order[: LAYOUT.counts[class_index]]
+            order = torch.from_numpy(DEEPFASHION2.flip_indices[class_index].copy())
+            order = order[: DEEPFASHION2.counts[class_index]]
             swapped = weight[:, order].flip(-1) if weight.dim() == 4 else weight[order]
             weight.copy_((weight + swapped) / 2)
         elif "keypoint_head.visibility" in name:
-            for class_index, own in enumerate(weight.split(LAYOUT.counts)):
-                partners = torch.from_numpy(LAYOUT.flip_indices[class_index].copy())
+            for class_index, own in enumerate(weight.split(DEEPFASHION2.counts)):
+                partners = torch.from_numpy(DEEPFASHION2.flip_indices[class_index].copy())
                 own.copy_((own + own[partners[: len(own)]]) / 2)
         elif weight.dim() == 4:
             weight.copy_((weight + weight.flip(-1)) / 2)
@@ -181,17 +183,17 @@ def test_mirrored_image_has_mirrored_results():
     assert plain.scores.tolist() != detect(model, image()).scores.tolist()
 
 
-@pytest.mark.parametrize("class_index", range(LAYOUT.num_categories))
+@pytest.mark.parametrize("class_index", range(DEEPFASHION2.num_categories))
 def test_mirrored_heatmaps_exchange_left_and_right_of_the_own_category(class_index):
-    count, side = LAYOUT.counts[class_index], 56
+    count, side = DEEPFASHION2.counts[class_index], 56
     box = torch.tensor([[20.0, 30.0, 76.0, 86.0]])  # a pixel per cell
     generator = torch.Generator().manual_seed(class_index)
     row, column = torch.randint(0, side, (2, count), generator=generator)
     seen = torch.zeros(1, count, side, side)
-    for j, partner in enumerate(LAYOUT.flip_indices[class_index, :count].tolist()):
+    for j, partner in enumerate(DEEPFASHION2.flip_indices[class_index, :count].tolist()):
         # in the mirrored image the partner is what looks like j
         seen[0, partner, row[j], side - 1 - column[j]] = 9
-    actual = decode_peak(mirror_heatmaps(seen, class_index), box)[0]
+    actual = decode_peak(mirror_heatmaps(seen, class_index, DEEPFASHION2), box)[0]
     torch.testing.assert_close(actual[:, 0], 20.5 + column)
     torch.testing.assert_close(actual[:, 1], 30.5 + row)
 
@@ -209,11 +211,11 @@ def test_scales_give_results_in_the_original_image():
     for box, class_index, landmarks in zip(
         boxes, actual.pred_classes, actual.pred_keypoints, strict=True
     ):
-        valid = landmarks[: LAYOUT.counts[class_index]]
+        valid = landmarks[: DEEPFASHION2.counts[class_index]]
         assert (valid[:, :2] > box[:2]).all()
         assert (valid[:, :2] < box[2:]).all()
-        assert not landmarks[LAYOUT.counts[class_index] :].any()
-    padding = ~torch.from_numpy(LAYOUT.own_landmarks.copy())[actual.pred_classes]
+        assert not landmarks[DEEPFASHION2.counts[class_index] :].any()
+    padding = ~torch.from_numpy(DEEPFASHION2.own_landmarks.copy())[actual.pred_classes]
     assert not actual.pred_visibility[padding].any()
     assert ((actual.pred_visibility > 0) & (actual.pred_visibility < 1))[~padding].all()
 
@@ -259,10 +261,10 @@ def test_views_that_disagree_count_alike_and_lower_the_confidence(monkeypatch):
     """Also where one view is more confident: probabilities are averaged, not logits."""
     tta = LandmarkRCNNWithTTA(config(), build(config(**RESCORED)))
     head = tta.model.roi_heads.keypoint_head
-    views = torch.zeros(2, 1, LAYOUT.counts[0], 56, 56)
+    views = torch.zeros(2, 1, DEEPFASHION2.counts[0], 56, 56)
     views[0, ..., 10, 12] = 12  # 98 % here
     views[1, ..., 40, 45] = 40
-    visibility = torch.tensor([0.9, 0.3])[:, None, None].expand(2, 1, LAYOUT.counts[0])
+    visibility = torch.tensor([0.9, 0.3])[:, None, None].expand(2, 1, DEEPFASHION2.counts[0])
     answers = iter(
         [ClassOutput(0, torch.tensor([0]), *of_view)]
         for of_view in zip(views, visibility, strict=True)
@@ -275,7 +277,7 @@ def test_views_that_disagree_count_alike_and_lower_the_confidence(monkeypatch):
     with tta._summed_heatmaps([no_flip, no_flip]) as heatmaps:
         heatmaps(torch.zeros(2, 16, 14, 14), [detected, detected])
     decoded = heatmaps.decode(detected)
-    confidence = decoded.pred_keypoints[0, : LAYOUT.counts[0], 2]
+    confidence = decoded.pred_keypoints[0, : DEEPFASHION2.counts[0], 2]
     torch.testing.assert_close(confidence, torch.full_like(confidence, 0.5), atol=0.02, rtol=0)
-    visibility = decoded.pred_visibility[0, : LAYOUT.counts[0]]
+    visibility = decoded.pred_visibility[0, : DEEPFASHION2.counts[0]]
     torch.testing.assert_close(visibility, torch.full_like(visibility, 0.6))

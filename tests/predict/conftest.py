@@ -21,6 +21,7 @@ def model_file(tmp_path_factory) -> Path:
 
     from df2_landmarks.engine.checkpoint import LandmarkCheckpointer
     from df2_landmarks.formats import model_record
+    from df2_landmarks.taxonomy import DEEPFASHION2
 
     cfg = tiny_config("TEST.DETECTIONS_PER_IMAGE", NUM_DETECTIONS)
     torch.manual_seed(1)
@@ -31,7 +32,9 @@ def model_file(tmp_path_factory) -> Path:
         heads.keypoint_head.shared_predictor.weight.normal_(std=2)
         heads.mask_head.predictor.weight.normal_()
     folder = tmp_path_factory.mktemp("output")
-    LandmarkCheckpointer(model, str(folder), record=model_record(cfg.dump())).save("model_final")
+    LandmarkCheckpointer(model, str(folder), record=model_record(cfg.dump(), DEEPFASHION2)).save(
+        "model_final"
+    )
     return folder / "model_final.pth"
 
 

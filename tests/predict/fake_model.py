@@ -13,7 +13,7 @@ import numpy as np
 
 from df2_landmarks.formats import Mask
 from df2_landmarks.predict import Detected, Predictor, Prepared
-from df2_landmarks.taxonomy import LAYOUT
+from df2_landmarks.taxonomy import DEEPFASHION2
 
 SKIRT = 8
 SCORE = 0.75
@@ -30,6 +30,7 @@ class FakeModel:
     def __init__(self, *, fingerprint: str = "0123456789abcdef", seconds: float = 0.0) -> None:
         self.fingerprint = fingerprint
         self.is_parallel = True
+        self.taxonomy = DEEPFASHION2
         self.seconds = seconds
         self.batches: list[list[tuple[int, int]]] = []
 
@@ -48,8 +49,8 @@ class FakeModel:
     def _detected(self, prepared: Prepared, min_score: float) -> Detected:
         height, width = prepared.height, prepared.width
         box = np.array([width / 4, height / 4, 3 * width / 4, 3 * height / 4])
-        landmarks = np.zeros((1, LAYOUT.max_landmarks, 3))
-        count = LAYOUT.counts[SKIRT]
+        landmarks = np.zeros((1, DEEPFASHION2.max_landmarks, 3))
+        count = DEEPFASHION2.counts[SKIRT]
         landmarks[0, :count, 0] = np.linspace(width / 4, 3 * width / 4, count)
         landmarks[0, :count, 1] = height / 2
         landmarks[0, :count, 2] = 0.9

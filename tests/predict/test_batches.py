@@ -10,6 +10,7 @@ import pytest
 from df2_landmarks.common import UserError
 from df2_landmarks.predict import Predictor
 from df2_landmarks.predict.predictor import WINDOW_BATCHES
+from df2_landmarks.taxonomy import DEEPFASHION2
 from tests.predict.fake_model import FakeModel
 
 TOLERANCE_PX = 1e-3
@@ -57,6 +58,7 @@ def test_only_pictures_of_one_padded_size_pass_together(predictor, photos):
         prepare = predictor.model.prepare
         enter_thread = predictor.model.enter_thread
         fingerprint = predictor.fingerprint
+        taxonomy = DEEPFASHION2
 
         def detect(self, batch, min_score):
             groups.append({prepared.group for prepared in batch})

@@ -214,6 +214,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
     from df2_landmarks.engine.checkpoint import LandmarkCheckpointer
     from df2_landmarks.formats import model_record
+    from df2_landmarks.taxonomy import DEEPFASHION2
     from tests.support import tiny_config
 
     cfg = tiny_config()
@@ -221,7 +222,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     for seed in (0, 1):
         folder = tmp_path_factory.mktemp("model")
         torch.manual_seed(seed)
-        record = model_record(cfg.dump())
+        record = model_record(cfg.dump(), DEEPFASHION2)
         LandmarkCheckpointer(build_model(cfg), str(folder), record=record).save("model_final")
         files.append(folder / "model_final.pth")
     return files

@@ -12,7 +12,7 @@ from df2_landmarks.common import UserError
 from df2_landmarks.formats import Landmarks, Mask, detected_garments
 from df2_landmarks.formats.garment import Garment
 from df2_landmarks.predict import Garments
-from df2_landmarks.taxonomy import CATEGORIES, LAYOUT
+from df2_landmarks.taxonomy import DEEPFASHION2
 
 WIDTH, HEIGHT = 60, 50
 PADDING = -777.0
@@ -21,17 +21,18 @@ PADDING = -777.0
 def garments_of(*class_indices, with_masks=True, occluded=()):
     """One garment of each class; whatever is padding is a number that must never come out."""
     count = len(class_indices)
-    landmarks = np.full((count, LAYOUT.max_landmarks, 3), PADDING)
-    visible = np.full((count, LAYOUT.max_landmarks), PADDING)
+    landmarks = np.full((count, DEEPFASHION2.max_landmarks, 3), PADDING)
+    visible = np.full((count, DEEPFASHION2.max_landmarks), PADDING)
     for row, class_index in enumerate(class_indices):
-        own = slice(0, LAYOUT.counts[class_index])
-        landmarks[row, own, 0] = np.arange(LAYOUT.counts[class_index]) + 0.5
+        own = slice(0, DEEPFASHION2.counts[class_index])
+        landmarks[row, own, 0] = np.arange(DEEPFASHION2.counts[class_index]) + 0.5
         landmarks[row, own, 1] = row + 0.5
         landmarks[row, own, 2] = 0.75
         visible[row, own] = 0.9
         visible[row, list(occluded)] = 0.1
     mask = Mask.from_array(np.tri(HEIGHT, WIDTH, dtype=bool))
     found = detected_garments(
+        taxonomy=DEEPFASHION2,
         classes=np.array(class_indices, dtype=np.int64),
         scores=np.linspace(0.9, 0.5, count),
         boxes_xyxy=np.tile([1.0, 2, 31, 42], (count, 1)),
@@ -42,9 +43,9 @@ def garments_of(*class_indices, with_masks=True, occluded=()):
     return Garments(tuple(found), WIDTH, HEIGHT, 0.9)
 
 
-@pytest.mark.parametrize("class_index", range(len(CATEGORIES)))
+@pytest.mark.parametrize("class_index", range(len(DEEPFASHION2.categories)))
 def test_exactly_the_landmarks_of_the_category_leave(class_index):
-    category = CATEGORIES[class_index]
+    category = DEEPFASHION2.categories[class_index]
     count = category.num_landmarks
     garments = garments_of(class_index)
 
@@ -69,14 +70,17 @@ def test_exactly_the_landmarks_of_the_category_leave(class_index):
 def test_a_shorter_garment_beside_a_longer_one_is_padded_visibly():
     """Only for supervision, whose arrays are rectangular."""
     pytest.importorskip("supervision")
-    longest = int(np.argmax(LAYOUT.counts))
+    longest = int(np.argmax(DEEPFASHION2.counts))
     skirt = 8
     detections, points = garments_of(skirt, longest).to_supervision()
-    assert points.xy.shape == (2, LAYOUT.max_landmarks, 2)
-    assert points.visible.sum(axis=1).tolist() == [LAYOUT.counts[skirt], LAYOUT.max_landmarks]
+    assert points.xy.shape == (2, DEEPFASHION2.max_landmarks, 2)
+    assert points.visible.sum(axis=1).tolist() == [
+        DEEPFASHION2.counts[skirt],
+        DEEPFASHION2.max_landmarks,
+    ]
     padding = ~points.visible
     assert (points.xy[padding] == 0).all() and (points.keypoint_confidence[padding] == 0).all()
-    names = [CATEGORIES[skirt].name, CATEGORIES[longest].name]
+    names = [DEEPFASHION2.categories[skirt].name, DEEPFASHION2.categories[longest].name]
     assert detections.data["class_name"].tolist() == names
     assert points.data["class_name"].tolist() == names
     assert detections.class_id.tolist() == points.class_id.tolist() == [skirt, longest]
@@ -115,7 +119,7 @@ def test_occluded_landmarks_are_marked():
 
 def test_landmarks_that_are_not_labelled_do_not_leave():
     """Their coordinates mean nothing."""
-    skirt = CATEGORIES[8]
+    skirt = DEEPFASHION2.categories[8]
     visibility = np.array([0, 1, 2, 2, 2, 2, 2, 2])
     landmarks = Landmarks(skirt.landmark_names, np.full((8, 2), 7.5), visibility)
     garment = Garment(skirt, np.array([1.0, 2, 31, 42]), landmarks)
@@ -139,7 +143,7 @@ def test_coco_annotations_are_numbered_and_read_by_pycocotools(tmp_path):
     assert annotations[0]["bbox"] == [1, 2, 30, 40]
     assert annotations[0]["area"] == np.tri(HEIGHT, WIDTH).sum()
     images = [{"id": 7, "width": WIDTH, "height": HEIGHT}]
-    categories = [{"id": c.id, "name": c.name} for c in CATEGORIES]
+    categories = [{"id": c.id, "name": c.name} for c in DEEPFASHION2.categories]
     content = {"images": images, "annotations": annotations, "categories": categories}
     (tmp_path / "coco.json").write_text(json.dumps(content))
     coco = COCO(str(tmp_path / "coco.json"))
@@ -158,7 +162,7 @@ def test_plain_data_is_json():
 
 def test_they_are_a_list():
     garments = garments_of(0, 8, 3)
-    assert len(garments) == 3 and garments[-1].category == CATEGORIES[3].name
+    assert len(garments) == 3 and garments[-1].category == DEEPFASHION2.categories[3].name
     assert [g.category_id for g in garments] == [1, 9, 4]
     assert [g.category_id for g in garments[1:]] == [9, 4]
     assert "skirt" in repr(garments)

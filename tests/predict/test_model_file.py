@@ -17,6 +17,7 @@ from df2_landmarks.common import UserError
 from df2_landmarks.engine import recorded_config
 from df2_landmarks.engine.timed_training import train_within
 from df2_landmarks.formats import RECORD_KEY, check_record
+from df2_landmarks.taxonomy import DEEPFASHION2
 from tests.predict.conftest import NUM_DETECTIONS
 from tests.support import DEMO, TINY, registered, tiny_config
 
@@ -71,7 +72,7 @@ def test_a_training_writes_its_configuration(trained):
 
 def test_a_training_records_itself(trained):
     content = torch.load(trained[0] / "model_final.pth", weights_only=True)
-    check_record(content[RECORD_KEY], "model_final.pth")
+    check_record(content[RECORD_KEY], "model_final.pth", DEEPFASHION2)
     assert content[RECORD_KEY]["config"] == trained[1].dump()
 
 
@@ -148,7 +149,9 @@ def test_another_table_of_categories_is_refused(changed_file):
 
     file = changed_file(rename)
     for options in ({}, {"config": DEMO.name, "opts": TINY}):
-        with pytest.raises(UserError, match=r"another table .*\(short sleeve top\) differs in its"):
+        with pytest.raises(
+            UserError, match=r"another taxonomy \(name of category 1 \(hat\): 'hat' in the file"
+        ):
             load(file, **options)
 
 

@@ -15,7 +15,7 @@ from df2_landmarks import Predictor
 from df2_landmarks.common import UserError
 from df2_landmarks.formats import garments_of_instances
 from df2_landmarks.predict.predictor import category_ids
-from df2_landmarks.taxonomy import CATEGORIES
+from df2_landmarks.taxonomy import DEEPFASHION2
 from tests.predict.conftest import NUM_DETECTIONS
 from tests.predict.fake_model import FakeModel
 
@@ -187,7 +187,7 @@ def test_categories_by_name_and_by_id(categories):
 
 def test_one_category_need_not_be_a_list():
     assert category_ids("vest dress") == {12} and category_ids(9) == {9}
-    assert category_ids(category.name for category in CATEGORIES) == set(range(1, 14))
+    assert category_ids(category.name for category in DEEPFASHION2.categories) == set(range(1, 14))
 
 
 @pytest.mark.parametrize(

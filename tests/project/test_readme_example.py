@@ -12,6 +12,7 @@ from detectron2.modeling import build_model
 import df2_landmarks.modeling  # noqa: F401  (registers the heads)
 from df2_landmarks.engine import setup_config
 from df2_landmarks.formats import RECORD_KEY, model_record
+from df2_landmarks.taxonomy import DEEPFASHION2
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     Path(weights).parent.mkdir(parents=True)
     torch.manual_seed(0)
     cfg = setup_config("df2_landmark_rcnn_R_18_FPN_demo.yaml", on_cpu=True)
-    record = model_record(cfg.dump())
+    record = model_record(cfg.dump(), DEEPFASHION2)
     torch.save({"model": build_model(cfg).state_dict(), RECORD_KEY: record}, weights)
     cv2.imwrite("photo.jpg", np.full((96, 128, 3), 127, dtype=np.uint8))
     return code

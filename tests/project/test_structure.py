@@ -46,6 +46,7 @@ WITHOUT_TORCH = (
     "df2_landmarks.cli.check",
     "df2_landmarks.cli.score",
     "df2_landmarks.cli.submission",
+    "df2_landmarks.cli.taxonomy",
     "converters.deepfashion2_to_coco",
     "converters.check_dataset",
     "converters.make_subset",

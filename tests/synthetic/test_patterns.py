@@ -13,7 +13,7 @@ from df2_landmarks.synthetic.garment import (
     shaped,
 )
 from df2_landmarks.synthetic.scene import sample_scene
-from df2_landmarks.taxonomy import CATEGORIES, LAYOUT
+from df2_landmarks.taxonomy import DEEPFASHION2
 
 KINDS = {
     "top": {"short sleeve top", "long sleeve top", "vest", "sling"},
@@ -21,11 +21,13 @@ KINDS = {
     "bottom": {"shorts", "trousers", "skirt"},
     "dress": {"short sleeve dress", "long sleeve dress", "vest dress", "sling dress"},
 }
-each_pattern = pytest.mark.parametrize("pattern", PATTERNS, ids=[c.name for c in CATEGORIES])
+each_pattern = pytest.mark.parametrize(
+    "pattern", PATTERNS, ids=[c.name for c in DEEPFASHION2.categories]
+)
 
 
 def test_every_category_has_one_pattern_of_its_kind():
-    assert [pattern.category for pattern in PATTERNS] == list(CATEGORIES)
+    assert [pattern.category for pattern in PATTERNS] == list(DEEPFASHION2.categories)
     for pattern in PATTERNS:
         assert pattern.category.name in KINDS[pattern.kind]
 
@@ -40,7 +42,7 @@ def test_all_garments_of_a_category_share_one_pattern():
 
 @each_pattern
 def test_a_pattern_is_symmetric(pattern):
-    swap = LAYOUT.flip_indices[pattern.category.id - 1, : pattern.category.num_landmarks]
+    swap = DEEPFASHION2.flip_indices[pattern.category.id - 1, : pattern.category.num_landmarks]
     np.testing.assert_allclose(pattern.points[swap], pattern.points * [-1, 1, 1, 1], atol=1e-9)
 
 

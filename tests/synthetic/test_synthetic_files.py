@@ -12,7 +12,7 @@ import cv2
 import pytest
 
 from df2_landmarks.synthetic import MODERATE, Recipe, fingerprint, fingerprint_of, write_dataset
-from df2_landmarks.taxonomy import CATEGORIES
+from df2_landmarks.taxonomy import DEEPFASHION2
 from tests.support import ROOT, default_signals, run_python
 
 SCRIPT = ROOT / "datasets" / "make_synthetic.py"
@@ -62,7 +62,7 @@ def test_annotations_have_all_fields_of_the_format(dataset):
         for number, item in enumerate(items(annotation), start=1):
             assert f"item{number}" in annotation
             assert set(item) == ITEM_KEYS
-            count = CATEGORIES[item["category_id"] - 1].num_landmarks
+            count = DEEPFASHION2.categories[item["category_id"] - 1].num_landmarks
             assert len(item["landmarks"]) == 3 * count
             assert all(isinstance(v, int) for v in (*item["landmarks"], *item["bounding_box"]))
 

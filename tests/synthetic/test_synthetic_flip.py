@@ -8,7 +8,7 @@ import pytest
 from df2_landmarks.synthetic import MODERATE, RICH, Recipe
 from df2_landmarks.synthetic.paint import label_map_of, render
 from df2_landmarks.synthetic.scene import Camera, compose, sample_scene
-from df2_landmarks.taxonomy import LAYOUT
+from df2_landmarks.taxonomy import DEEPFASHION2
 
 RECIPES = [Recipe(size_px=240, difficulty=d, seed=3) for d in (MODERATE, RICH)]
 
@@ -55,7 +55,7 @@ def test_flip_of_the_picture_is_the_picture_of_the_flip(recipe):
         flipped_layers, flipped_items = compose(flip)
         for item, other in zip(items, flipped_items, strict=True):
             category = item.garment.pattern.category
-            swap = LAYOUT.flip_indices[category.id - 1, : category.num_landmarks]
+            swap = DEEPFASHION2.flip_indices[category.id - 1, : category.num_landmarks]
             expected = item.landmarks_px[swap] * [-1, 1] + [scene.size[1] - 1, 0]
             np.testing.assert_allclose(other.landmarks_px, expected, atol=1e-6)
             np.testing.assert_array_equal(other.hidden, item.hidden[swap])

@@ -8,7 +8,7 @@ from df2_landmarks.synthetic import MODERATE, RICH, Recipe, plan_picture
 from df2_landmarks.synthetic.labels import near_px, owned_mask
 from df2_landmarks.synthetic.paint import NOBODY
 from df2_landmarks.synthetic.scene import Garment
-from df2_landmarks.taxonomy import CATEGORIES, LAYOUT
+from df2_landmarks.taxonomy import DEEPFASHION2
 
 PICTURES = 120
 RECIPES = {
@@ -139,7 +139,7 @@ def test_attributes_follow_their_rules(items):
         outside = ((xy < 0).any(1) | (xy >= [width, height]).any(1)).mean()
         assert record["zoom_in"] == (1 if outside == 0 else 2 if outside <= 0.3 else 3)
         assert record["viewpoint"] in (1, 2, 3)
-        assert record["category_name"] == CATEGORIES[record["category_id"] - 1].name
+        assert record["category_name"] == DEEPFASHION2.categories[record["category_id"] - 1].name
 
 
 def test_left_is_on_the_images_left(items):
@@ -174,7 +174,7 @@ def test_pictures_of_a_pair_show_the_same_garments_in_shop_and_user_photos(plans
 
 def test_all_categories_are_drawn_evenly_in_a_uniform_balance():
     recipe = RECIPES["moderate"]
-    counts = np.zeros(LAYOUT.num_categories)
+    counts = np.zeros(DEEPFASHION2.num_categories)
     for index in range(400):
         plan = plan_picture(recipe, "validation", index)
         for key, record in plan.annotation.items():

@@ -13,7 +13,7 @@ from df2_landmarks.synthetic import (
     plan_picture,
 )
 from df2_landmarks.synthetic.labels import QUIRKS, with_landmark_noise, with_quirk
-from df2_landmarks.taxonomy import LAYOUT
+from df2_landmarks.taxonomy import DEEPFASHION2
 
 NAMES = [quirk.__name__ for quirk in QUIRKS]
 
@@ -71,14 +71,14 @@ def test_the_smallest_pictures_can_be_drawn_with_quirks():
 
 
 def test_landmark_noise_has_the_official_spread():
-    landmarks = [500, 500, 2] * LAYOUT.counts[0]
+    landmarks = [500, 500, 2] * DEEPFASHION2.counts[0]
     record = {"item1": {"category_id": 1, "bounding_box": [0, 0, 400, 100], "landmarks": landmarks}}
     rng = np.random.default_rng(0)
     moved = [
         with_landmark_noise(record, rng, (1000, 1000))["item1"]["landmarks"] for _ in range(400)
     ]
     offsets = np.reshape(moved, (400, -1, 3))[..., :2] - 500
-    np.testing.assert_allclose(offsets.std((0, 2)), LAYOUT.sigmas(0) * 200, rtol=0.15)
+    np.testing.assert_allclose(offsets.std((0, 2)), DEEPFASHION2.sigmas(0) * 200, rtol=0.15)
     assert record["item1"]["landmarks"] == landmarks
 
 
@@ -95,7 +95,7 @@ def test_landmark_noise_is_for_training_only():
 
 def test_balance_real_has_the_published_long_tail():
     recipe = Recipe(size_px=64, difficulty=MODERATE, balance="real")
-    counts = np.zeros(LAYOUT.num_categories)
+    counts = np.zeros(DEEPFASHION2.num_categories)
     for index in range(600):
         for item in items(plan_picture(recipe, "train", index).annotation):
             counts[item["category_id"] - 1] += 1

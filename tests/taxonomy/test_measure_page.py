@@ -4,11 +4,13 @@ import io
 import re
 from contextlib import redirect_stdout
 
-from df2_landmarks.taxonomy import CATEGORIES, MEASUREMENTS, read_measurements
+from df2_landmarks.taxonomy import DEEPFASHION2, measurements_of, read_measurements
 from df2_landmarks.taxonomy.measurements import ROWS
 from tests.support import ROOT
 
 PAGE = (ROOT / "docs/how-to/measure.md").read_text(encoding="utf-8")
+
+MEASUREMENTS = {c.id: measurements_of(c) for c in DEEPFASHION2.categories}
 
 
 def rows_of_the_page():
@@ -34,7 +36,7 @@ def test_the_page_lists_every_measurement():
 
 def test_the_page_numbers_the_categories():
     listed = re.findall(r"(\d+) ([a-z ]+)[,.]", PAGE.partition("Categories:")[2].split("\n\n")[0])
-    assert listed == [(str(category.id), category.name) for category in CATEGORIES]
+    assert listed == [(str(category.id), category.name) for category in DEEPFASHION2.categories]
 
 
 def test_the_examples_of_the_page_run(tmp_path, monkeypatch):

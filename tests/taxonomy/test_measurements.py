@@ -9,9 +9,7 @@ import pytest
 
 from df2_landmarks.common import UserError
 from df2_landmarks.taxonomy import (
-    CATEGORIES,
-    LAYOUT,
-    MEASUREMENTS,
+    DEEPFASHION2,
     Category,
     Measurement,
     measure,
@@ -19,8 +17,10 @@ from df2_landmarks.taxonomy import (
 )
 from df2_landmarks.taxonomy.measurements import ROWS
 
-each_category = pytest.mark.parametrize("category", CATEGORIES, ids=lambda c: c.official_name)
-SKIRT = CATEGORIES[8]
+each_category = pytest.mark.parametrize(
+    "category", DEEPFASHION2.categories, ids=lambda c: c.official_name
+)
+SKIRT = DEEPFASHION2.categories[8]
 SKIRT_XY = [(80, 0), (100, 0), (120, 0), (50, 40), (20, 80), (100, 140), (180, 80), (150, 40)]
 GARMENT_LENGTH = {
     **dict.fromkeys((1, 2, 5, 6, 10, 11, 12, 13), ("body_length",)),
@@ -50,6 +50,8 @@ FIGURE_PATHS = {
         waist_width 9 17, hem_width 12 13 14, neckline_width 2 6, back_neckline 2 1 6,
         front_neckline 2 3 4 5 6, shoulder_length_left 2 7""",
 }
+
+MEASUREMENTS = {c.id: measurements_of(c) for c in DEEPFASHION2.categories}
 
 
 def mirrored(name):
@@ -83,7 +85,7 @@ def test_every_row_of_the_table_applies_to_a_category():
 @pytest.mark.parametrize("category_id", FIGURE_PATHS)
 def test_paths_in_the_numbers_of_the_figure(category_id):
     """Read off the data set's figure; the right sides follow from the mirror test."""
-    names = CATEGORIES[category_id - 1].landmark_names
+    names = DEEPFASHION2.categories[category_id - 1].landmark_names
     rows = [
         f"{m.name} {' '.join(str(names.index(landmark) + 1) for landmark in m.path)}"
         for m in MEASUREMENTS[category_id]
@@ -119,7 +121,7 @@ def test_a_mirrored_garment_has_the_same_lengths_with_left_and_right_exchanged(c
     rng = np.random.default_rng(category.id)
     xy = rng.uniform(0, 500, (category.num_landmarks, 2))
     confidence = rng.uniform(0.2, 1, category.num_landmarks)
-    swap = LAYOUT.flip_indices[category.id - 1, : category.num_landmarks]
+    swap = DEEPFASHION2.flip_indices[category.id - 1, : category.num_landmarks]
     flipped = measure(category, xy[swap] * [-1, 1] + [640, 0], confidence=confidence[swap])
     lengths = by_name(flipped)
     for length in measure(category, xy, confidence=confidence):
@@ -148,7 +150,7 @@ def test_lengths_by_hand():
 
 
 def test_the_length_of_shorts_is_the_mean_of_both_sides_or_the_one_that_is_known():
-    shorts = CATEGORIES[6]
+    shorts = DEEPFASHION2.categories[6]
     xy = np.zeros((10, 2))
     xy[[0, 3, 4], 1] = 0, 10, 40  # the left side is 40 long, the right one 60
     xy[[2, 9, 8], 1] = 0, 30, 60
@@ -207,7 +209,7 @@ def test_confidence_that_is_not_a_number_is_doubtful():
 def test_own_measurements_replace_those_of_their_category_alone():
     own = {9: (Measurement("back_waist", ("waist_left", "waist_right")),)}
     assert [m.name for m in measure(SKIRT, SKIRT_XY, measurements=own)] == ["back_waist"]
-    vest = measure(CATEGORIES[4], np.zeros((15, 2)), measurements=own)
+    vest = measure(DEEPFASHION2.categories[4], np.zeros((15, 2)), measurements=own)
     assert [m.name for m in vest] == [m.name for m in MEASUREMENTS[5]]
     assert measure(SKIRT, SKIRT_XY, measurements={9: ()}) == []
 
@@ -221,6 +223,7 @@ def test_categories_of_other_data_get_what_their_landmark_names_allow():
         landmark_names=("shoulder_left", "shoulder_right", "clasp"),
         flip_pairs=((1, 2),),
         outlines=((1, 3, 2),),
+        sigmas=(0.05, 0.05, 0.05),
     )
     assert measurements_of(cape) == (
         Measurement("shoulder_width", ("shoulder_left", "shoulder_right")),
@@ -250,7 +253,7 @@ def test_wrong_arguments_are_refused(options, error, message):
 
 def test_landmarks_of_another_category_are_refused():
     with pytest.raises(ValueError, match=r"must have the shape \(15, 2\), but has \(8, 2\)"):
-        measure(CATEGORIES[4], SKIRT_XY)
+        measure(DEEPFASHION2.categories[4], SKIRT_XY)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from df2_landmarks.formats import (
     garments_of_instances,
     garments_of_record,
 )
-from df2_landmarks.taxonomy import CATEGORIES, LOW_CONFIDENCE
+from df2_landmarks.taxonomy import DEEPFASHION2, LOW_CONFIDENCE
 from df2_landmarks.visualization import (
     DrawingStyle,
     contact_sheet,
@@ -25,7 +25,7 @@ from df2_landmarks.visualization import (
     text,
 )
 
-SKIRT = CATEGORIES[8]
+SKIRT = DEEPFASHION2.categories[8]
 
 
 def skirt(visibility, **changes):
@@ -148,7 +148,7 @@ def same_place(box_xyxy):
             ),
             score=0.5,
         )
-        for category in CATEGORIES
+        for category in DEEPFASHION2.categories
     ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from detectron2.config import CfgNode
 
-from df2_landmarks.taxonomy import LAYOUT
+from df2_landmarks.taxonomy import DEEPFASHION2, Taxonomy, taxonomy_text
 
 
 def add_df2_landmarks_config(cfg: CfgNode) -> None:
@@ -13,15 +13,18 @@ def add_df2_landmarks_config(cfg: CfgNode) -> None:
     Numbers of categories and landmarks come from the taxonomy, so that no YAML contains them.
     """
     cfg.MODEL.ROI_HEADS.NAME = "LandmarkROIHeads"
-    cfg.MODEL.ROI_HEADS.NUM_CLASSES = LAYOUT.num_categories
+    cfg.MODEL.ROI_HEADS.NUM_CLASSES = DEEPFASHION2.num_categories
     cfg.MODEL.ROI_KEYPOINT_HEAD.NAME = "LandmarkRCNNHead"
     # Width of the padded landmark tensors in memory: the most landmarks that a category has.
-    cfg.MODEL.ROI_KEYPOINT_HEAD.NUM_KEYPOINTS = LAYOUT.max_landmarks
+    cfg.MODEL.ROI_KEYPOINT_HEAD.NUM_KEYPOINTS = DEEPFASHION2.max_landmarks
     # Fewest labelled landmarks of an image to train on. 0: garments without any labelled landmark
     # still train the detector and the mask head.
     cfg.MODEL.ROI_KEYPOINT_HEAD.MIN_KEYPOINTS_PER_IMAGE = 0
 
     cfg.MODEL.ROI_LANDMARK_HEAD = CfgNode()
+    # The categories and their landmarks: "" for DeepFashion2's; a taxonomy file (YAML or JSON), or
+    # a COCO file with `categories`. A finished configuration holds the taxonomy itself, as JSON.
+    cfg.MODEL.ROI_LANDMARK_HEAD.TAXONOMY = ""
     # Output channels of each category's own 3x3 convolutions, between the shared trunk
     # (ROI_KEYPOINT_HEAD.CONV_DIMS) and its predictor. Empty: the predictor alone.
     cfg.MODEL.ROI_LANDMARK_HEAD.CLASS_CONV_DIMS = []
@@ -63,3 +66,10 @@ def add_df2_landmarks_config(cfg: CfgNode) -> None:
     cfg.SOLVER.EARLY_STOPPING.PATIENCE = 0
     # Number of pictures of ground truth beside detections in TensorBoard at each evaluation.
     cfg.TEST.NUM_PICTURES = 4
+
+
+def set_taxonomy(cfg: CfgNode, taxonomy: Taxonomy) -> None:
+    """Set a taxonomy, and the numbers of categories and landmarks, in a configuration in place."""
+    cfg.MODEL.ROI_LANDMARK_HEAD.TAXONOMY = taxonomy_text(taxonomy)
+    cfg.MODEL.ROI_HEADS.NUM_CLASSES = taxonomy.num_categories
+    cfg.MODEL.ROI_KEYPOINT_HEAD.NUM_KEYPOINTS = taxonomy.max_landmarks

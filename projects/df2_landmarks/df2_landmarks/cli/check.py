@@ -3,6 +3,7 @@
     df2 check train.json
     df2 check train.json --images path/to/images
     df2 check train.json --json > report.json
+    df2 check foxes.json --taxonomy foxes.yaml
 
 Prints what is in the file, how it is understood, and what is wrong or suspicious. An error means
 that training would suffer, a warning is worth a look. Ends with code 0, or 1 if there is an error,
@@ -19,7 +20,8 @@ from pathlib import Path
 import msgspec
 
 from df2_landmarks.common import UserError, run_command, say
-from df2_landmarks.formats import CocoReader, CocoReport, Finding
+from df2_landmarks.formats import CocoReader, CocoReport, Finding, read_taxonomy
+from df2_landmarks.taxonomy import DEEPFASHION2, Taxonomy
 
 NUM_EXAMPLES = 3
 
@@ -38,6 +40,11 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--images", type=Path, metavar="FOLDER", help="also look for each picture in this folder"
     )
+    parser.add_argument(
+        "--taxonomy",
+        metavar="FILE",
+        help="categories and landmarks (`df2 taxonomy`; default: DeepFashion2's)",
+    )
     parser.add_argument("--json", action="store_true", help="print a report for machines")
     return parser.parse_args(argv)
 
@@ -45,7 +52,8 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 def run(args: argparse.Namespace) -> int:
     if args.images is not None and not args.images.is_dir():
         raise UserError(f"--images {args.images}: there is no such folder", exit_code=2)
-    report = check(args.file, args.images)
+    taxonomy = read_taxonomy(args.taxonomy) if args.taxonomy else DEEPFASHION2
+    report = check(args.file, args.images, taxonomy)
     if args.json:
         say(msgspec.json.encode(report).decode())
     else:
@@ -54,17 +62,20 @@ def run(args: argparse.Namespace) -> int:
     return 1 if report.errors else 0
 
 
-def check(path: str, image_root: Path | None = None) -> CocoReport:
+def check(
+    path: str, image_root: Path | None = None, taxonomy: Taxonomy = DEEPFASHION2
+) -> CocoReport:
     """Read a COCO file and return what was found.
 
     Args:
         path: the file.
         image_root: where to look for its pictures; by default they are not looked for.
+        taxonomy: the categories.
 
     Raises:
         UserError: a record is wrong, so that the rest of the file is not read.
     """
-    reader = CocoReader(path, needs_pictures=True)
+    reader = CocoReader(path, taxonomy=taxonomy, needs_pictures=True)
     missing: list[str] = []
     for images, _ in reader.blocks(raise_errors=False):
         if image_root is not None:

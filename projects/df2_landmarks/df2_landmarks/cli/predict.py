@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from df2_landmarks.predict import Done, Garments, Outputs, Predictor, Row
+    from df2_landmarks.taxonomy import Category
 
     Picture = NDArray[np.uint8]
 
@@ -178,7 +179,7 @@ def run(args: argparse.Namespace) -> int:
     predictor = Predictor.load(**load_arguments(args, weights))
     if args.overwrite:
         (args.output / PREDICTIONS).unlink(missing_ok=True)
-    outputs = make_outputs(args)
+    outputs = make_outputs(args, predictor.model.taxonomy.categories)
     journal = Journal(args.output, run_record(args, predictor, weights), resume=args.resume)
     if journal.num_done:
         say(f"{journal.num_done} pictures are done; going on with the others")
@@ -230,7 +231,7 @@ def run_with_ray(args: argparse.Namespace) -> int:
     predictor = Predictor.load(**{**load, "device": "cpu"})  # a look at it; this process needs none
     if args.overwrite:
         remove_catalogue(args.output)
-    outputs = make_outputs(args)
+    outputs = make_outputs(args, predictor.model.taxonomy.categories)
     catalogue = Catalogue(
         args.output,
         {**run_record(args, predictor, weights), "engine": "ray", "inputs": args.inputs},
@@ -302,8 +303,8 @@ def run_record(args: argparse.Namespace, predictor: Predictor, weights: Path) ->
     }
 
 
-def make_outputs(args: argparse.Namespace) -> Outputs:
-    """Return what is made of each picture."""
+def make_outputs(args: argparse.Namespace, categories: Sequence[Category]) -> Outputs:
+    """Return what is made of each picture, by a model of these categories."""
     from df2_landmarks.formats import Garment
     from df2_landmarks.predict import Outputs
     from df2_landmarks.taxonomy import read_measurements
@@ -319,7 +320,7 @@ def make_outputs(args: argparse.Namespace) -> Outputs:
     )
     measured = None
     if args.measure:
-        table = read_measurements(args.measurements) if args.measurements else None
+        table = read_measurements(args.measurements, categories) if args.measurements else None
         measured = partial(
             Garment.measurements, measurements=table, pixels_per_cm=args.pixels_per_cm
         )

@@ -22,7 +22,14 @@ from typing import Any
 
 from df2_landmarks.common import atomic_write, check_output_file, positive, run_command, say
 from df2_landmarks.evaluation import AXES, Score, break_down, score, score_as_dict, score_text
-from df2_landmarks.formats import PROTOCOLS, GroundTruth, read_ground_truth, read_results
+from df2_landmarks.formats import (
+    PROTOCOLS,
+    GroundTruth,
+    read_ground_truth,
+    read_results,
+    read_taxonomy,
+)
+from df2_landmarks.taxonomy import DEEPFASHION2
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,6 +45,11 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--gt", required=True, metavar="FILE", help="ground truth, COCO JSON")
     parser.add_argument(
         "--results", required=True, metavar="FILE|ZIP", help="COCO results, or a submission"
+    )
+    parser.add_argument(
+        "--taxonomy",
+        metavar="FILE",
+        help="categories, landmarks and sigmas (`df2 taxonomy`; default: DeepFashion2's)",
     )
     parser.add_argument(
         "--protocol", choices=("both", *PROTOCOLS), default="both", help="landmarks that are scored"
@@ -90,7 +102,8 @@ def axes(text: str) -> list[str]:
 def run(args: argparse.Namespace) -> None:
     if args.json:
         check_output_file("--json", args.json)
-    ground_truth = read_ground_truth(args.gt, needs_annotations=True)
+    taxonomy = read_taxonomy(args.taxonomy) if args.taxonomy else DEEPFASHION2
+    ground_truth = read_ground_truth(args.gt, needs_annotations=True, taxonomy=taxonomy)
     for remark in ground_truth.remarks:
         say(remark)
     detections = read_results(args.results, ground_truth)
@@ -137,7 +150,9 @@ def add_diagnosis(
 
     source = ground_truth
     if args.train_gt:
-        source = read_ground_truth(args.train_gt, needs_annotations=True)
+        source = read_ground_truth(
+            args.train_gt, needs_annotations=True, taxonomy=ground_truth.taxonomy
+        )
     true_box_detections = None
     if args.true_box_results:
         true_box_detections = read_results(args.true_box_results, ground_truth)

@@ -1,9 +1,9 @@
 """The records of a COCO JSON in one file, which all processes of a machine map into memory.
 
-``annotations/train.json`` gets ``annotations/.cache/train-<format>-<hash of the taxonomy>-<hash of
-the content>.bin`` with the modification time of the JSON. While time and size of the JSON are those
-of the cache, the JSON is not read again; otherwise its content is hashed, and another content gets
-another cache. A cache that was cut off is built again.
+``annotations/train.json`` gets ``annotations/.cache/train-<format>-<taxonomy>-<content>.bin``, with
+hashes of taxonomy and content, and with the modification time of the JSON. While time and size of
+the JSON are those of the cache, the JSON is not read again; otherwise its content is hashed, and
+another content gets another cache. A cache that was cut off is built again.
 
 The file: one msgpack record per image in order of the ids; the report about the JSON; int64 offsets
 of the records, of the report and of its end; int32 number of garments per image, without crowds;
@@ -36,7 +36,7 @@ from df2_landmarks.formats import (
     polygons_of_annotation,
     to_continuous,
 )
-from df2_landmarks.taxonomy import LAYOUT, Layout
+from df2_landmarks.taxonomy import DEEPFASHION2, Taxonomy
 
 logger = logging.getLogger(__name__)
 
@@ -48,17 +48,6 @@ _MAGIC = b"df2cache"
 
 ATTRIBUTES = ("pair_id", "style", "source", "scale", "occlusion", "zoom_in", "viewpoint")
 """Extra annotation keys that are carried along where a file has them."""
-
-
-def taxonomy_hash(layout: Layout = LAYOUT) -> str:
-    """Return a hash of everything that the records depend on: categories, landmarks, pairs."""
-    table = [
-        (c.id, c.name, c.official_name, c.landmark_names, c.flip_pairs) for c in layout.categories
-    ]
-    return hashlib.sha256(msgspec.json.encode(table)).hexdigest()[:8]
-
-
-_KEY = f"{FORMAT}-{taxonomy_hash()}"
 
 
 class CachedGarment(msgspec.Struct, array_like=True):
@@ -122,23 +111,27 @@ class Cache:
         return _decode(self._data[start:stop])
 
 
-def cache_of(json_file: Path) -> Path:
+def cache_of(json_file: Path, taxonomy: Taxonomy = DEEPFASHION2) -> Path:
     """Return the cache file of a JSON; build it if there is none of its content.
 
+    Args:
+        json_file: the COCO JSON.
+        taxonomy: the categories; each has a cache of its own.
+
     Raises:
-        UserError: the file is not a DeepFashion2 COCO JSON, or the cache cannot be written.
+        UserError: the file is not a COCO JSON of the taxonomy, or the cache cannot be written.
     """
     folder = _cache_folder(json_file)
-    if path := _unchanged(json_file, folder):
+    if path := _unchanged(json_file, folder, taxonomy):
         return path
     with _locked(folder / f"{json_file.stem}.lock"):
-        if path := _unchanged(json_file, folder):  # another process built it meanwhile
+        if path := _unchanged(json_file, folder, taxonomy):  # another process built it meanwhile
             return path
         stat = json_file.stat()
         digest = _sha256(json_file)
-        path = folder / f"{json_file.stem}-{_KEY}-{digest[:16]}.bin"
+        path = folder / f"{json_file.stem}-{_key(taxonomy)}-{digest[:16]}.bin"
         if not _json_size(path):
-            _build(json_file, stat, path)
+            _build(json_file, stat, path, taxonomy)
         os.utime(path, ns=(stat.st_mtime_ns, stat.st_mtime_ns))
     return path
 
@@ -154,17 +147,22 @@ def _cache_folder(json_file: Path) -> Path:
     return folder
 
 
-def _unchanged(json_file: Path, folder: Path) -> Path | None:
+def _unchanged(json_file: Path, folder: Path, taxonomy: Taxonomy) -> Path | None:
     """Return the cache that has the time and the size of the JSON."""
     stat = json_file.stat()
-    for path in _caches(json_file, folder):
+    for path in _caches(json_file, folder, taxonomy):
         if path.stat().st_mtime_ns == stat.st_mtime_ns and _json_size(path) == stat.st_size:
             return path
     return None
 
 
-def _caches(json_file: Path, folder: Path) -> list[Path]:
-    return list(folder.glob(f"{glob.escape(json_file.stem)}-{_KEY}-{'[0-9a-f]' * 16}.bin"))
+def _caches(json_file: Path, folder: Path, taxonomy: Taxonomy) -> list[Path]:
+    stem = glob.escape(json_file.stem)
+    return list(folder.glob(f"{stem}-{_key(taxonomy)}-{'[0-9a-f]' * 16}.bin"))
+
+
+def _key(taxonomy: Taxonomy) -> str:
+    return f"{FORMAT}-{taxonomy.fingerprint}"
 
 
 def _json_size(path: Path) -> int:
@@ -187,10 +185,10 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _build(json_file: Path, stat: os.stat_result, path: Path) -> None:
+def _build(json_file: Path, stat: os.stat_result, path: Path, taxonomy: Taxonomy) -> None:
     logger.info("Building the cache of %s ...", json_file)
     offsets, num_garments = [0], []
-    reader = CocoReader(json_file, needs_pictures=True)
+    reader = CocoReader(json_file, taxonomy=taxonomy, needs_pictures=True)
     with atomic_write(path) as file:
         for image in _cached_images(reader):
             offsets.append(offsets[-1] + file.write(_encode(image)))
@@ -202,7 +200,7 @@ def _build(json_file: Path, stat: os.stat_result, path: Path) -> None:
         after = json_file.stat()
         if (after.st_size, after.st_mtime_ns) != (stat.st_size, stat.st_mtime_ns):
             raise UserError(f"{json_file}: was changed while it was read; start again")
-    for other in _caches(json_file, path.parent):
+    for other in _caches(json_file, path.parent, taxonomy):
         if other != path:
             other.unlink(missing_ok=True)  # a process that has it mapped keeps it
     logger.info("Cached %d images of %s in %s", len(num_garments), json_file, path)

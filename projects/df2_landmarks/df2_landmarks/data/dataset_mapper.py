@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,10 +17,10 @@ from detectron2.data import detection_utils
 from detectron2.data import transforms as T
 from detectron2.structures import Boxes, BoxMode, Instances, Keypoints, PolygonMasks
 from numpy.typing import NDArray
-from PIL import Image
 
 from df2_landmarks.common import UserError
-from df2_landmarks.taxonomy import LAYOUT
+from df2_landmarks.formats import read_picture
+from df2_landmarks.taxonomy import DEEPFASHION2, Taxonomy, taxonomy_of
 
 MIN_POLYGON_AREA_PX = 1.0
 ROUNDING_PX = 1e-6
@@ -52,6 +53,7 @@ class LandmarkDatasetMapper:
         augmentations: Sequence[T.Augmentation],
         image_format: str,
         use_masks: bool,
+        taxonomy: Taxonomy = DEEPFASHION2,
     ) -> None:
         """
         Args:
@@ -59,11 +61,13 @@ class LandmarkDatasetMapper:
             augmentations: applied in order, to the image and its annotations alike.
             image_format: of the model's input, "BGR" or "RGB".
             use_masks: whether the model has a mask head.
+            taxonomy: the categories.
         """
         self.is_train = is_train
         self.augmentations = T.AugmentationList(augmentations)
         self.image_format = image_format
         self.use_masks = use_masks
+        self.taxonomy = taxonomy
 
     @classmethod
     def from_config(cls, cfg: CfgNode, is_train: bool = True) -> dict[str, Any]:
@@ -72,6 +76,7 @@ class LandmarkDatasetMapper:
             "augmentations": build_augmentation(cfg, is_train),
             "image_format": cfg.INPUT.FORMAT,
             "use_masks": cfg.MODEL.MASK_ON,
+            "taxonomy": taxonomy_of(cfg),
         }
 
     def __call__(self, dataset_dict: dict[str, Any]) -> dict[str, Any]:
@@ -98,10 +103,14 @@ class LandmarkDatasetMapper:
         instances.gt_classes = torch.tensor(
             [a["category_id"] for a in annotations], dtype=torch.int64
         )
-        landmarks = np.zeros((len(annotations), LAYOUT.max_landmarks, 3), dtype=np.float32)
+        max_landmarks = self.taxonomy.max_landmarks
+        landmarks = np.zeros((len(annotations), max_landmarks, 3), dtype=np.float32)
         for row, annotation in zip(landmarks, annotations, strict=True):
             own_landmarks = transform_landmarks(
-                annotation["keypoints"], annotation["category_id"], transforms, image_size
+                annotation["keypoints"],
+                self.taxonomy.flip_indices[annotation["category_id"]],
+                transforms,
+                image_size,
             )
             row[: len(own_landmarks)] = own_landmarks
         instances.gt_keypoints = Keypoints(torch.from_numpy(landmarks))
@@ -113,19 +122,20 @@ class LandmarkDatasetMapper:
 
 
 def read_image(dataset_dict: dict[str, Any], image_format: str) -> NDArray[np.uint8]:
-    """Read the (H, W, 3) image of a dataset dict.
+    """Read the (H, W, 3) image of a dataset dict, as a person would see it (`read_picture`).
+
+    Args:
+        dataset_dict: with ``file_name``, ``width`` and ``height``.
+        image_format: order of the channels, "RGB" or "BGR".
 
     Raises:
         UserError: there is no such file, it is not a readable image, or it does not have the size
             that the annotations say.
     """
     path = dataset_dict["file_name"]
-    try:
-        image = detection_utils.read_image(path, format=image_format)
-    except FileNotFoundError:
-        raise UserError(f"{path}: the annotations name this image, but it is missing") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise UserError(f"{path}: not a readable image ({error}); extract it again") from None
+    if not Path(path).exists():
+        raise UserError(f"{path}: the annotations name this image, but it is missing")
+    image = read_picture(path)
     expected = dataset_dict["width"], dataset_dict["height"]
     got = image.shape[1], image.shape[0]
     if expected != got:
@@ -133,12 +143,12 @@ def read_image(dataset_dict: dict[str, Any], image_format: str) -> NDArray[np.ui
             f"{path}: the annotations say width x height {expected}, but the image has {got}. "
             "Convert the annotations again with these images (`make convert`)"
         )
-    return image
+    return image if image_format == "RGB" else image[:, :, ::-1]
 
 
 def transform_landmarks(
     keypoints: NDArray[np.float32],
-    class_index: int,
+    flip_indices: NDArray[np.int64],
     transforms: T.TransformList,
     image_size: tuple[int, int],
 ) -> NDArray[np.float32]:
@@ -146,7 +156,7 @@ def transform_landmarks(
 
     Args:
         keypoints: 3*K numbers x, y, v in continuous coordinates of the original image.
-        class_index: class of the garment, which decides the pairs of a mirrored one.
+        flip_indices: (M,) of its category: `Taxonomy.flip_indices`.
         transforms: what was done to the image.
         image_size: (height, width) of the transformed image.
 
@@ -162,7 +172,7 @@ def transform_landmarks(
     moved = np.column_stack((in_image, visibility)).astype(np.float32)
     moved[visibility == 0] = 0
     if is_mirrored(transforms):
-        moved = moved[LAYOUT.flip_indices[class_index, : len(moved)]]
+        moved = moved[flip_indices[: len(moved)]]
     return moved
 
 

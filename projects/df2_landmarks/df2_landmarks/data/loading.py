@@ -13,15 +13,19 @@ from numpy.typing import NDArray
 from df2_landmarks.common import UserError
 from df2_landmarks.data.cache import Cache, CachedImage, cache_of
 from df2_landmarks.formats import CocoReport
+from df2_landmarks.taxonomy import DEEPFASHION2, Taxonomy
 
 
-def load_landmark_json(json_file: str | Path, image_root: str | Path) -> LandmarkRecords:
+def load_landmark_json(
+    json_file: str | Path, image_root: str | Path, taxonomy: Taxonomy = DEEPFASHION2
+) -> LandmarkRecords:
     """Load a COCO JSON with landmarks per category in Detectron2's format.
 
     Args:
         json_file: output of ``converters.deepfashion2_to_coco``, of the official converter, or of
             any tool that writes the landmarks of the taxonomy.
         image_root: folder that ``file_name`` is relative to.
+        taxonomy: the categories.
 
     Returns:
         A sequence of one dict per image, in order of image id: ``file_name``, ``image_id``,
@@ -41,7 +45,7 @@ def load_landmark_json(json_file: str | Path, image_root: str | Path) -> Landmar
             f"{path} does not exist. Put the raw data in place and run `make convert`, or point "
             "DETECTRON2_DATASETS to the folder that holds it (see datasets/README.md)"
         )
-    return LandmarkRecords(cache_of(path), Path(image_root))
+    return LandmarkRecords(cache_of(path, taxonomy), Path(image_root))
 
 
 class LandmarkRecords(Sequence[dict[str, Any]]):

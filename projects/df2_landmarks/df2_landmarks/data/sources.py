@@ -14,13 +14,14 @@ from detectron2.data import DatasetCatalog
 
 from df2_landmarks.common import UserError
 from df2_landmarks.data.catalog import SPLITS, data_root, register_landmark_dataset
+from df2_landmarks.taxonomy import DEEPFASHION2, Taxonomy
 
 TRAIN, VALIDATION = "train", "validation"
 _OTHER_NAMES = {TRAIN: (TRAIN,), VALIDATION: (VALIDATION, "val", "valid")}
 """Split -> what its file or folder is called."""
 
 
-def registered_name(source: str, split: str, key: str) -> str:
+def registered_name(source: str, split: str, key: str, taxonomy: Taxonomy = DEEPFASHION2) -> str:
     """Return the name of a data set in Detectron2's catalogs; register it unless it is.
 
     The name of a folder or file is ``FILE.json@IMAGES``, so that a written configuration says what
@@ -30,6 +31,7 @@ def registered_name(source: str, split: str, key: str) -> str:
         source: a registered name, or one of the forms above.
         split: TRAIN or VALIDATION, the split to take of a folder.
         key: where the user wrote it, for messages.
+        taxonomy: the categories of a folder or file.
 
     Raises:
         UserError: there is no such data set, or a part of it is missing.
@@ -38,13 +40,13 @@ def registered_name(source: str, split: str, key: str) -> str:
         return source
     below_root = splits_below(data_root())
     if source in below_root:
-        register_landmark_dataset(source, *below_root[source])
+        register_landmark_dataset(source, *below_root[source], taxonomy)
         return source
     if "@" in source or Path(source).exists():
         json_file, images = _files(source, split, f"{key} {source}")
         name = f"{json_file}@{images}"
         if name not in DatasetCatalog.list():
-            register_landmark_dataset(name, json_file, images)
+            register_landmark_dataset(name, json_file, images, taxonomy)
         return name
     close = difflib.get_close_matches(source, [*DatasetCatalog.list(), *below_root], n=1)
     hint = f"Did you mean {close[0]}? " if close else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import pickle
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from df2_landmarks.modeling import (
     to_category_predictors,
     to_single_predictor,
 )
+from df2_landmarks.taxonomy import DEEPFASHION2, Taxonomy, taxonomy_from_rows
 
 logger = logging.getLogger(__name__)
 
@@ -71,6 +72,7 @@ class LandmarkCheckpointer(DetectionCheckpointer):
         complete: bool = False,
         average: WeightAverage | None = None,
         record: dict[str, Any] | None = None,
+        taxonomy: Taxonomy = DEEPFASHION2,
         **kwargs: Any,
     ) -> None:
         """
@@ -82,6 +84,7 @@ class LandmarkCheckpointer(DetectionCheckpointer):
                 (training) it must have at least one parameter of the model.
             average: the average of the model's weights.
             record: what each saved file says about the model (`model_record`).
+            taxonomy: the categories of the model.
             **kwargs: passed to `DetectionCheckpointer`.
         """
         if average is not None:
@@ -90,6 +93,8 @@ class LandmarkCheckpointer(DetectionCheckpointer):
         self.complete = complete
         self._average = average
         self._record = {} if record is None else {RECORD_KEY: record}
+        self._taxonomy = taxonomy
+        self._resumes = False
 
     @property
     def evaluated_model(self) -> nn.Module:
@@ -136,6 +141,7 @@ class LandmarkCheckpointer(DetectionCheckpointer):
         if path:
             path = _local_path(path, self.path_manager)
         self._path = path
+        self._resumes = checkpointables is None
         rest = super().load(path, checkpointables)
         if checkpointables is None and self._average is None and "ema" in rest:
             logger.warning(
@@ -164,18 +170,19 @@ class LandmarkCheckpointer(DetectionCheckpointer):
             with _unreadable_is_user_error(filename):
                 checkpoint = super()._load_file(filename)
         _check_weights(filename, checkpoint.get("model"))
-        if self.complete and RECORD_KEY in checkpoint:
-            check_record(checkpoint[RECORD_KEY], filename)
+        if (self.complete or self._resumes) and RECORD_KEY in checkpoint:
+            check_record(checkpoint[RECORD_KEY], filename, self._taxonomy)
         return checkpoint
 
     def _load_model(self, checkpoint: dict[str, Any]) -> _IncompatibleKeys:
         names = self.model.state_dict()
-        by_category = has_category_predictors(names) and not has_class_convolutions(names)
-        if by_category and has_single_predictor(checkpoint["model"]):
+        taxonomy = self._taxonomy
+        by_category = has_category_predictors(names, taxonomy) and not has_class_convolutions(names)
+        if by_category and has_single_predictor(checkpoint["model"], taxonomy):
             logger.info(
                 f"{self._path}: the channels of its stock landmark head go to one head per category"
             )
-            checkpoint["model"] = to_category_predictors(checkpoint["model"])
+            checkpoint["model"] = to_category_predictors(checkpoint["model"], taxonomy)
         num_given = len(checkpoint["model"])  # the stock method empties it
         incompatible = super()._load_model(checkpoint)
         lacking = {name for name, *_ in incompatible.incorrect_shapes}
@@ -233,12 +240,13 @@ def last_checkpoint(folder: str | Path) -> Path | None:
     return Path(folder, tag.read_text().strip()) if tag.is_file() else None
 
 
-def load_for_evaluation(model: nn.Module, path: str) -> None:
+def load_for_evaluation(model: nn.Module, path: str, taxonomy: Taxonomy = DEEPFASHION2) -> None:
     """Load every parameter of a model.
 
     Args:
         model: the model.
         path: a checkpoint file.
+        taxonomy: the categories of the model.
 
     Raises:
         UserError: the path is empty, there is no such file, or it is unreadable or of another
@@ -246,7 +254,7 @@ def load_for_evaluation(model: nn.Module, path: str) -> None:
     """
     if not path:
         raise UserError("MODEL.WEIGHTS is empty: give a trained model, such as model_final.pth")
-    LandmarkCheckpointer(model, complete=True).load(path, checkpointables=[])
+    LandmarkCheckpointer(model, complete=True, taxonomy=taxonomy).load(path, checkpointables=[])
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -281,13 +289,21 @@ def convert_checkpoint(source: Path, target: Path, *, to: str) -> int:
     if target.is_dir():
         raise UserError(f"{target}: is a folder; give the name of a file")
     with atomic_write(target) as file:
-        weights = read_checkpoint(source)["model"]
+        checkpoint = read_checkpoint(source)
         try:
-            converted = CONVERSIONS[to](weights)
+            converted = CONVERSIONS[to](checkpoint["model"], _taxonomy_of(checkpoint, str(source)))
         except UserError as error:
             raise UserError(f"{source}: {error}") from error
         torch.save({"model": converted}, file)
     return len(converted)
+
+
+def _taxonomy_of(checkpoint: Mapping[str, Any], where: str) -> Taxonomy:
+    """Return the taxonomy that a checkpoint records, DeepFashion2's if it records none."""
+    record = checkpoint.get(RECORD_KEY)
+    if not isinstance(record, dict) or "categories" not in record:
+        return DEEPFASHION2
+    return taxonomy_from_rows(record["categories"], name=str(record.get("taxonomy")), where=where)
 
 
 def _local_path(path: str, path_manager: Any) -> str:

@@ -34,6 +34,7 @@ from df2_landmarks.evaluation import (
     overall_table,
     score,
     score_visibility,
+    taxonomy_notes,
 )
 from df2_landmarks.formats import (
     VISIBLE,
@@ -48,7 +49,7 @@ from df2_landmarks.formats import (
     write_results_file,
     write_submission,
 )
-from df2_landmarks.taxonomy import LAYOUT
+from df2_landmarks.taxonomy import DEEPFASHION2, Taxonomy
 
 logger = logging.getLogger(__name__)
 
@@ -104,7 +105,8 @@ class BoxMaskEvaluator(COCOEvaluator):
 
     def _eval_predictions(self, *args: Any, **kwargs: Any) -> None:
         """Score the gathered predictions; called in the main process only."""
-        truth = read_boxes_and_masks(PathManager.get_local_path(self._metadata.json_file))
+        taxonomy = self._metadata.get("taxonomy", DEEPFASHION2)
+        truth = read_boxes_and_masks(PathManager.get_local_path(self._metadata.json_file), taxonomy)
         for annotation in truth["annotations"]:
             if isinstance(annotation["segmentation"], dict):  # run-length encoded
                 continue
@@ -152,7 +154,9 @@ class LandmarkEvaluator(DatasetEvaluator):
             distributed: gather the predictions of all processes; else each scores its own.
         """
         self._dataset_name = dataset_name
-        self._json_file = MetadataCatalog.get(dataset_name).json_file
+        metadata = MetadataCatalog.get(dataset_name)
+        self._json_file = metadata.json_file
+        self._taxonomy: Taxonomy = metadata.get("taxonomy", DEEPFASHION2)
         self._output_dir = output_dir
         self._distributed = distributed
         self._ground_truth: GroundTruth | None = None
@@ -185,7 +189,7 @@ class LandmarkEvaluator(DatasetEvaluator):
         classes = instances.pred_classes.detach().cpu().numpy()
         boxes_xyxy = instances.pred_boxes.tensor.detach().float().cpu().numpy()
         landmarks = instances.pred_keypoints.detach().float().cpu().numpy()
-        assert landmarks.shape[1:] == (LAYOUT.max_landmarks, 3), landmarks.shape
+        assert landmarks.shape[1:] == (self._taxonomy.max_landmarks, 3), landmarks.shape
         visibility = None
         if instances.has("pred_visibility"):
             visibility = instances.pred_visibility.detach().float().cpu().numpy()
@@ -197,7 +201,7 @@ class LandmarkEvaluator(DatasetEvaluator):
         self._num_dropped += int(np.count_nonzero(~finite))
         for class_index in np.unique(classes[finite]).tolist():
             rows = np.flatnonzero((classes == class_index) & finite)
-            count = LAYOUT.counts[class_index]
+            count = self._taxonomy.counts[class_index]
             # Indexing with an array copies: the predictions are neither changed nor kept alive.
             self._predictions.append(
                 _Predictions(
@@ -235,7 +239,8 @@ class LandmarkEvaluator(DatasetEvaluator):
         if num_dropped:
             logger.warning(f"Left out {num_dropped} detections that are not finite.")
         ground_truth = self._read_ground_truth()
-        detections = _detections(self._dataset_name, predictions).of_images(ground_truth.image_ids)
+        detections = _detections(self._dataset_name, predictions, self._taxonomy)
+        detections = detections.of_images(ground_truth.image_ids)
         self._write(detections, ground_truth)
         if not ground_truth.has_annotations:
             logger.info(f"{self._dataset_name} has no annotations: nothing is scored.")
@@ -251,7 +256,9 @@ class LandmarkEvaluator(DatasetEvaluator):
 
     def _read_ground_truth(self) -> GroundTruth:
         if self._ground_truth is None:
-            self._ground_truth = read_ground_truth(PathManager.get_local_path(self._json_file))
+            self._ground_truth = read_ground_truth(
+                PathManager.get_local_path(self._json_file), taxonomy=self._taxonomy
+            )
         return self._ground_truth
 
     def _write(self, detections: Detections, ground_truth: GroundTruth) -> None:
@@ -259,7 +266,16 @@ class LandmarkEvaluator(DatasetEvaluator):
             return
         folder = Path(self._output_dir)
         split = "val" if ground_truth.has_annotations else "test"
-        write_results_file(folder / RESULTS_FILE, detections, with_boxes=True)
+        write_results_file(
+            folder / RESULTS_FILE,
+            detections,
+            with_boxes=True,
+            own_landmarks=self._taxonomy != DEEPFASHION2,
+            class_of_id=ground_truth.class_of_id,
+        )
+        if self._taxonomy != DEEPFASHION2:
+            logger.info(f"Wrote {folder / RESULTS_FILE}")
+            return
         archive = folder / f"{split}_keypoints.zip"
         write_submission(archive, detections, split=split)
         logger.info(f"Wrote {folder / RESULTS_FILE} and the challenge zip {archive}")
@@ -271,9 +287,11 @@ class LandmarkEvaluator(DatasetEvaluator):
             f"{counts_line(ground_truth, scores, num_detections)}\n"
             f"{overall_table(summaries)}\n\n{category_table(ground_truth, scores)}"
         )
+        for note in taxonomy_notes(ground_truth):
+            logger.info(note)
 
 
-def _detections(name: str, predictions: Sequence[_Predictions]) -> Detections:
+def _detections(name: str, predictions: Sequence[_Predictions], taxonomy: Taxonomy) -> Detections:
     """Join the predictions of all images; order of images as they came, then of predictions."""
     order_of_image = {
         image_id: place
@@ -282,15 +300,16 @@ def _detections(name: str, predictions: Sequence[_Predictions]) -> Detections:
     image_ids = np.asarray(sorted(order_of_image), dtype=np.int64)
     stride = max((int(p.place.max()) + 1 for p in predictions), default=1)
     classes = []
-    for class_index in range(LAYOUT.num_categories):
+    for class_index in range(taxonomy.num_categories):
         of_class = [p for p in predictions if p.class_index == class_index]
         if not of_class:
-            classes.append(empty_class(class_index))
+            classes.append(empty_class(taxonomy, class_index))
             continue
         counts = [len(p.scores) for p in of_class]
         image_order = np.repeat([order_of_image[p.image_id] for p in of_class], counts)
         classes.append(
             detections_from_predictions(
+                taxonomy=taxonomy,
                 image_ids=image_ids,
                 records=image_order * stride + np.concatenate([p.place for p in of_class]),
                 class_index=class_index,
@@ -301,11 +320,11 @@ def _detections(name: str, predictions: Sequence[_Predictions]) -> Detections:
                 visible_probability=concatenate_present([p.visible_probability for p in of_class]),
             )
         )
-    return Detections(name, image_ids, tuple(classes))
+    return Detections(name, image_ids, tuple(classes), taxonomy)
 
 
 def _percent(result: Score) -> dict[str, float]:
-    names = [f"AP-{category.official_name}" for category in LAYOUT.categories]
+    names = [f"AP-{category.official_name}" for category in result.pairs.taxonomy.categories]
     per_category = zip(names, result.curves.per_category(), strict=True)
     return _in_percent({**result.curves.summary(), **dict(per_category)})
 

@@ -12,6 +12,7 @@ from torch import nn
 
 from df2_landmarks.data import LandmarkDatasetMapper, read_image
 from df2_landmarks.formats import MIN_SCORE, garments_of_instances, garments_of_record
+from df2_landmarks.taxonomy import taxonomy_of
 from df2_landmarks.visualization import DrawingStyle, draw_garments
 
 Image = NDArray[np.uint8]
@@ -33,6 +34,7 @@ def landmark_pictures(cfg: CfgNode, model: nn.Module, count: int) -> list[tuple[
     """
     records = DatasetCatalog.get(cfg.DATASETS.TEST[0])
     mapper = LandmarkDatasetMapper(cfg, is_train=False)
+    taxonomy = taxonomy_of(cfg)
     pairs = []
     with inference_context(model), torch.no_grad():
         for record in records[:: max(1, len(records) // count)][:count]:
@@ -40,8 +42,8 @@ def landmark_pictures(cfg: CfgNode, model: nn.Module, count: int) -> list[tuple[
             instances = model([mapper(record)])[0]["instances"].to("cpu")
             style = DrawingStyle(scale=max(1.0, max(image.shape[:2]) / SHOWN_PX))
             truth, detections = (
-                garments_of_record(record),
-                garments_of_instances(instances, MIN_SCORE),
+                garments_of_record(record, taxonomy),
+                garments_of_instances(instances, MIN_SCORE, taxonomy),
             )
             pairs.append(
                 (draw_garments(image, truth, style), draw_garments(image, detections, style))

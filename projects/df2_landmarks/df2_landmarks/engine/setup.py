@@ -22,9 +22,10 @@ from detectron2.utils.file_io import PathManager
 from detectron2.utils.logger import setup_logger
 
 from df2_landmarks.common import UserError, make_output_folder
-from df2_landmarks.config import add_df2_landmarks_config
+from df2_landmarks.config import add_df2_landmarks_config, set_taxonomy
 from df2_landmarks.data import EVALUATOR_TYPE, TRAIN, VALIDATION, registered_name
-from df2_landmarks.taxonomy import LAYOUT
+from df2_landmarks.formats import read_taxonomy
+from df2_landmarks.taxonomy import DEEPFASHION2, taxonomy_of
 
 warnings.filterwarnings("ignore", "torch.meshgrid")  # Detectron2's anchors call it the old way
 
@@ -150,6 +151,7 @@ def _default_config() -> CfgNode:
 def _finished(cfg: CfgNode, opts: Sequence[str], on_cpu: bool | None) -> CfgNode:
     with _user_errors_of_yacs("command line", set(_keys(cfg))):
         cfg.merge_from_list(list(opts))
+    resolve_taxonomy(cfg)
     check_values(cfg)
     if on_cpu is None:
         on_cpu = not torch.cuda.is_available()
@@ -213,11 +215,21 @@ def with_registered_data(cfg: CfgNode, *, with_training: bool = True) -> CfgNode
     Raises:
         UserError: there is no such data set.
     """
-    cfg = cfg.clone()
+    cfg, taxonomy = cfg.clone(), taxonomy_of(cfg)
     cfg.defrost()
     for key, split in (("TRAIN", TRAIN), ("TEST", VALIDATION)):
         if key == "TEST" or with_training:
-            names = [registered_name(n, split, f"DATASETS.{key}") for n in cfg.DATASETS[key]]
+            names = [
+                registered_name(source, split, f"DATASETS.{key}", taxonomy)
+                for source in cfg.DATASETS[key]
+            ]
+            for name in names:
+                own = MetadataCatalog.get(name).get("taxonomy", taxonomy)
+                if difference := own.difference(taxonomy, ("the data set", "the model")):
+                    raise UserError(
+                        f"DATASETS.{key} {name}: a data set of another taxonomy than "
+                        f"MODEL.ROI_LANDMARK_HEAD.TAXONOMY: {difference}"
+                    )
             cfg.DATASETS[key] = tuple(names)
     cfg.freeze()
     return cfg
@@ -229,9 +241,13 @@ def log_contents(dataset_names: Iterable[str]) -> None:
     Raises:
         UserError: a file would train or evaluate badly.
     """
+    said: set[str] = set()
     for name in dataset_names:
         if MetadataCatalog.get(name).get("evaluator_type") != EVALUATOR_TYPE:
             continue
+        for note in set(MetadataCatalog.get(name).taxonomy.notes) - said:
+            logger.warning(f"taxonomy {MetadataCatalog.get(name).taxonomy.name}: {note}")
+            said.add(note)
         report = DatasetCatalog.get(name).report
         logger.info(f"{name}: {report.summary()}")
         for finding in report.findings:
@@ -251,17 +267,32 @@ def check_values(cfg: CfgNode) -> None:
             value = value[name]
         if value is None or not 0 <= value < math.inf:
             raise UserError(f"{key} must be 0 or more, but got {value}")
+    if cfg.INPUT.FORMAT not in ("RGB", "BGR"):
+        raise UserError(f'INPUT.FORMAT must be "RGB" or "BGR", but got {cfg.INPUT.FORMAT!r}')
     dims = cfg.MODEL.ROI_LANDMARK_HEAD.CLASS_CONV_DIMS
     if dims is None or not all(isinstance(number, int) and number > 0 for number in dims):
         raise UserError(
             "MODEL.ROI_LANDMARK_HEAD.CLASS_CONV_DIMS must be numbers of channels, such as [64], "
             f"but got {dims}"
         )
-    if LAYOUT.num_categories != cfg.MODEL.ROI_HEADS.NUM_CLASSES:
+
+
+def resolve_taxonomy(cfg: CfgNode) -> None:
+    """Put the taxonomy itself in the place of the file that names it, with its numbers, in place.
+
+    Raises:
+        UserError: the file is no taxonomy, or the numbers are set to others.
+    """
+    text = cfg.MODEL.ROI_LANDMARK_HEAD.TAXONOMY
+    is_file = bool(text) and not text.lstrip().startswith("{")
+    taxonomy = read_taxonomy(text) if is_file else taxonomy_of(cfg)
+    given = cfg.MODEL.ROI_HEADS.NUM_CLASSES
+    if given not in (DEEPFASHION2.num_categories, taxonomy.num_categories):
         raise UserError(
-            f"MODEL.ROI_HEADS.NUM_CLASSES must be {LAYOUT.num_categories}, the categories of "
-            f"DeepFashion2, but got {cfg.MODEL.ROI_HEADS.NUM_CLASSES}"
+            f"MODEL.ROI_HEADS.NUM_CLASSES must be {taxonomy.num_categories}, the categories of "
+            f"{taxonomy.name}, but got {given}"
         )
+    set_taxonomy(cfg, taxonomy)
 
 
 def check_evaluation(cfg: CfgNode) -> None:

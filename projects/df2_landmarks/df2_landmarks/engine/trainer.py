@@ -41,6 +41,7 @@ from df2_landmarks.engine.training_step import (
 )
 from df2_landmarks.formats import model_record
 from df2_landmarks.modeling import LandmarkRCNNWithTTA
+from df2_landmarks.taxonomy import taxonomy_of
 
 logger = logging.getLogger(__name__)
 
@@ -167,7 +168,8 @@ class Trainer(DefaultTrainer):
             model,
             self.cfg.OUTPUT_DIR,
             average=average,
-            record=model_record(self.cfg.dump()),
+            record=model_record(self.cfg.dump(), taxonomy_of(self.cfg)),
+            taxonomy=taxonomy_of(self.cfg),
             trainer=trainer,
         )
         hooks = super().build_hooks()

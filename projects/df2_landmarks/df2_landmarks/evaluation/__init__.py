@@ -23,6 +23,7 @@ from df2_landmarks.evaluation.tables import (
     score_as_dict,
     score_text,
     table,
+    taxonomy_notes,
 )
 from df2_landmarks.evaluation.thresholds import (
     operating_points,
@@ -55,6 +56,7 @@ __all__ = [
     "score_text",
     "score_visibility",
     "table",
+    "taxonomy_notes",
     "thresholds_as_dict",
     "thresholds_text",
     "visibility_text",

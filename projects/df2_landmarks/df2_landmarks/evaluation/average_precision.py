@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from df2_landmarks.evaluation.matching import AREA_RANGES, THRESHOLDS, UNMATCHED, Matching
 from df2_landmarks.evaluation.pairs import Pairs
-from df2_landmarks.taxonomy import LAYOUT
+from df2_landmarks.taxonomy import Taxonomy
 
 RECALL_STEPS = np.linspace(0, 1, 101)
 Value = TypeVar("Value")
@@ -65,7 +65,7 @@ class Curves:
 
     def per_category(self) -> list[float | None]:
         """Return the AP of each category as a fraction, None without ground truth."""
-        return [_defined_mean(self.precision[:, :, c, 0]) for c in range(LAYOUT.num_categories)]
+        return [_defined_mean(self.precision[:, :, c, 0]) for c in range(self.precision.shape[2])]
 
     def _mean(
         self, category: int | None, array: str, threshold: float | None, area: str
@@ -84,10 +84,10 @@ def accumulate(pairs: Pairs, matching: Matching, images: NDArray[np.bool_] | Non
         matching: their matching.
         images: (I,) mask of the images that count, all by default.
     """
-    shape = (len(THRESHOLDS), len(RECALL_STEPS), LAYOUT.num_categories, len(matching.item))
+    shape = (len(THRESHOLDS), len(RECALL_STEPS), pairs.taxonomy.num_categories, len(matching.item))
     precision, scores = np.full(shape, UNDEFINED), np.full(shape, UNDEFINED)
     recall = np.full((shape[0], *shape[2:]), UNDEFINED)
-    for c in range(LAYOUT.num_categories):
+    for c in range(pairs.taxonomy.num_categories):
         items = pairs.class_rows(c)[1]
         order = pairs.by_score(c)
         counted = ~matching.item_ignored[:, items]
@@ -105,9 +105,9 @@ def accumulate(pairs: Pairs, matching: Matching, images: NDArray[np.bool_] | Non
     return Curves(precision, recall, scores)
 
 
-def by_category(values: Iterable[Value]) -> dict[str, Value]:
+def by_category(taxonomy: Taxonomy, values: Iterable[Value]) -> dict[str, Value]:
     """Return one value per class by the official names of the categories."""
-    names = (category.official_name for category in LAYOUT.categories)
+    names = (category.official_name for category in taxonomy.categories)
     return dict(zip(names, values, strict=True))
 
 

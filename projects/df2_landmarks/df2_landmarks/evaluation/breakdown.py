@@ -18,7 +18,6 @@ from df2_landmarks.evaluation.matching import match
 from df2_landmarks.evaluation.pairs import Pairs
 from df2_landmarks.evaluation.score import Score
 from df2_landmarks.formats import ATTRIBUTES, GroundTruth
-from df2_landmarks.taxonomy import LAYOUT
 
 CATEGORY = "category"
 AXES = (CATEGORY, *ATTRIBUTES)
@@ -72,7 +71,7 @@ def _subsets(ground_truth: GroundTruth, score: Score, axis: str) -> dict[str, Su
     pairs, num_images = score.pairs, len(ground_truth.image_ids)
     if axis == CATEGORY:
         subsets = {}
-        for c, category in enumerate(LAYOUT.categories):
+        for c, category in enumerate(ground_truth.taxonomy.categories):
             items = pairs.class_rows(c)[1]
             num_items = int(np.count_nonzero(~pairs.item_ignored[items]))
             summary = score.curves.summary(c)

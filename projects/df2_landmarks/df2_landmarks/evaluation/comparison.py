@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from df2_landmarks.evaluation.average_precision import RECALL_STEPS, by_category
 from df2_landmarks.evaluation.matching import UNMATCHED
 from df2_landmarks.evaluation.score import Score
-from df2_landmarks.taxonomy import LAYOUT
+from df2_landmarks.taxonomy import Taxonomy
 
 CONFIDENCE = 0.95
 
@@ -51,6 +51,7 @@ class Difference:
 class Comparison:
     """Differences in AP, overall and per category (None without ground truth)."""
 
+    taxonomy: Taxonomy
     protocol: str
     resamples: int
     overall: Difference | None
@@ -66,7 +67,7 @@ class Comparison:
             "resamples": self.resamples,
             "confidence": CONFIDENCE,
             "AP": overall,
-            "per_category": by_category(per_category),
+            "per_category": by_category(self.taxonomy, per_category),
         }
 
 
@@ -95,13 +96,15 @@ def compare_scores(
     """
     rng = np.random.default_rng(seed)
     weighted = [WeightedAP(first), WeightedAP(second)]
-    draws = np.full((resamples, 2, LAYOUT.num_categories), np.nan)
+    taxonomy = first.pairs.taxonomy
+    draws = np.full((resamples, 2, taxonomy.num_categories), np.nan)
     for draw in draws:
         weights = np.bincount(rng.integers(0, num_images, num_images), minlength=num_images)
         draw[:] = [result.per_category(weights) for result in weighted]
     aps = np.asarray([_with_nan(result.curves.per_category()) for result in (first, second)])
     per_category = [_difference(aps[:, [c]], draws[:, :, [c]]) for c in range(aps.shape[1])]
-    return Comparison(first.protocol, resamples, _difference(aps, draws), tuple(per_category))
+    overall = _difference(aps, draws)
+    return Comparison(taxonomy, first.protocol, resamples, overall, tuple(per_category))
 
 
 def _with_nan(values: Sequence[float | None]) -> list[float]:
@@ -114,7 +117,7 @@ class WeightedAP:
     def __init__(self, score: Score) -> None:
         pairs, matching = score.pairs, score.matching
         self._classes = []
-        for c in range(LAYOUT.num_categories):
+        for c in range(pairs.taxonomy.num_categories):
             items, order = pairs.class_rows(c)[1], pairs.by_score(c)
             matched = matching.item[0][:, order] != UNMATCHED
             counted = ~matching.ignored[0][:, order]

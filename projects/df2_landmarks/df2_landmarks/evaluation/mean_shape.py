@@ -44,9 +44,10 @@ def place_mean_shapes(detections: Detections, shapes: Sequence[NDArray[np.float6
     classes = []
     for part, shape in zip(detections.classes, shapes, strict=True):
         xy = stretch(shape, boxes_or_extents(part))
-        classes.append(replace(part, landmarks_xy=xy, areas=zero_padded_areas(xy)))
+        areas = zero_padded_areas(detections.taxonomy, xy)
+        classes.append(replace(part, landmarks_xy=xy, areas=areas))
     name = f"mean shapes in the boxes of {detections.name}"
-    return Detections(name, detections.image_ids, tuple(classes))
+    return Detections(name, detections.image_ids, tuple(classes), detections.taxonomy)
 
 
 def stretch(shape: NDArray[np.float64], boxes_xywh: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from df2_landmarks.evaluation.oks import box_oks, landmark_oks
 from df2_landmarks.formats import ClassDetections, ClassTruth, Detections, GroundTruth
-from df2_landmarks.taxonomy import LAYOUT
+from df2_landmarks.taxonomy import Taxonomy
 
 _CHUNK = 1 << 12
 
@@ -34,6 +34,7 @@ class Pairs:
     """All that the score is computed from, under one protocol.
 
     Attributes:
+        taxonomy: of the ground truth.
         image_ids: (I,) of the ground truth.
         ranked: per class, the detections that count, in the order of the flat arrays.
         class_starts: (C + 1,) where each class begins among the flat detections.
@@ -47,6 +48,7 @@ class Pairs:
         scores, areas, images: (N,) of the detections.
     """
 
+    taxonomy: Taxonomy
     image_ids: NDArray[np.int64]
     ranked: tuple[ClassDetections, ...]
     class_starts: NDArray[np.int64]
@@ -82,17 +84,18 @@ def pair_up(ground_truth: GroundTruth, detections: Detections, protocol: str) ->
     """
     detections = detections.of_images(ground_truth.image_ids)
     ranked = tuple(part.ranked() for part in detections.classes)
-    truths = ground_truth.classes
+    truths, taxonomy = ground_truth.classes, ground_truth.taxonomy
     class_starts = np.cumsum([0, *map(len, ranked)])
     item_starts = np.cumsum([0, *map(len, truths)])
     cells, oks, num_pairs = [], [], 0
     for c, (truth, class_detections) in enumerate(zip(truths, ranked, strict=True)):
         in_class = class_cells(truth.image_index, class_detections.image_index)
-        oks.append(class_oks(c, truth, class_detections, in_class, protocol))
+        oks.append(class_oks(taxonomy, c, truth, class_detections, in_class, protocol))
         shifts = (class_starts[c], 0, item_starts[c], 0, num_pairs)
         cells.append(np.stack(in_class, axis=1) + np.asarray(shifts))
         num_pairs += len(oks[-1])
     return Pairs(
+        taxonomy=taxonomy,
         image_ids=ground_truth.image_ids,
         ranked=ranked,
         class_starts=class_starts,
@@ -139,6 +142,7 @@ def pair_indices(cells: Cells) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 
 def class_oks(
+    taxonomy: Taxonomy,
     class_index: int,
     truth: ClassTruth,
     class_detections: ClassDetections,
@@ -156,27 +160,30 @@ def class_oks(
             truth.landmarks_xy[item[rows]],
             labelled[item[rows]],
             truth.areas[item[rows]],
-            LAYOUT.sigmas(class_index),
+            taxonomy.sigmas(class_index),
         )
     for rows in _chunks(np.flatnonzero(unlabelled), _CHUNK // 16):
         result[rows] = box_oks(
-            _all_slots(class_index, class_detections, detection[rows]),
+            _all_slots(taxonomy, class_index, class_detections, detection[rows]),
             truth.boxes_xywh[item[rows]],
             truth.areas[item[rows]],
-            LAYOUT.slot_sigmas,
+            taxonomy.slot_sigmas,
         )
     return result
 
 
 def _all_slots(
-    class_index: int, class_detections: ClassDetections, detection: NDArray[np.int64]
+    taxonomy: Taxonomy,
+    class_index: int,
+    class_detections: ClassDetections,
+    detection: NDArray[np.int64],
 ) -> NDArray[np.float64]:
     """Return the (n, S, 2) slots of detections, those of other categories as in the file."""
-    slots = np.zeros((len(detection), LAYOUT.num_slots, 2))
+    slots = np.zeros((len(detection), taxonomy.num_slots, 2))
     rows = class_detections.full_row[detection]
     slots[rows >= 0] = class_detections.full_xy[rows[rows >= 0]]
     # Landmarks that a caller replaced (corrections, baseline) are in the category's slots only.
-    slots[:, LAYOUT.slots(class_index)] = class_detections.landmarks_xy[detection]
+    slots[:, taxonomy.slots(class_index)] = class_detections.landmarks_xy[detection]
     return slots
 
 

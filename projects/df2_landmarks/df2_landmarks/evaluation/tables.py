@@ -20,7 +20,7 @@ from df2_landmarks.formats import (
     Detections,
     GroundTruth,
 )
-from df2_landmarks.taxonomy import LAYOUT
+from df2_landmarks.taxonomy import DEEPFASHION2
 
 TITLES = {VISIBLE: "visible", VISIBLE_AND_OCCLUDED: "visible and occluded"}
 Row = Sequence[str]
@@ -76,11 +76,14 @@ def score_text(
         breakdowns: one per protocol, with the same axes.
     """
     is_real = is_real_validation_set(ground_truth)
+    is_deepfashion2 = ground_truth.taxonomy == DEEPFASHION2
     counts = counts_line(ground_truth, scores, len(detections))
     overall: dict[str, Mapping[str, float | None]] = {}
     for score in scores:
         title = TITLES[score.protocol]
         overall[title] = score.curves.summary()
+        if not is_deepfashion2:
+            continue
         other = "" if is_real else " (on another data set)"
         baseline = BASELINE[score.protocol]
         overall[f"  challenge baseline, {title}{other}"] = {
@@ -97,13 +100,13 @@ def score_text(
             score.protocol: breakdown[axis]
             for score, breakdown in zip(scores, breakdowns, strict=True)
         }
-        parts.append(breakdown_table(axis, per_protocol))
+        parts.append(breakdown_table(axis, per_protocol, is_deepfashion2=is_deepfashion2))
     if set(axes) - {CATEGORY}:
         parts.append(
             "Each subset is scored on the images that show an item of it; the other items on these "
             "images are ignored."
         )
-    if set(axes) & PAPER.keys() and not is_real:
+    if set(axes) & PAPER.keys() and is_deepfashion2 and not is_real:
         parts.append(
             "The paper's AP was measured on the real validation set, which this ground truth is "
             "not: do not compare."
@@ -120,8 +123,14 @@ def counts_line(ground_truth: GroundTruth, scores: Sequence[Score], num_detectio
     )
 
 
+def taxonomy_notes(ground_truth: GroundTruth) -> list[str]:
+    """Return what was assumed about the categories and bears on a score: a line each."""
+    taxonomy = ground_truth.taxonomy
+    return [f"Taxonomy {taxonomy.name}, assumed: {note}" for note in taxonomy.notes]
+
+
 def _notes(ground_truth: GroundTruth, detections: Detections) -> list[str]:
-    notes = []
+    notes = taxonomy_notes(ground_truth)
     num_detected, num_annotated = _num_images(detections.classes), _num_images(ground_truth.classes)
     if 0 < 2 * num_detected < num_annotated:
         notes.append(
@@ -135,7 +144,9 @@ def _notes(ground_truth: GroundTruth, detections: Detections) -> list[str]:
         )
     absent = [
         category.official_name
-        for category, truth in zip(LAYOUT.categories, ground_truth.classes, strict=True)
+        for category, truth in zip(
+            ground_truth.taxonomy.categories, ground_truth.classes, strict=True
+        )
         if not len(truth)
     ]
     if absent:
@@ -160,18 +171,23 @@ def category_table(ground_truth: GroundTruth, scores: Sequence[Score]) -> str:
     rows = [
         [category.official_name, str(len(truth)), *map(number, aps)]
         for category, truth, *aps in zip(
-            LAYOUT.categories, ground_truth.classes, *columns, strict=True
+            ground_truth.taxonomy.categories, ground_truth.classes, *columns, strict=True
         )
     ]
     return table(["category", "items", *(f"AP {TITLES[score.protocol]}" for score in scores)], rows)
 
 
-def breakdown_table(axis: str, per_protocol: Mapping[str, Mapping[str, Subset]]) -> str:
+def breakdown_table(
+    axis: str,
+    per_protocol: Mapping[str, Mapping[str, Subset]],
+    *,
+    is_deepfashion2: bool = True,
+) -> str:
     """Format AP, AP50 and AP75 of each subset under each protocol, beside the paper's AP.
 
     The number of items is that of the first protocol.
     """
-    has_paper = axis in PAPER
+    has_paper = axis in PAPER and is_deepfashion2
     first = next(iter(per_protocol.values()))
     header = [axis, "scored items"]
     rows = [[value, str(subset.items)] for value, subset in first.items()]
@@ -191,7 +207,7 @@ def comparison_text(comparison: Comparison, first: str, second: str) -> str:
         first: name of the first result.
         second: name of the second result.
     """
-    names = ["all", *(category.official_name for category in LAYOUT.categories)]
+    names = ["all", *(category.official_name for category in comparison.taxonomy.categories)]
     differences = (comparison.overall, *comparison.per_category)
     rows = [
         [name, *_difference_cells(difference)]
@@ -222,7 +238,9 @@ def score_as_dict(ground_truth: GroundTruth, score: Score, breakdown: Breakdown)
     """
     return {
         **score.curves.summary(),
-        "per_category": by_category(score.curves.per_category()),
+        "taxonomy": ground_truth.taxonomy.name,
+        "assumed": list(ground_truth.taxonomy.notes),
+        "per_category": by_category(ground_truth.taxonomy, score.curves.per_category()),
         "images": len(ground_truth.image_ids),
         "items": ground_truth.num_items,
         "ignored_items": score.num_ignored,

@@ -15,7 +15,6 @@ from df2_landmarks.evaluation.matching import UNMATCHED
 from df2_landmarks.evaluation.score import Score
 from df2_landmarks.evaluation.tables import number
 from df2_landmarks.formats import VISIBLE_AND_OCCLUDED, GroundTruth
-from df2_landmarks.taxonomy import LAYOUT
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,7 @@ def score_visibility(ground_truth: GroundTruth, result: Score) -> VisibilityScor
     """
     assert result.protocol == VISIBLE_AND_OCCLUDED, result.protocol
     probabilities, visible, has_probability = [np.zeros(0)], [np.zeros(0, bool)], False
-    for c in range(LAYOUT.num_categories):
+    for c in range(ground_truth.taxonomy.num_categories):
         of_class = result.pairs.ranked[c].visible_probability
         if of_class is None:
             continue

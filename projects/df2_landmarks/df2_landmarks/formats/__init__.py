@@ -16,8 +16,9 @@ from df2_landmarks.formats.coco import (
     CocoReader,
     CocoReport,
     Finding,
-    coco_categories,
     polygons_of_annotation,
+    read_taxonomy,
+    write_taxonomy,
 )
 from df2_landmarks.formats.coordinates import to_continuous, to_pixel_indices
 from df2_landmarks.formats.detections import (
@@ -51,7 +52,12 @@ from df2_landmarks.formats.ground_truth import (
     GroundTruth,
 )
 from df2_landmarks.formats.mask import Mask
-from df2_landmarks.formats.model_record import RECORD_KEY, check_record, model_record
+from df2_landmarks.formats.model_record import (
+    RECORD_KEY,
+    check_record,
+    model_record,
+    recorded_config_text,
+)
 from df2_landmarks.formats.picture import (
     PICTURE_SUFFIXES,
     Channels,
@@ -94,7 +100,6 @@ __all__ = [
     "Mask",
     "check_record",
     "check_submission",
-    "coco_categories",
     "concatenate_class",
     "concatenate_present",
     "detected_garments",
@@ -109,10 +114,13 @@ __all__ = [
     "read_ground_truth",
     "read_picture",
     "read_results",
+    "read_taxonomy",
+    "recorded_config_text",
     "slot_text",
     "to_continuous",
     "to_pixel_indices",
     "write_results_file",
     "write_submission",
+    "write_taxonomy",
     "zero_padded_areas",
 ]

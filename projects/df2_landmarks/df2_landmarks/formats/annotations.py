@@ -19,15 +19,18 @@ from df2_landmarks.formats.ground_truth import (
     GroundTruth,
     find_images,
 )
-from df2_landmarks.taxonomy import LAYOUT
+from df2_landmarks.taxonomy import DEEPFASHION2, Taxonomy
 
 
-def read_ground_truth(path: str | Path, *, needs_annotations: bool = False) -> GroundTruth:
+def read_ground_truth(
+    path: str | Path, *, needs_annotations: bool = False, taxonomy: Taxonomy = DEEPFASHION2
+) -> GroundTruth:
     """Read the ground truth of a score: our COCO JSON, or an official one (plain, gzip or zip).
 
     Args:
         path: the file.
         needs_annotations: refuse the file of a test split, which lists its images only.
+        taxonomy: the categories.
 
     Raises:
         UserError: the file does not exist or is not such a file; the message names record and
@@ -39,8 +42,8 @@ def read_ground_truth(path: str | Path, *, needs_annotations: bool = False) -> G
             "folder of the data, and --gt (GT= or DATA= of make) names another one"
         )
     image_ids = array("q")
-    columns = [_Columns() for _ in LAYOUT.counts]
-    reader = CocoReader(path)
+    columns = [_Columns() for _ in taxonomy.counts]
+    reader = CocoReader(path, taxonomy=taxonomy)
     for images, items in reader.blocks():
         image_ids.extend(image.id for image in images)
         for item in items:
@@ -48,19 +51,30 @@ def read_ground_truth(path: str | Path, *, needs_annotations: bool = False) -> G
     sorted_ids = np.sort(np.asarray(image_ids))
     classes = tuple(
         part.class_truth(sorted_ids, count)
-        for part, count in zip(columns, LAYOUT.counts, strict=True)
+        for part, count in zip(columns, taxonomy.counts, strict=True)
     )
     has_annotations = any(len(truth) for truth in classes)
     if needs_annotations and not has_annotations:
         raise UserError(f"{path}: has no annotations; give the training or validation split")
-    remarks = tuple(reader.report.remarks())
-    return GroundTruth(Path(path).name, sorted_ids, classes, has_annotations, remarks)
+    return GroundTruth(
+        Path(path).name,
+        sorted_ids,
+        classes,
+        has_annotations,
+        remarks=tuple(reader.report.remarks()),
+        taxonomy=taxonomy,
+        category_ids=reader.ids.every_id,
+    )
 
 
-def read_boxes_and_masks(path: str | Path) -> dict[str, Any]:
+def read_boxes_and_masks(path: str | Path, taxonomy: Taxonomy = DEEPFASHION2) -> dict[str, Any]:
     """Read a COCO JSON without its keypoints, for ``pycocotools.coco.COCO``.
 
     Category ids are those of the taxonomy, whatever the file's are.
+
+    Args:
+        path: the file.
+        taxonomy: the categories.
 
     Returns:
         A complete data set with ``images``, ``annotations`` and ``categories``, for
@@ -71,7 +85,7 @@ def read_boxes_and_masks(path: str | Path) -> dict[str, Any]:
     """
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
-    for some_images, items in CocoReader(path).blocks():
+    for some_images, items in CocoReader(path, taxonomy=taxonomy).blocks():
         images += [msgspec.structs.asdict(image) for image in some_images]
         annotations += [
             # pycocotools takes lists only
@@ -79,7 +93,7 @@ def read_boxes_and_masks(path: str | Path) -> dict[str, Any]:
             | {"bbox": list(annotation.bbox), "category_id": class_index + 1}
             for annotation, class_index, _ in items
         ]
-    categories = [{"id": c.id, "name": c.official_name} for c in LAYOUT.categories]
+    categories = [{"id": c.id, "name": c.official_name} for c in taxonomy.categories]
     return {"info": {}, "images": images, "annotations": annotations, "categories": categories}
 
 

@@ -1,6 +1,6 @@
 """Detections of a split as one small set of arrays per category.
 
-I = images, N = detections of a class, K = landmarks of the class, S = 294 slots. Coordinates are
+I = images, N = detections of a class, K = landmarks of the class, S = slots. Coordinates are
 those of the files: pixel indices.
 """
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from df2_landmarks.common import UserError
 from df2_landmarks.formats.ground_truth import find_images
-from df2_landmarks.taxonomy import LAYOUT
+from df2_landmarks.taxonomy import DEEPFASHION2, Taxonomy
 
 MAX_DETECTIONS = 20
 """Detections per image and category that the official score looks at."""
@@ -70,11 +70,13 @@ class Detections:
         name: where they come from, for messages.
         image_ids: (I,) ascending; an image without detections may be missing.
         classes: one ClassDetections per category, in the order of the taxonomy.
+        taxonomy: the categories.
     """
 
     name: str
     image_ids: NDArray[np.int64]
     classes: tuple[ClassDetections, ...]
+    taxonomy: Taxonomy = DEEPFASHION2
 
     def __len__(self) -> int:
         return sum(len(part) for part in self.classes)
@@ -102,7 +104,7 @@ class Detections:
         unknown = [record for part in classes for record in part.record[part.image_index < 0]]
         if unknown:
             self._fail(int(min(unknown)), image_ids)
-        return Detections(self.name, image_ids, classes)
+        return Detections(self.name, image_ids, classes, self.taxonomy)
 
     def _fail(self, record: int, image_ids: NDArray[np.int64]) -> NoReturn:
         index = [part.image_index[part.record == record] for part in self.classes]
@@ -123,25 +125,27 @@ def rank_in_group(groups: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.arange(len(groups)) - np.repeat(starts, lengths)
 
 
-def empty_class(class_index: int) -> ClassDetections:
+def empty_class(taxonomy: Taxonomy, class_index: int) -> ClassDetections:
     """Return a class without detections."""
     integers, floats = np.zeros(0, dtype=np.int64), np.zeros(0)
     return ClassDetections(
         record=integers,
         image_index=integers,
         scores=floats,
-        landmarks_xy=np.zeros((0, LAYOUT.counts[class_index], 2)),
+        landmarks_xy=np.zeros((0, taxonomy.counts[class_index], 2)),
         areas=floats,
         boxes_xywh=np.zeros((0, 4)),
         full_row=integers,
-        full_xy=np.zeros((0, LAYOUT.num_slots, 2)),
+        full_xy=np.zeros((0, taxonomy.num_slots, 2)),
     )
 
 
-def concatenate_class(class_index: int, parts: Sequence[ClassDetections]) -> ClassDetections:
+def concatenate_class(
+    taxonomy: Taxonomy, class_index: int, parts: Sequence[ClassDetections]
+) -> ClassDetections:
     """Join detections of one class; `visible_probability` is None unless all parts have it."""
     if not parts:
-        return empty_class(class_index)
+        return empty_class(taxonomy, class_index)
     joined = {
         f.name: np.concatenate([getattr(p, f.name) for p in parts])
         for f in fields(parts[0])
@@ -164,14 +168,20 @@ def concatenate_present(parts: Sequence[NDArray | None]) -> NDArray | None:
     return np.concatenate(present) if len(present) == len(parts) else None
 
 
-def zero_padded_areas(landmarks_xy: NDArray[np.float64]) -> NDArray[np.float64]:
+def zero_padded_areas(taxonomy: Taxonomy, landmarks_xy: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return (N,) areas as pycocotools derives them when the foreign slots are zero.
 
-    Source: ``COCO.loadRes``: the extent of all slots, the zeros of the padding included.
+    Source: ``COCO.loadRes``: the extent of all slots, the zeros of the padding included. With one
+    category there is no padding.
+
+    Args:
+        taxonomy: the categories.
+        landmarks_xy: (N, K, 2).
     """
     if not len(landmarks_xy):
         return np.zeros(0)
-    low = np.minimum(landmarks_xy.min(axis=1), 0)
-    high = np.maximum(landmarks_xy.max(axis=1), 0)
+    low, high = landmarks_xy.min(axis=1), landmarks_xy.max(axis=1)
+    if taxonomy.num_categories > 1:
+        low, high = np.minimum(low, 0), np.maximum(high, 0)
     width, height = (high - low).T
     return width * height

@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 
 from df2_landmarks.formats.mask import Mask
 from df2_landmarks.taxonomy import (
-    LAYOUT,
+    DEEPFASHION2,
     LOW_CONFIDENCE,
     Category,
     MeasuredLength,
     Measurement,
+    Taxonomy,
     measure,
 )
 
@@ -215,18 +216,21 @@ def _landmark_record(landmark: Landmark) -> dict[str, Any]:
     return record
 
 
-def garments_of_record(record: Mapping[str, Any]) -> list[Garment]:
+def garments_of_record(
+    record: Mapping[str, Any], taxonomy: Taxonomy = DEEPFASHION2
+) -> list[Garment]:
     """Return the garments of a dataset dict (`load_landmark_json`).
 
     Args:
         record: ``height`` and ``width`` of the photo, and ``annotations``, each with ``bbox`` (x,
             y, width, height), ``category_id`` (the class, 0..C-1), ``keypoints`` (3 * K numbers x,
             y, v, continuous) and, if any, ``segmentation`` (polygons).
+        taxonomy: the categories.
     """
     garments = []
     for annotation in record["annotations"]:
         x, y, width, height = annotation["bbox"]
-        category = LAYOUT.categories[annotation["category_id"]]
+        category = taxonomy.categories[annotation["category_id"]]
         keypoints = np.asarray(annotation["keypoints"], dtype=np.float64).reshape(-1, 3)
         polygons = [np.reshape(p, (-1, 2)) for p in annotation.get("segmentation", [])]
         mask = Mask.from_polygons(polygons, record["height"], record["width"])
@@ -245,6 +249,7 @@ def garments_of_record(record: Mapping[str, Any]) -> list[Garment]:
 
 def detected_garments(
     *,
+    taxonomy: Taxonomy,
     classes: NDArray[np.int64],
     scores: NDArray,
     boxes_xyxy: NDArray,
@@ -255,6 +260,7 @@ def detected_garments(
     """Return the garments of a model's output for one photo, without the padding.
 
     Args:
+        taxonomy: the categories.
         classes: (N,) 0..C-1.
         scores: (N,) 0..1.
         boxes_xyxy: (N, 4).
@@ -264,7 +270,7 @@ def detected_garments(
     """
     garments = []
     for index, class_index in enumerate(classes.tolist()):
-        category = LAYOUT.categories[class_index]
+        category = taxonomy.categories[class_index]
         own_landmarks = landmarks[index, : category.num_landmarks].astype(np.float64)
         probability, visibility = None, np.full(len(own_landmarks), VISIBLE_LANDMARK)
         if visible is not None:
@@ -288,7 +294,9 @@ def detected_garments(
     return garments
 
 
-def garments_of_instances(instances: Any, min_score: float) -> list[Garment]:
+def garments_of_instances(
+    instances: Any, min_score: float, taxonomy: Taxonomy = DEEPFASHION2
+) -> list[Garment]:
     """Return the detections of one image with at least a score.
 
     Args:
@@ -296,12 +304,14 @@ def garments_of_instances(instances: Any, min_score: float) -> list[Garment]:
             ``pred_classes``, ``pred_keypoints`` (N, M, 3) and, if any, ``pred_visibility`` (N, M)
             and ``pred_masks`` (N, H, W).
         min_score: 0..1.
+        taxonomy: the categories.
     """
     kept = instances[instances.scores >= min_score]
     masks = None
     if kept.has("pred_masks"):
         masks = [Mask.from_array(mask.numpy()) for mask in kept.pred_masks]
     return detected_garments(
+        taxonomy=taxonomy,
         classes=kept.pred_classes.numpy(),
         scores=kept.scores.numpy(),
         boxes_xyxy=kept.pred_boxes.tensor.numpy(),

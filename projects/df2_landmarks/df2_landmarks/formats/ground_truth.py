@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from df2_landmarks.taxonomy import DEEPFASHION2, Taxonomy
+
 VISIBLE = "visible"
 VISIBLE_AND_OCCLUDED = "visible_and_occluded"
 PROTOCOLS = (VISIBLE_AND_OCCLUDED, VISIBLE)
@@ -70,6 +72,9 @@ class GroundTruth:
         classes: one ClassTruth per category, in the order of the taxonomy.
         has_annotations: False for a test split that lists its images only.
         remarks: lines for the user about what is suspicious in the file, and how it was understood.
+        taxonomy: the categories.
+        category_ids: id of each category in the file, and in results for it; by default that of
+            the taxonomy.
     """
 
     name: str
@@ -77,6 +82,14 @@ class GroundTruth:
     classes: tuple[ClassTruth, ...]
     has_annotations: bool = True
     remarks: tuple[str, ...] = ()
+    taxonomy: Taxonomy = DEEPFASHION2
+    category_ids: tuple[int, ...] = ()
+
+    @property
+    def class_of_id(self) -> dict[int, int]:
+        """Return category id of the file -> class (0-based)."""
+        ids = self.category_ids or [category.id for category in self.taxonomy.categories]
+        return {category_id: class_index for class_index, category_id in enumerate(ids)}
 
     @property
     def num_items(self) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 
 from df2_landmarks.common import UserError
 from df2_landmarks.formats.detections import MAX_DETECTIONS
-from df2_landmarks.taxonomy import LAYOUT
+from df2_landmarks.taxonomy import Taxonomy, category_rows, taxonomy_from_rows
 
 RECORD_KEY = "df2_landmarks"
 METRIC = (
@@ -20,17 +20,19 @@ METRIC = (
 )
 
 
-def model_record(config: str) -> dict[str, Any]:
-    """Return the record of a model that is trained by this version on this taxonomy.
+def model_record(config: str, taxonomy: Taxonomy) -> dict[str, Any]:
+    """Return the record of a model that is trained by this version.
 
     Args:
         config: the whole configuration as YAML.
+        taxonomy: the categories of the model.
     """
     return {
         "version": code_version(),
         "config": config,
         "metric": METRIC,
-        "categories": category_table(),
+        "taxonomy": taxonomy.name,
+        "categories": category_rows(taxonomy),
     }
 
 
@@ -42,49 +44,35 @@ def code_version() -> str:
         return "unknown"
 
 
-def category_table() -> list[dict[str, Any]]:
-    """Return the categories with their landmarks, pairs and sigmas as plain data."""
-    return [
-        {
-            "id": category.id,
-            "name": category.name,
-            "landmarks": list(category.landmark_names),
-            "flip_pairs": [list(pair) for pair in category.flip_pairs],
-            "sigmas": LAYOUT.sigmas(class_index).tolist(),
-        }
-        for class_index, category in enumerate(LAYOUT.categories)
-    ]
-
-
-def check_record(record: Mapping[str, Any], where: str) -> None:
-    """Check that a model was made for this project's categories.
+def check_record(record: Mapping[str, Any], where: str, taxonomy: Taxonomy) -> None:
+    """Check that a model has the categories that it is used with.
 
     Args:
         record: of `model_record`.
         where: the file, for the message.
+        taxonomy: what it is used with: that of the configuration.
 
     Raises:
-        UserError: it was made for others, or the record is damaged.
+        UserError: it has others, or the record is damaged.
+    """
+    recorded_config_text(record, where)
+    own = taxonomy_from_rows(
+        record.get("categories"), name=str(record.get("taxonomy")), where=f"{where}, categories"
+    )
+    if difference := own.difference(taxonomy, ("the file", "the configuration")):
+        raise UserError(
+            f"{where}: a model of another taxonomy ({difference}). Give the taxonomy that it was "
+            "trained with (MODEL.ROI_LANDMARK_HEAD.TAXONOMY), or train again"
+        )
+
+
+def recorded_config_text(record: Any, where: str) -> str:
+    """Return the configuration of a record, as YAML.
+
+    Raises:
+        UserError: the record is damaged.
     """
     if not isinstance(record, dict) or not isinstance(record.get("config"), str):
         raise UserError(f"{where}: its record ({RECORD_KEY}) is damaged; train or export it again")
-    given, expected = record.get("categories"), category_table()
-    if given == expected:
-        return
-    difference = _difference(given, expected)
-    raise UserError(
-        f"{where}: a model of another table of categories ({difference}). Use the version of the "
-        f"project that it was trained with ({record.get('version')}), or train again"
-    )
-
-
-def _difference(given: Any, expected: list[dict[str, Any]]) -> str:
-    if not isinstance(given, list) or not all(isinstance(row, dict) for row in given):
-        return "its own cannot be read"
-    if len(given) != len(expected):
-        return f"it has {len(given)}, here are {len(expected)}"
-    for theirs, ours in zip(given, expected, strict=True):
-        for key, value in ours.items():
-            if theirs.get(key) != value:
-                return f"category {ours['id']} ({ours['name']}) differs in its {key}"
-    return "it has other fields"
+    text: str = record["config"]
+    return text

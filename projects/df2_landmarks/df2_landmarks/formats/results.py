@@ -1,4 +1,4 @@
-"""Results files: JSON lists of detections with 294 slots or their own landmarks, read and written.
+"""Results files: JSON lists of detections with all slots or their own landmarks, read and written.
 
 Detectron2 predicts continuous coordinates, files hold pixel indices: `detections_from_predictions`
 converts. Arrays that come in stay as they are.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from df2_landmarks.common import atomic_write, open_input
+from df2_landmarks.formats.coco import listed_ids
 from df2_landmarks.formats.coordinates import to_pixel_indices
 from df2_landmarks.formats.detections import (
     ClassDetections,
@@ -28,7 +29,7 @@ from df2_landmarks.formats.detections import (
 from df2_landmarks.formats.ground_truth import GroundTruth, find_images
 from df2_landmarks.formats.json_stream import Integer, fail_record, read_records
 from df2_landmarks.formats.slots import Slots, read_slots, slot_text
-from df2_landmarks.taxonomy import LAYOUT
+from df2_landmarks.taxonomy import DEEPFASHION2, Taxonomy
 
 DECIMALS = 2
 """Coordinates are rounded to this many decimals, in files and before scoring, so that a score in
@@ -53,12 +54,19 @@ class Result(msgspec.Struct, gc=False):
 _RESULTS = msgspec.json.Decoder(list[Result])
 
 
-def result_records(stream: BinaryIO, name: str) -> Iterator[tuple[int, Result, Slots]]:
+def result_records(
+    stream: BinaryIO,
+    name: str,
+    taxonomy: Taxonomy = DEEPFASHION2,
+    class_of_id: Mapping[int, int] | None = None,
+) -> Iterator[tuple[int, Result, Slots]]:
     """Read a JSON list of results in bounded memory.
 
     Args:
         stream: JSON bytes.
         name: name of the file, for messages.
+        taxonomy: the categories.
+        class_of_id: category id -> class (0-based); by default the ids of the taxonomy.
 
     Yields:
         The number of each record, the record, and its slots.
@@ -66,47 +74,58 @@ def result_records(stream: BinaryIO, name: str) -> Iterator[tuple[int, Result, S
     Raises:
         UserError: this is no such list, or a record is wrong.
     """
+    classes = class_of_id or {category.id: i for i, category in enumerate(taxonomy.categories)}
     for first, results in read_records(stream, name, _RESULTS):
         for record, result in enumerate(results, first):
-            class_index = result.category_id - 1
-            if not 0 <= class_index < LAYOUT.num_categories:
-                expected = f"must be 1..{LAYOUT.num_categories}"
+            class_index = classes.get(result.category_id)
+            if class_index is None:
+                expected = f"must be {listed_ids(list(classes))}"
                 fail_record(name, record, f"category_id: {expected}, but got {result.category_id}")
             text = bytes(result.keypoints)
-            yield record, result, read_slots(class_index, text, name=name, record=record)
+            yield record, result, read_slots(taxonomy, class_index, text, name=name, record=record)
 
 
-def read_results(path: str | Path, ground_truth: GroundTruth | None = None) -> Detections:
+def read_results(
+    path: str | Path,
+    ground_truth: GroundTruth | None = None,
+    *,
+    taxonomy: Taxonomy = DEEPFASHION2,
+) -> Detections:
     """Read a results file: plain JSON, gzip, or the zip of a submission.
 
     Areas of detections follow ``COCO.loadRes``: from ``bbox`` if the first record has one,
-    else from ``segmentation`` if it has one, else the extent of all 294 slots. A record with the
+    else from ``segmentation`` if it has one, else the extent of all slots. A record with the
     landmarks of its own category only is read as if it had 0 in the other slots, so that the score
     does not depend on the form.
 
     Args:
         path: the file.
-        ground_truth: if given, the image ids are checked against it, and foreign slots are
-            forgotten where its score does not look at them, which saves 5 kB per detection with
-            filled slots.
+        ground_truth: if given, the image ids are checked against it, category ids are those of
+            its file, and foreign slots are forgotten where its score does not look at them, which
+            saves 5 kB per detection with filled slots.
+        taxonomy: the categories, where there is no ground truth.
 
     Raises:
         UserError: the file does not exist, is not a results file, or is not of these images; the
             message names record and field.
     """
+    taxonomy = taxonomy if ground_truth is None else ground_truth.taxonomy
+    classes = None if ground_truth is None else ground_truth.class_of_id
     with open_input(path) as (stream, name):
-        columns = [_Columns(c, ground_truth) for c in range(LAYOUT.num_categories)]
+        columns = [_Columns(taxonomy, c, ground_truth) for c in range(taxonomy.num_categories)]
         area_from = ""
-        for record, result, slots in result_records(stream, name):
+        for record, result, slots in result_records(stream, name, taxonomy, classes):
             area_from = area_from or _area_source(result)
             columns[slots.class_index].add(name, record, result, slots, area_from)
     image_ids = np.unique(np.concatenate([np.asarray(c.image_ids, np.int64) for c in columns]))
-    detections = Detections(name, image_ids, tuple(c.detections(image_ids) for c in columns))
+    parts = tuple(c.detections(image_ids) for c in columns)
+    detections = Detections(name, image_ids, parts, taxonomy)
     return detections if ground_truth is None else detections.of_images(ground_truth.image_ids)
 
 
 def detections_from_predictions(
     *,
+    taxonomy: Taxonomy,
     image_ids: NDArray[np.int64],
     records: NDArray[np.int64],
     class_index: int,
@@ -119,6 +138,7 @@ def detections_from_predictions(
     """Return the detections in pixel indices of one class's predictions in continuous coordinates.
 
     Args:
+        taxonomy: the categories.
         image_ids: (I,) ascending, of the Detections that the class becomes a part of.
         records: (N,) order of the predictions, which decides between equal scores.
         class_index: 0-based class.
@@ -132,12 +152,12 @@ def detections_from_predictions(
     pixel_xy = pixel_xy.round(DECIMALS) + 0.0  # no -0
     x, y, right, bottom = np.asarray(boxes_xyxy, dtype=np.float64).round(DECIMALS).T
     return replace(
-        empty_class(class_index),
+        empty_class(taxonomy, class_index),
         record=records,
         image_index=find_images(image_ids, prediction_image_ids),
         scores=scores.astype(np.float64),
         landmarks_xy=pixel_xy,
-        areas=zero_padded_areas(pixel_xy),
+        areas=zero_padded_areas(taxonomy, pixel_xy),
         boxes_xywh=np.stack([x, y, right - x, bottom - y], axis=1).round(DECIMALS),
         full_row=np.full(len(records), -1),
         visible_probability=visible_probability,
@@ -150,25 +170,30 @@ def write_results(
     *,
     with_boxes: bool = False,
     own_landmarks: bool = False,
+    class_of_id: Mapping[int, int] | None = None,
 ) -> int:
-    """Write a results JSON: 294 slots, 0 in foreign slots, v = 1 in own ones.
+    """Write a results JSON: all slots, 0 in foreign slots, v = 1 in own ones.
 
     Args:
         stream: where to write.
         detections: what to write, in the order of their records.
         with_boxes: adds ``box_xywh``, which pycocotools does not look at, where there is a box.
         own_landmarks: write the landmarks of each record's category only, without slots.
+        class_of_id: category id -> class, see `GroundTruth`; by default the ids of the taxonomy.
 
     Returns:
         Number of records.
     """
     records = np.concatenate([part.record for part in detections.classes])
-    class_of = np.repeat(np.arange(LAYOUT.num_categories), [len(c) for c in detections.classes])
+    sizes = [len(part) for part in detections.classes]
+    class_of = np.repeat(np.arange(len(sizes)), sizes)
+    ids = {c: category_id for category_id, c in (class_of_id or {}).items()}
     row_of = np.concatenate([np.arange(len(part)) for part in detections.classes])
     order = records.argsort(kind="stable")
     separator = b"[\n"
     for c, row in zip(class_of[order].tolist(), row_of[order].tolist(), strict=True):
-        stream.write(separator + _result_text(detections, c, row, with_boxes, own_landmarks))
+        text = _result_text(detections, c, row, ids.get(c, c + 1), with_boxes, own_landmarks)
+        stream.write(separator + text)
         separator = b",\n"
     stream.write(b"\n]\n" if len(order) else b"[\n]\n")
     return len(order)
@@ -180,18 +205,30 @@ def write_results_file(
     *,
     with_boxes: bool = False,
     own_landmarks: bool = False,
+    class_of_id: Mapping[int, int] | None = None,
 ) -> int:
     """Write a results JSON into a file, whole or not at all; as `write_results`."""
     with atomic_write(path) as stream:
-        return write_results(stream, detections, with_boxes=with_boxes, own_landmarks=own_landmarks)
+        return write_results(
+            stream,
+            detections,
+            with_boxes=with_boxes,
+            own_landmarks=own_landmarks,
+            class_of_id=class_of_id,
+        )
 
 
 def _result_text(
-    detections: Detections, class_index: int, row: int, with_boxes: bool, own_landmarks: bool
+    detections: Detections,
+    class_index: int,
+    row: int,
+    category_id: int,
+    with_boxes: bool,
+    own_landmarks: bool,
 ) -> bytes:
-    part = detections.classes[class_index]
+    part, taxonomy = detections.classes[class_index], detections.taxonomy
     rounded = np.round(part.landmarks_xy[row], DECIMALS) + 0.0  # no -0
-    numbers: list[float] = [1] * (3 * LAYOUT.counts[class_index])
+    numbers: list[float] = [1] * (3 * taxonomy.counts[class_index])
     numbers[0::3], numbers[1::3] = rounded[:, 0].tolist(), rounded[:, 1].tolist()
     box = b""
     if with_boxes and not np.isnan(part.boxes_xywh[row, 0]):
@@ -200,8 +237,8 @@ def _result_text(
     keypoints = msgspec.json.encode(numbers)
     return b'{"image_id":%d,"category_id":%d,"keypoints":%s,"score":%s%s}' % (
         detections.image_ids[part.image_index[row]],
-        class_index + 1,
-        keypoints if own_landmarks else slot_text(class_index, keypoints[1:-1]),
+        category_id,
+        keypoints if own_landmarks else slot_text(taxonomy, class_index, keypoints[1:-1]),
         repr(float(part.scores[row])).encode(),
         box,
     )
@@ -210,8 +247,10 @@ def _result_text(
 class _Columns:
     """Detections of one class, column by column, while a file is read."""
 
-    def __init__(self, class_index: int, ground_truth: GroundTruth | None) -> None:
-        self.class_index = class_index
+    def __init__(
+        self, taxonomy: Taxonomy, class_index: int, ground_truth: GroundTruth | None
+    ) -> None:
+        self.taxonomy, self.class_index = taxonomy, class_index
         self.record, self.image_ids, self.full_row = array("q"), array("q"), array("q")
         self.scores, self.areas, self.boxes = array("d"), array("d"), array("d")
         self.landmarks = array("d")
@@ -247,17 +286,18 @@ class _Columns:
     def detections(self, image_ids: NDArray[np.int64]) -> ClassDetections:
         """Return the arrays; forget the columns' landmarks, the largest ones."""
         landmarks, self.landmarks = np.asarray(self.landmarks), array("d")
-        landmarks_xy = landmarks.reshape(-1, LAYOUT.counts[self.class_index], 3)[:, :, :2].copy()
+        count = self.taxonomy.counts[self.class_index]
+        landmarks_xy = landmarks.reshape(-1, count, 3)[:, :, :2].copy()
         areas = np.asarray(self.areas)
         return ClassDetections(
             record=np.asarray(self.record),
             image_index=np.searchsorted(image_ids, np.asarray(self.image_ids)),
             scores=np.asarray(self.scores),
             landmarks_xy=landmarks_xy,
-            areas=np.where(np.isnan(areas), zero_padded_areas(landmarks_xy), areas),
+            areas=np.where(np.isnan(areas), zero_padded_areas(self.taxonomy, landmarks_xy), areas),
             boxes_xywh=np.asarray(self.boxes).reshape(-1, 4),
             full_row=np.asarray(self.full_row),
-            full_xy=np.asarray(self.full_xy).reshape(-1, LAYOUT.num_slots, 2),
+            full_xy=np.asarray(self.full_xy).reshape(-1, self.taxonomy.num_slots, 2),
         )
 
 

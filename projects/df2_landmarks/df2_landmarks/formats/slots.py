@@ -1,19 +1,20 @@
 """COCO ``keypoints`` as JSON text: the only place that writes and reads them.
 
-K = landmarks of a category, S = 294. A list has x, y, v of every slot, 3 * S = 882 numbers, where
-most files write 0 into the slots of the other categories; or the 3 * K numbers of the record's own
-category.
+K = landmarks of a category, S = those of all categories, 294 in DeepFashion2. A list has x, y, v of
+every slot, 3 * S numbers, where most files write 0 into the slots of the other categories; or the
+3 * K numbers of the record's own category.
 """
 
 from __future__ import annotations
 
 import re
+from functools import cache
 from typing import NamedTuple
 
 import msgspec
 
 from df2_landmarks.formats.json_stream import fail_record
-from df2_landmarks.taxonomy import LAYOUT
+from df2_landmarks.taxonomy import Taxonomy
 
 _NUMBERS = msgspec.json.Decoder(list[float])
 _ZERO_AND_SEPARATOR = ((b"0", b","), (b"0", b", "), (b"0.0", b","), (b"0.0", b", "))
@@ -35,21 +36,25 @@ class Slots(NamedTuple):
     are_alone: bool = False
 
 
-def slot_text(class_index: int, own_numbers: bytes) -> bytes:
+def slot_text(taxonomy: Taxonomy, class_index: int, own_numbers: bytes) -> bytes:
     """Return the JSON list of all slots, with 0 in the slots of the other categories.
 
     Args:
+        taxonomy: the categories.
         class_index: 0-based class.
         own_numbers: comma-separated text of the 3 * K numbers of the class's own landmarks.
     """
-    before, after = _ZEROS[class_index][0]
+    before, after = _zeros(taxonomy, class_index)[0]
     return before + own_numbers + after
 
 
-def read_slots(class_index: int, text: bytes, *, name: str, record: int) -> Slots:
+def read_slots(
+    taxonomy: Taxonomy, class_index: int, text: bytes, *, name: str, record: int
+) -> Slots:
     """Parse the ``keypoints`` of a record.
 
     Args:
+        taxonomy: the categories.
         class_index: 0-based class of the record.
         text: valid JSON.
         name: name of the file, for messages.
@@ -58,45 +63,46 @@ def read_slots(class_index: int, text: bytes, *, name: str, record: int) -> Slot
     Raises:
         UserError: the text is not a list of 3 * K or 3 * S finite numbers.
     """
-    own = _between_zeros(text, class_index)
+    own = _between_zeros(taxonomy, class_index, text)
     if own is not None:
         return Slots(class_index, own, None)
     try:
         every = _NUMBERS.decode(text)
     except msgspec.ValidationError as error:
         fail_record(name, record, _message(text, error))
-    if len(every) == 3 * LAYOUT.counts[class_index]:
+    if len(every) == 3 * taxonomy.counts[class_index]:
         return Slots(class_index, every, None, are_alone=True)
-    if len(every) != 3 * LAYOUT.num_slots:
-        fail_record(name, record, f"keypoints: {_expected(class_index, len(every))}")
-    slots = LAYOUT.slots(class_index)
+    if len(every) != 3 * taxonomy.num_slots:
+        fail_record(name, record, f"keypoints: {_expected(taxonomy, class_index, len(every))}")
+    slots = taxonomy.slots(class_index)
     return Slots(class_index, every[3 * slots.start : 3 * slots.stop], every)
 
 
-def _expected(class_index: int, got: int) -> str:
-    count, category = LAYOUT.counts[class_index], LAYOUT.categories[class_index]
+def _expected(taxonomy: Taxonomy, class_index: int, got: int) -> str:
+    count, category = taxonomy.counts[class_index], taxonomy.categories[class_index]
     return (
-        f"needs {LAYOUT.num_slots} landmarks = {3 * LAYOUT.num_slots} numbers, got {got} "
+        f"needs {taxonomy.num_slots} landmarks = {3 * taxonomy.num_slots} numbers, got {got} "
         f"({3 * count} would be the {count} of {category.official_name} alone)"
     )
 
 
-def _between_zeros(text: bytes, class_index: int) -> list[float] | None:
+def _between_zeros(taxonomy: Taxonomy, class_index: int, text: bytes) -> list[float] | None:
     """Parse the own numbers alone, which saves 15 us a record; None if that is not possible."""
-    for before, after in _ZEROS[class_index]:
+    for before, after in _zeros(taxonomy, class_index):
         if text.startswith(before) and text.endswith(after):
             try:
                 own = _NUMBERS.decode(b"[" + text[len(before) : -len(after)] + b"]")
             except msgspec.DecodeError:
                 return None
-            return own if len(own) == 3 * LAYOUT.counts[class_index] else None
+            return own if len(own) == 3 * taxonomy.counts[class_index] else None
     return None
 
 
-def _zeros(class_index: int) -> tuple[tuple[bytes, bytes], ...]:
+@cache
+def _zeros(taxonomy: Taxonomy, class_index: int) -> tuple[tuple[bytes, bytes], ...]:
     """Text before and after the own slots, in each way of writing zeros; the shortest first."""
-    slots = LAYOUT.slots(class_index)
-    num_before, num_after = 3 * slots.start, 3 * (LAYOUT.num_slots - slots.stop)
+    slots = taxonomy.slots(class_index)
+    num_before, num_after = 3 * slots.start, 3 * (taxonomy.num_slots - slots.stop)
     return tuple(
         (b"[" + (zero + separator) * num_before, (separator + zero) * num_after + b"]")
         for zero, separator in _ZERO_AND_SEPARATOR
@@ -110,6 +116,3 @@ def _message(text: bytes, error: msgspec.ValidationError) -> str:
     if place is None:
         return f"keypoints: must be a list of numbers, but got {got}"
     return f"keypoints[{place[1]}]: must be a finite number, but got {got}"
-
-
-_ZEROS = tuple(_zeros(class_index) for class_index in range(LAYOUT.num_categories))

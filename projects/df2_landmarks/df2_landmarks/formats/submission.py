@@ -21,7 +21,7 @@ from df2_landmarks.common import (
 from df2_landmarks.formats.detections import MAX_DETECTIONS, Detections
 from df2_landmarks.formats.json_stream import fail_record
 from df2_landmarks.formats.results import result_records, write_results
-from df2_landmarks.taxonomy import LAYOUT
+from df2_landmarks.taxonomy import DEEPFASHION2
 
 MEMBERS = {"val": "val_keypoints.json", "test": "test_keypoints.json"}
 _TIMESTAMP = (1980, 1, 1, 0, 0, 0)
@@ -101,7 +101,7 @@ def check_submission(
         name = member_name(path, info)
         for record, result, slots in result_records(stream, name):
             if slots.are_alone:
-                expected = f"keypoints: a submission needs all {LAYOUT.num_slots} landmarks"
+                expected = f"keypoints: a submission needs all {DEEPFASHION2.num_slots} landmarks"
                 fail_record(name, record, f"{expected}; `df2 submission pack` writes them")
             _check_v(slots.own[2::3], name, record)
             if known_ids is not None and result.image_id not in known_ids:

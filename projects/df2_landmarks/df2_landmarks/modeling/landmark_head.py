@@ -36,7 +36,7 @@ from df2_landmarks.modeling.layers import (
 )
 from df2_landmarks.modeling.rescoring import rescore
 from df2_landmarks.modeling.visibility import VisibilityPredictor, visibility_loss
-from df2_landmarks.taxonomy import LAYOUT
+from df2_landmarks.taxonomy import taxonomy_of
 
 DECODERS = ("peak", "expected_oks")
 
@@ -161,18 +161,19 @@ class LandmarkRCNNHead(nn.Module):
 
     @classmethod
     def from_config(cls, cfg: CfgNode, input_shape: ShapeSpec) -> dict[str, Any]:
+        taxonomy = taxonomy_of(cfg)
         return {
             "input_shape": input_shape,
-            "num_landmarks": LAYOUT.counts,
+            "num_landmarks": taxonomy.counts,
             "conv_dims": cfg.MODEL.ROI_KEYPOINT_HEAD.CONV_DIMS,
             "class_conv_dims": cfg.MODEL.ROI_LANDMARK_HEAD.CLASS_CONV_DIMS,
             "norm": cfg.MODEL.ROI_LANDMARK_HEAD.NORM,
             "shared_names": (
-                [category.landmark_names for category in LAYOUT.categories]
+                [category.landmark_names for category in taxonomy.categories]
                 if cfg.MODEL.ROI_LANDMARK_HEAD.SHARE_BY_NAME
                 else None
             ),
-            "sigmas": [LAYOUT.sigmas(c).tolist() for c in range(LAYOUT.num_categories)],
+            "sigmas": [taxonomy.sigmas(c).tolist() for c in range(taxonomy.num_categories)],
             "target_width": cfg.MODEL.ROI_LANDMARK_HEAD.TARGET_WIDTH,
             "decoder": cfg.MODEL.ROI_LANDMARK_HEAD.DECODER,
             "confidence_power": cfg.MODEL.ROI_LANDMARK_HEAD.CONFIDENCE_POWER,

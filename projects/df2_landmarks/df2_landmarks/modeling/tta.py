@@ -20,7 +20,7 @@ from torch import nn
 
 from df2_landmarks.common import UserError
 from df2_landmarks.modeling.landmark_head import LandmarkRCNNHead
-from df2_landmarks.taxonomy import LAYOUT
+from df2_landmarks.taxonomy import Taxonomy, taxonomy_of
 
 
 class LandmarkRCNNWithTTA(GeneralizedRCNNWithTTA):
@@ -60,6 +60,7 @@ class LandmarkRCNNWithTTA(GeneralizedRCNNWithTTA):
                 "TEST.AUG.ENABLED needs MODEL.ROI_KEYPOINT_HEAD.NAME LandmarkRCNNHead, but the "
                 f"model has {type(head).__name__}; switch TEST.AUG.ENABLED off"
             )
+        self._taxonomy = taxonomy_of(cfg)
         # Detectron2's evaluation restores this mode afterwards.
         self.train(self.model.training)
 
@@ -84,7 +85,8 @@ class LandmarkRCNNWithTTA(GeneralizedRCNNWithTTA):
         """Sum the heatmaps of the views that pass through the model inside, in this order."""
         roi_heads = self.model.roi_heads
         head = roi_heads.keypoint_head
-        roi_heads.keypoint_head = _SummedHeatmaps(head, [_is_mirrored(t) for t in transforms])
+        mirrored = [_is_mirrored(view) for view in transforms]
+        roi_heads.keypoint_head = _SummedHeatmaps(head, mirrored, self._taxonomy)
         try:
             yield roi_heads.keypoint_head
         finally:
@@ -100,15 +102,19 @@ class _SummedHeatmaps(nn.Module):
     sum is kept, as logarithms. The same holds for the visibility of landmarks, without logarithms.
     """
 
-    def __init__(self, head: LandmarkRCNNHead, mirrored: Sequence[bool]) -> None:
+    def __init__(
+        self, head: LandmarkRCNNHead, mirrored: Sequence[bool], taxonomy: Taxonomy
+    ) -> None:
         """
         Args:
             head: the landmark head of the model.
             mirrored: whether each view is mirrored, in the order in which they pass.
+            taxonomy: the categories.
         """
         super().__init__()
         self.head = head
         self.mirrored = iter(mirrored)
+        self.taxonomy = taxonomy
         self.num_views = len(mirrored)
         self.sums: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
         self.visibility_sums: dict[int, torch.Tensor] = {}
@@ -128,14 +134,14 @@ class _SummedHeatmaps(nn.Module):
             for output in self.head.class_outputs(view_features, view.pred_classes):
                 class_index, rows, logits, visibility = output
                 if mirrored:
-                    logits = mirror_heatmaps(logits, class_index)
+                    logits = mirror_heatmaps(logits, class_index, self.taxonomy)
                 maps = logits.flatten(2).log_softmax(dim=2).view_as(logits)
                 if class_index in self.sums:
                     maps = torch.logaddexp(self.sums[class_index][1], maps)
                 self.sums[class_index] = rows, maps
                 if visibility is not None:
                     if mirrored:
-                        visibility = exchange_left_and_right(visibility, class_index)
+                        visibility = exchange_left_and_right(visibility, class_index, self.taxonomy)
                     earlier = self.visibility_sums.get(class_index, 0)
                     self.visibility_sums[class_index] = earlier + visibility
         return instances
@@ -143,7 +149,7 @@ class _SummedHeatmaps(nn.Module):
     def decode(self, instances: Instances) -> Instances:
         """Return the R detections with landmarks in the space of their boxes, rescored."""
         boxes_xyxy = instances.pred_boxes.tensor
-        landmarks = boxes_xyxy.new_zeros(len(boxes_xyxy), LAYOUT.max_landmarks, 3)
+        landmarks = boxes_xyxy.new_zeros(len(boxes_xyxy), self.taxonomy.max_landmarks, 3)
         for class_index, (rows, maps) in self.sums.items():
             # Not divided by V: the factor changes neither places nor confidences.
             decoded = self.head.decode(maps, boxes_xyxy[rows], class_index)
@@ -158,14 +164,16 @@ class _SummedHeatmaps(nn.Module):
         return self.head.rescore(instances)
 
 
-def mirror_heatmaps(heatmaps: torch.Tensor, class_index: int) -> torch.Tensor:
+def mirror_heatmaps(heatmaps: torch.Tensor, class_index: int, taxonomy: Taxonomy) -> torch.Tensor:
     """Convert heatmaps (R, K, S, S) of a class from the mirrored image to the image."""
-    return exchange_left_and_right(heatmaps, class_index).flip(-1)
+    return exchange_left_and_right(heatmaps, class_index, taxonomy).flip(-1)
 
 
-def exchange_left_and_right(values: torch.Tensor, class_index: int) -> torch.Tensor:
+def exchange_left_and_right(
+    values: torch.Tensor, class_index: int, taxonomy: Taxonomy
+) -> torch.Tensor:
     """Return (R, K, ...) values of a class's landmarks with those of mirror partners exchanged."""
-    order = torch.from_numpy(LAYOUT.flip_indices[class_index, : values.shape[1]].copy())
+    order = torch.from_numpy(taxonomy.flip_indices[class_index, : values.shape[1]].copy())
     return values[:, order.to(values.device)]
 
 

@@ -7,7 +7,6 @@
 * ``records``: a line of the results; ``exports``, ``coco``: the same in the forms of other tools.
 """
 
-from df2_landmarks.formats import coco_categories
 from df2_landmarks.predict.catalogue import (
     Catalogue,
     Cluster,
@@ -57,7 +56,6 @@ __all__ = [
     "check_formats",
     "check_inputs",
     "coco_annotation",
-    "coco_categories",
     "drawing_path",
     "import_ray",
     "json_schema",

@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from df2_landmarks.formats import SEEN, to_pixel_indices
-from df2_landmarks.taxonomy import LAYOUT
 
 
 def coco_annotation(
-    garment: Mapping[str, Any], image_id: int, annotation_id: int
+    garment: Mapping[str, Any], landmark_names: Sequence[str], image_id: int, annotation_id: int
 ) -> dict[str, Any]:
     """Return the COCO annotation of a garment as `Garment.to_dict` gives it.
 
     Landmarks become pixel indices, as in all COCO files. A landmark that is not there is 0, 0, 0.
+
+    Args:
+        garment: the plain data.
+        landmark_names: of its category.
+        image_id: of the picture.
+        annotation_id: of the garment.
     """
-    category = LAYOUT.categories[garment["category_id"] - 1]
     keypoints: list[float] = []
-    for name in category.landmark_names:
+    for name in landmark_names:
         keypoints += _keypoint(garment["landmarks"].get(name))
     x1, y1, x2, y2 = garment["box_xyxy"]
     width, height = round(x2 - x1, 2), round(y2 - y1, 2)
     annotation: dict[str, Any] = {
         "id": annotation_id,
         "image_id": image_id,
-        "category_id": category.id,
+        "category_id": garment["category_id"],
         "bbox": [x1, y1, width, height],
         "area": round(width * height, 2),
         "iscrowd": 0,

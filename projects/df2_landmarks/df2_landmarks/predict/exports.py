@@ -15,8 +15,8 @@ from typing import Any
 import msgspec
 
 from df2_landmarks.common import UserError, atomic_path, atomic_write
-from df2_landmarks.formats import coco_categories
 from df2_landmarks.predict.coco import coco_annotation
+from df2_landmarks.taxonomy import DEEPFASHION2, Taxonomy, category_rows
 
 PARQUET_HELP = "Parquet needs pyarrow: `pip install pyarrow`"
 ROWS_PER_GROUP = 1000
@@ -39,7 +39,7 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
         yield from map(msgspec.json.decode, file)
 
 
-def write_coco(predictions: Path, target: Path) -> None:
+def write_coco(predictions: Path, target: Path, taxonomy: Taxonomy = DEEPFASHION2) -> None:
     """Write a COCO file: images, annotations with own landmarks and scores, categories.
 
     Pictures that could not be read are left out.
@@ -47,12 +47,14 @@ def write_coco(predictions: Path, target: Path) -> None:
     Args:
         predictions: `predictions.jsonl`.
         target: the new file.
+        taxonomy: the categories of the model.
 
     Raises:
         UserError: it cannot be written.
     """
+    names = {category.id: category.landmark_names for category in taxonomy.categories}
     with atomic_write(target) as file:
-        file.write(b'{"categories": ' + msgspec.json.encode(coco_categories()))
+        file.write(b'{"categories": ' + msgspec.json.encode(category_rows(taxonomy)))
         file.write(b',\n"images": [')
         separator = b"\n"
         for image_id, record in _readable(predictions):
@@ -69,7 +71,9 @@ def write_coco(predictions: Path, target: Path) -> None:
         annotation_id, separator = 1, b"\n"
         for image_id, record in _readable(predictions):
             for garment in record["garments"]:
-                annotation = coco_annotation(garment, image_id, annotation_id)
+                annotation = coco_annotation(
+                    garment, names[garment["category_id"]], image_id, annotation_id
+                )
                 file.write(separator + msgspec.json.encode(annotation))
                 annotation_id, separator = annotation_id + 1, b",\n"
         file.write(b"]}\n")

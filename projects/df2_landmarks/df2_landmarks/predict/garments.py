@@ -64,14 +64,16 @@ class Garments(Sequence[Garment]):
         """Return COCO annotations, with the landmarks of the own category only.
 
         Landmarks are in pixel indices (`to_pixel_indices`), as in all COCO files; the order of the
-        landmarks is that of ``keypoints`` in `coco_categories`.
+        landmarks is that of ``keypoints`` in `category_rows`.
 
         Args:
             image_id: of the picture.
             first_id: id of the first annotation.
         """
         return [
-            coco_annotation(garment.to_dict(), image_id, first_id + place)
+            coco_annotation(
+                garment.to_dict(), garment.definition.landmark_names, image_id, first_id + place
+            )
             for place, garment in enumerate(self.items)
         ]
 

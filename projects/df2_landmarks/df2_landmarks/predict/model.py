@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from df2_landmarks.formats import Mask
+from df2_landmarks.taxonomy import Taxonomy
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +60,8 @@ class Model(Protocol):
 
     fingerprint: str
     """Of weights and configuration: equal for equal results."""
+    taxonomy: Taxonomy
+    """The categories that it finds."""
     is_parallel: bool
     """Whether several threads may call `detect` at once, and are faster than one."""
 

@@ -18,7 +18,7 @@ from df2_landmarks.common import UserError
 from df2_landmarks.formats import MIN_SCORE, Channels, detected_garments, read_picture
 from df2_landmarks.predict.garments import Garments
 from df2_landmarks.predict.model import Detected, Model, Prepared
-from df2_landmarks.taxonomy import LAYOUT
+from df2_landmarks.taxonomy import DEEPFASHION2, Taxonomy
 
 WINDOW_BATCHES = 4
 """Pictures that `Predictor.batch` holds at most, in batches, while it looks for equal sizes."""
@@ -57,7 +57,7 @@ class Predictor:
             raise UserError(f"min_score must be 0..1, but got {min_score}")
         self.model = model
         self.min_score = min_score
-        self.category_ids = None if categories is None else category_ids(categories)
+        self.category_ids = None if categories is None else category_ids(categories, model.taxonomy)
 
     @classmethod
     def load(
@@ -219,6 +219,7 @@ class Predictor:
 
     def _garments(self, prepared: Prepared, found: Detected) -> Garments:
         garments = detected_garments(
+            taxonomy=self.model.taxonomy,
             classes=found.classes,
             scores=found.scores,
             boxes_xyxy=found.boxes_xyxy,
@@ -260,7 +261,9 @@ class _Place:
         return self._future.result()[self._row]
 
 
-def category_ids(categories: Iterable[str | int] | str | int) -> frozenset[int]:
+def category_ids(
+    categories: Iterable[str | int] | str | int, taxonomy: Taxonomy = DEEPFASHION2
+) -> frozenset[int]:
     """Return the ids of one category or several, given by name or id.
 
     Raises:
@@ -272,7 +275,7 @@ def category_ids(categories: Iterable[str | int] | str | int) -> frozenset[int]:
     """
     if isinstance(categories, (str, int)):
         categories = [categories]
-    ids = {category.name: category.id for category in LAYOUT.categories}
+    ids = {category.name: category.id for category in taxonomy.categories}
     known = {**ids, **{str(number): number for number in ids.values()}}
     wanted = set()
     for category in categories:

@@ -26,9 +26,10 @@ from df2_landmarks.engine import (
     recorded_config,
     setup_config,
 )
-from df2_landmarks.formats import RECORD_KEY, Mask, check_record
+from df2_landmarks.formats import RECORD_KEY, Mask, check_record, recorded_config_text
 from df2_landmarks.modeling import LandmarkRCNNWithTTA, detect, padded_size
 from df2_landmarks.predict.model import Detected, Prepared
+from df2_landmarks.taxonomy import taxonomy_of
 
 FINGERPRINT_DIGITS = 16
 
@@ -45,6 +46,7 @@ class TorchModel:
             tta: test-time augmentation, with the views of TEST.AUG.
         """
         self.cfg = cfg
+        self.taxonomy = taxonomy_of(cfg)
         self.model = model.eval()
         self.half = half
         self.fingerprint = _fingerprint(cfg, model, half=half, tta=tta)
@@ -81,22 +83,25 @@ class TorchModel:
             device = dict(zip(opts[::2], opts[1::2], strict=False))["MODEL.DEVICE"]
         opts = [*opts, "MODEL.DEVICE", _checked_device(device)]
         checkpoint = read_checkpoint(file)
-        if RECORD_KEY in checkpoint:
-            check_record(checkpoint[RECORD_KEY], str(file))
         if config is not None:
             cfg = setup_config(Path(config), opts, on_cpu=False)
         elif RECORD_KEY in checkpoint:
-            text = checkpoint[RECORD_KEY]["config"]
+            text = recorded_config_text(checkpoint[RECORD_KEY], str(file))
             cfg = recorded_config(text, str(file), opts, on_cpu=False)
         else:
             raise UserError(
                 f"{file}: does not contain its configuration (written by an earlier version, or by "
                 "other software); give the YAML that it was trained with: config="
             )
+        taxonomy = taxonomy_of(cfg)
+        if RECORD_KEY in checkpoint:
+            check_record(checkpoint[RECORD_KEY], str(file), taxonomy)
         if not cfg.MODEL.KEYPOINT_ON:
             raise UserError(f"{file}: MODEL.KEYPOINT_ON is False: a model without landmarks")
         model = build_model(cfg)
-        LandmarkCheckpointer(model, complete=True).load_weights(checkpoint, str(file))
+        LandmarkCheckpointer(model, complete=True, taxonomy=taxonomy).load_weights(
+            checkpoint, str(file)
+        )
         return cls(cfg, model, half=half, tta=tta)
 
     def prepare(self, rgb: NDArray[np.uint8]) -> Prepared:

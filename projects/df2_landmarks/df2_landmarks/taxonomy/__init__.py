@@ -1,31 +1,47 @@
-"""The 13 categories and 294 landmarks of DeepFashion2, and what can be derived from them."""
+"""Categories and their landmarks: DeepFashion2's 13 and 294, others from files, and what follows.
 
-from df2_landmarks.taxonomy.categories import CATEGORIES
-from df2_landmarks.taxonomy.category import Category
-from df2_landmarks.taxonomy.layout import LAYOUT, Layout
+* ``category``: one category; ``taxonomy``: a table of them and all that is derived from it.
+* ``deepfashion2``, ``sigmas``: the default. ``rows``: taxonomies as plain data, in COCO's form.
+* ``measurements``, ``measurement_file``: lengths between landmarks.
+"""
+
+from df2_landmarks.taxonomy.category import DEFAULT_SIGMA, Category
+from df2_landmarks.taxonomy.deepfashion2 import DEEPFASHION2
 from df2_landmarks.taxonomy.measurement_file import read_measurements
 from df2_landmarks.taxonomy.measurements import (
     LOW_CONFIDENCE,
-    MEASUREMENTS,
     MeasuredLength,
     Measurement,
     measure,
     measurements_of,
 )
-from df2_landmarks.taxonomy.sigmas import ASYMMETRIC_PAIRS, SIGMAS
+from df2_landmarks.taxonomy.rows import (
+    TaxonomyFile,
+    category_rows,
+    guessed_pairs,
+    taxonomy_from_rows,
+    taxonomy_of,
+    taxonomy_text,
+)
+from df2_landmarks.taxonomy.sigmas import ASYMMETRIC_PAIRS
+from df2_landmarks.taxonomy.taxonomy import Taxonomy
 
 __all__ = [
     "ASYMMETRIC_PAIRS",
-    "CATEGORIES",
-    "LAYOUT",
+    "DEEPFASHION2",
+    "DEFAULT_SIGMA",
     "LOW_CONFIDENCE",
-    "MEASUREMENTS",
-    "SIGMAS",
     "Category",
-    "Layout",
     "MeasuredLength",
     "Measurement",
+    "Taxonomy",
+    "TaxonomyFile",
+    "category_rows",
+    "guessed_pairs",
     "measure",
     "measurements_of",
     "read_measurements",
+    "taxonomy_from_rows",
+    "taxonomy_of",
+    "taxonomy_text",
 ]

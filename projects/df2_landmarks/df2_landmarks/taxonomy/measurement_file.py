@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from df2_landmarks.common import UserError, check_input_file
-from df2_landmarks.taxonomy.categories import CATEGORIES
 from df2_landmarks.taxonomy.category import Category
+from df2_landmarks.taxonomy.deepfashion2 import DEEPFASHION2
 from df2_landmarks.taxonomy.measurements import Measurement, measurements_of
 
 MAX_BYTES = 256 << 10
@@ -17,7 +17,7 @@ MAX_BYTES = 256 << 10
 
 
 def read_measurements(
-    path: str | Path, categories: Sequence[Category] = CATEGORIES
+    path: str | Path, categories: Sequence[Category] = DEEPFASHION2.categories
 ) -> dict[int, tuple[Measurement, ...]]:
     """Read measurements from a YAML file: category -> measurement -> list of landmarks.
 

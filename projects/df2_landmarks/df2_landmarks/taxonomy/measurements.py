@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from df2_landmarks.common import UserError
-from df2_landmarks.taxonomy.categories import CATEGORIES
 from df2_landmarks.taxonomy.category import Category
 
 LOW_CONFIDENCE = 0.3
@@ -118,8 +117,9 @@ def measurements_of(category: Category) -> tuple[Measurement, ...]:
     """Return the measurements of a category (`ROWS`); the first is its garment's length.
 
     Example:
-        >>> from df2_landmarks.taxonomy import CATEGORIES, measurements_of
-        >>> print(*(measurement.name for measurement in measurements_of(CATEGORIES[8])))
+        >>> from df2_landmarks.taxonomy import DEEPFASHION2, measurements_of
+        >>> skirt = DEEPFASHION2.categories[8]
+        >>> print(*(measurement.name for measurement in measurements_of(skirt)))
         skirt_length side_seam_left side_seam_right waist_width hem_width
     """
     table = []
@@ -139,12 +139,6 @@ def _expanded(token: str, category: Category) -> list[str]:
         return [token]
     numbered = [token.replace("#", str(n)) for n in range(1, category.num_landmarks + 1)]
     return [name for name in numbered if name in category.landmark_names]
-
-
-MEASUREMENTS: Mapping[int, tuple[Measurement, ...]] = {
-    category.id: measurements_of(category) for category in CATEGORIES
-}
-"""COCO ``category_id`` (1..13) -> the measurements of the category."""
 
 
 def measure(
@@ -181,8 +175,8 @@ def measure(
             does not have.
 
     Example:
-        >>> from df2_landmarks.taxonomy import CATEGORIES, measure
-        >>> skirt = CATEGORIES[8]
+        >>> from df2_landmarks.taxonomy import DEEPFASHION2, measure
+        >>> skirt = DEEPFASHION2.categories[8]
         >>> xy = [(80, 0), (100, 0), (120, 0), (50, 40), (20, 80), (100, 140), (180, 80), (150, 40)]
         >>> known = [True, True, True, True, True, True, True, False]
         >>> for length in measure(skirt, xy, known=known, pixels_per_cm=2):

@@ -33,7 +33,7 @@ from df2_landmarks.formats import (
     empty_class,
     rank_in_group,
 )
-from df2_landmarks.taxonomy import LAYOUT
+from df2_landmarks.taxonomy import Taxonomy
 
 Shapes = Sequence[NDArray[np.float64]]
 
@@ -59,13 +59,13 @@ class CorrectedAP:
         """Return the APs of curves."""
         return cls(curves.ap, tuple(curves.per_category()), meaning, count)
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self, taxonomy: Taxonomy) -> dict[str, Any]:
         """Return plain data for JSON."""
         return {
             "meaning": self.meaning,
             "count": self.count,
             "AP": self.ap,
-            "per_category": by_category(self.per_category),
+            "per_category": by_category(taxonomy, self.per_category),
         }
 
 
@@ -139,6 +139,7 @@ class Corrections:
             shapes: per class (K, 2) mean shapes in unit boxes.
         """
         pairs, item = self.score.pairs, self.classified.item
+        taxonomy = self.ground_truth.taxonomy
         is_wrong = self.classified.error_type == WRONG_CATEGORY
         rows = np.flatnonzero(is_wrong)
         rows = rows[np.lexsort((rows, -pairs.scores[rows], item[rows]))]
@@ -153,8 +154,8 @@ class Corrections:
                 moved = rows[(true_class == c) & (predicted_class == source)]
                 detections = pairs.ranked[source].take(moved - pairs.class_starts[source])
                 boxes = self.classified.boxes_xywh[moved]
-                parts.append(_in_category(detections, source, c, boxes, shapes[c]))
-            classes.append(concatenate_class(c, parts))
+                parts.append(_in_category(taxonomy, detections, source, c, boxes, shapes[c]))
+            classes.append(concatenate_class(taxonomy, c, parts))
         return self._detections(classes)
 
     def with_ideal_scores(self) -> Detections:
@@ -173,10 +174,12 @@ class Corrections:
         )
 
     def _detections(self, classes: Iterable[ClassDetections]) -> Detections:
-        return Detections("corrected", self.ground_truth.image_ids, tuple(classes))
+        truth = self.ground_truth
+        return Detections("corrected", truth.image_ids, tuple(classes), truth.taxonomy)
 
 
 def _in_category(
+    taxonomy: Taxonomy,
     detections: ClassDetections,
     source: int,
     target: int,
@@ -185,12 +188,12 @@ def _in_category(
 ) -> ClassDetections:
     """Return detections of class ``source`` as detections of class ``target``."""
     xy = stretch(shape, boxes_xywh)
-    source_names = LAYOUT.categories[source].landmark_names
-    for k, name in enumerate(LAYOUT.categories[target].landmark_names):
+    source_names = taxonomy.categories[source].landmark_names
+    for k, name in enumerate(taxonomy.categories[target].landmark_names):
         if name in source_names:
             xy[:, k] = detections.landmarks_xy[:, source_names.index(name)]
     return replace(
-        empty_class(target),
+        empty_class(taxonomy, target),
         record=detections.record,
         image_index=detections.image_index,
         scores=detections.scores,

@@ -31,7 +31,7 @@ from df2_landmarks.evaluation.matching import ALL_SIZES, match
 from df2_landmarks.evaluation.mean_shape import place_mean_shapes
 from df2_landmarks.evaluation.score import Score
 from df2_landmarks.formats import Detections, GroundTruth
-from df2_landmarks.taxonomy import LAYOUT
+from df2_landmarks.taxonomy import Taxonomy
 
 TRUE_BOX = "true box and category"
 DETECTION_CORRECTIONS = {
@@ -57,6 +57,7 @@ class Diagnosis:
     """The diagnosis of a score; everything by name, APs as fractions.
 
     Attributes:
+        taxonomy: the categories.
         protocol: protocol of the score.
         has_boxes: False where extents of the landmarks are used instead of predicted boxes.
         base: the AP as predicted.
@@ -69,6 +70,7 @@ class Diagnosis:
             were always correct.
     """
 
+    taxonomy: Taxonomy
     protocol: str
     has_boxes: bool
     base: CorrectedAP
@@ -83,7 +85,7 @@ class Diagnosis:
         """Return plain data for JSON."""
 
         def aps(corrections: Mapping[str, CorrectedAP]) -> dict[str, Any]:
-            return {name: corrected.as_dict() for name, corrected in corrections.items()}
+            return {name: ap.as_dict(self.taxonomy) for name, ap in corrections.items()}
 
         return {
             "has_boxes": self.has_boxes,
@@ -127,7 +129,9 @@ def diagnose(
     """
     corrections = Corrections(ground_truth, score)
     true_category = corrections.after(corrections.with_true_category(shapes))
+    taxonomy = ground_truth.taxonomy
     return Diagnosis(
+        taxonomy=taxonomy,
         protocol=score.protocol,
         has_boxes=corrections.detections.has_boxes,
         base=CorrectedAP.of(score.curves, "the score above"),
@@ -135,8 +139,10 @@ def diagnose(
         detection_errors=_detection_errors(corrections, true_category),
         landmark_errors=_landmark_errors(corrections),
         ladder=_ladder(corrections, true_category, shapes, true_box_detections),
-        groups=errors_by_group(corrections.landmarks),
-        per_landmark=errors_by_landmark(corrections.landmarks, _landmark_gains(corrections)),
+        groups=errors_by_group(taxonomy, corrections.landmarks),
+        per_landmark=errors_by_landmark(
+            taxonomy, corrections.landmarks, _landmark_gains(corrections)
+        ),
     )
 
 
@@ -183,12 +189,13 @@ def _landmark_gains(corrections: Corrections) -> list[list[float | None]]:
     """
     base = corrections.score.curves.per_category()
     gains: list[list[float | None]] = [[] for _ in base]
-    for k in range(LAYOUT.max_landmarks):
-        masks = [np.arange(count) == k for count in LAYOUT.counts]
+    counts = corrections.ground_truth.taxonomy.counts
+    for k in range(max(counts)):
+        masks = [np.arange(count) == k for count in counts]
         rescored = corrections.rescore(corrections.with_true_landmarks(masks))
         for c, ap in enumerate(rescored.curves.per_category()):
             before = base[c]
-            if k < LAYOUT.counts[c]:
+            if k < counts[c]:
                 gains[c].append(None if ap is None or before is None else ap - before)
     return gains
 

@@ -33,7 +33,7 @@ from df2_landmarks.evaluation.diagnosis.detection_errors import (
 )
 from df2_landmarks.evaluation.score import Score
 from df2_landmarks.formats import GroundTruth
-from df2_landmarks.taxonomy import LAYOUT
+from df2_landmarks.taxonomy import Taxonomy
 
 GOOD_KS, JITTER_KS = 0.85, 0.5
 GOOD, JITTER, INVERSION, SWAP, MISS = range(5)
@@ -76,7 +76,7 @@ def classify_landmarks(
     neighbours = detections[others], items[others]
     return tuple(
         _classify(ground_truth, score, classified, c, neighbours)
-        for c in range(LAYOUT.num_categories)
+        for c in range(ground_truth.taxonomy.num_categories)
     )
 
 
@@ -87,17 +87,17 @@ def _classify(
     c: int,
     neighbours: tuple[NDArray[np.int64], NDArray[np.int64]],
 ) -> ClassifiedLandmarks:
-    pairs, truth = score.pairs, ground_truth.classes[c]
+    pairs, truth, taxonomy = score.pairs, ground_truth.classes[c], ground_truth.taxonomy
     detection_rows, item_rows = pairs.class_rows(c)
     detection = np.flatnonzero(classified.has_landmarks[detection_rows])
     item = classified.item[detection_rows][detection] - item_rows.start
     labelled = truth.labelled(score.protocol)[item]
     predicted_xy = pairs.ranked[c].landmarks_xy[detection]
     true_xy = truth.landmarks_xy[item]
-    scale = np.sqrt(np.maximum(truth.areas[item], _MIN_AREA))[:, None] * 2 * LAYOUT.sigmas(c)
+    scale = np.sqrt(np.maximum(truth.areas[item], _MIN_AREA))[:, None] * 2 * taxonomy.sigmas(c)
     error_px = np.where(labelled, _distance(predicted_xy, true_xy), np.nan)
     true_ks = _ks(error_px, scale)
-    partner = LAYOUT.flip_indices[c, : LAYOUT.counts[c]]
+    partner = taxonomy.flip_indices[c, : taxonomy.counts[c]]
     has_partner = labelled[:, partner] & (partner != np.arange(len(partner)))
     partner_px = np.where(has_partner, _distance(predicted_xy, true_xy[:, partner]), np.inf)
     inversion_ks = _ks(partner_px, scale)
@@ -145,7 +145,7 @@ def _swap_ks(
         truth = ground_truth.classes[other]
         other_items = items[in_other] - pairs.item_starts[other]
         labelled = truth.labelled(score.protocol)[other_items]
-        for k, same in same_names(c, other):
+        for k, same in same_names(ground_truth.taxonomy, c, other):
             true_xy = truth.landmarks_xy[other_items][:, same]
             distance = _distance(predicted_xy[rows, k][:, None], true_xy)
             nearest = np.where(labelled[:, same], distance, np.inf).min(axis=1)
@@ -154,16 +154,16 @@ def _swap_ks(
 
 
 @cache
-def same_names(c: int, other: int) -> tuple[tuple[int, list[int]], ...]:
+def same_names(taxonomy: Taxonomy, c: int, other: int) -> tuple[tuple[int, list[int]], ...]:
     """Return the landmarks of class ``c`` that have namesakes in class ``other``, with these.
 
     A namesake has the name of the landmark or of its mirror partner.
     """
-    names = LAYOUT.categories[c].landmark_names
-    other_names = LAYOUT.categories[other].landmark_names
+    names = taxonomy.categories[c].landmark_names
+    other_names = taxonomy.categories[other].landmark_names
     result = []
     for k, name in enumerate(names):
-        wanted = {name, names[LAYOUT.flip_indices[c, k]]}
+        wanted = {name, names[taxonomy.flip_indices[c, k]]}
         same = [j for j, other_name in enumerate(other_names) if other_name in wanted]
         if same:
             result.append((k, same))
@@ -204,7 +204,9 @@ class LandmarkErrors:
     ap_gain: float | None = None
 
 
-def errors_by_group(landmarks: Sequence[ClassifiedLandmarks]) -> dict[str, LandmarkErrors]:
+def errors_by_group(
+    taxonomy: Taxonomy, landmarks: Sequence[ClassifiedLandmarks]
+) -> dict[str, LandmarkErrors]:
     """Return the errors of all, the visible and the occluded landmarks, and of each category."""
     seen = [part.visibility for part in landmarks]
     groups = {
@@ -212,23 +214,26 @@ def errors_by_group(landmarks: Sequence[ClassifiedLandmarks]) -> dict[str, Landm
         "visible": _errors("", "", landmarks, [v == 2 for v in seen]),
         "occluded": _errors("", "", landmarks, [v == 1 for v in seen]),
     }
-    for category, part in zip(LAYOUT.categories, landmarks, strict=True):
+    for category, part in zip(taxonomy.categories, landmarks, strict=True):
         name = category.official_name
         groups[name] = _errors(name, "", [part], [part.visibility > 0])
     return groups
 
 
 def errors_by_landmark(
-    landmarks: Sequence[ClassifiedLandmarks], ap_gains: Sequence[Sequence[float | None]]
+    taxonomy: Taxonomy,
+    landmarks: Sequence[ClassifiedLandmarks],
+    ap_gains: Sequence[Sequence[float | None]],
 ) -> tuple[LandmarkErrors, ...]:
     """Return the errors of each landmark of each category.
 
     Args:
+        taxonomy: the categories.
         landmarks: per class.
         ap_gains: per class (K,), see `LandmarkErrors.ap_gain`.
     """
     rows = []
-    for category, part, gains in zip(LAYOUT.categories, landmarks, ap_gains, strict=True):
+    for category, part, gains in zip(taxonomy.categories, landmarks, ap_gains, strict=True):
         for k, name in enumerate(category.landmark_names):
             column = np.broadcast_to(np.arange(len(gains)) == k, part.error_type.shape)
             title = f"{k + 1} {name}"

@@ -13,7 +13,6 @@ from df2_landmarks.evaluation.diagnosis.landmark_errors import (
     LandmarkErrors,
 )
 from df2_landmarks.evaluation.tables import TITLES, gain, number, table
-from df2_landmarks.taxonomy import LAYOUT
 
 NUM_WORST = 15
 NO_TRUE_BOXES = (
@@ -73,7 +72,7 @@ def _category_table(diagnosis: Diagnosis) -> str:
             number(base),
             *(gain(step.per_category[c], base) for step in corrections.values()),
         ]
-        for c, category in enumerate(LAYOUT.categories)
+        for c, category in enumerate(diagnosis.taxonomy.categories)
         if (base := diagnosis.base.per_category[c]) is not None
     ]
     return table(["category", "AP", *corrections], rows)

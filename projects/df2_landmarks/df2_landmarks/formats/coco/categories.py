@@ -9,14 +9,14 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import msgspec
 
 from df2_landmarks.common import UserError, open_input
 from df2_landmarks.formats.coco.records import CocoCategory, RecordDecoder
 from df2_landmarks.formats.json_stream import read_members
-from df2_landmarks.taxonomy import LAYOUT, Layout
+from df2_landmarks.taxonomy import DEEPFASHION2, Taxonomy
 
 TAIL_BYTES = 1 << 22
 """How much of the end of a file is searched for ``categories``; DeepFashion2's have 30 kB."""
@@ -29,42 +29,51 @@ class CategoryIds:
     Attributes:
         classes: id -> class index (0-based) of the taxonomy.
         unknown: id -> name of the categories that the taxonomy does not have.
-        layout: the taxonomy.
+        taxonomy: the categories.
     """
 
     classes: Mapping[int, int]
     unknown: Mapping[int, str] = field(default_factory=dict)
-    layout: Layout = LAYOUT
+    taxonomy: Taxonomy = DEEPFASHION2
 
     @property
     def are_ours(self) -> bool:
         """True where every id is the one that this project writes: 1 for the first category."""
         return all(c + 1 == category_id for category_id, c in self.classes.items())
 
+    @property
+    def every_id(self) -> tuple[int, ...]:
+        """The id of each class; a class that the file does not have gets one that is free."""
+        id_of_class = {c: category_id for category_id, c in self.classes.items()}
+        free = max([0, *self.classes, *self.unknown]) + 1
+        return tuple(id_of_class.get(c, free + c) for c in range(self.taxonomy.num_categories))
+
     def problem(self, category_id: int) -> str:
         """Return what is wrong with an id that is not in ``classes``."""
         if category_id not in self.unknown:
-            return f"must be {_listed(sorted(self.classes))}, but got {category_id}"
+            return f"must be {listed_ids(sorted(self.classes))}, but got {category_id}"
         name = self.unknown[category_id]
-        known = {plain_name(c.official_name): c.official_name for c in self.layout.categories}
-        known |= {plain_name(c.name): c.name for c in self.layout.categories}
+        known = {plain_name(c.official_name): c.official_name for c in self.taxonomy.categories}
+        known |= {plain_name(c.name): c.name for c in self.taxonomy.categories}
         close = difflib.get_close_matches(plain_name(name), known, n=1)
         hint = f"did you mean {known[close[0]]!r}?" if close else f"known: {', '.join(known)}"
-        return f"{category_id} is {name[:40]!r}, which is not a category of the taxonomy; {hint}"
+        whose = f"a category of {self.taxonomy.name}"
+        own = "for categories of your own see `df2 taxonomy --help`"
+        return f"{category_id} is {name[:40]!r}, which is not {whose}; {hint}; {own}"
 
     def mapping_text(self) -> str:
         """Return ``0 -> short_sleeved_shirt, ...`` for people."""
-        names = [category.official_name for category in self.layout.categories]
+        names = [category.official_name for category in self.taxonomy.categories]
         return ", ".join(f"{i} is {names[c]}" for i, c in sorted(self.classes.items()))
 
 
-def own_ids(layout: Layout = LAYOUT) -> CategoryIds:
+def own_ids(taxonomy: Taxonomy = DEEPFASHION2) -> CategoryIds:
     """Return the ids that this project writes, for files that have no ``categories``."""
-    return CategoryIds({c.id: i for i, c in enumerate(layout.categories)}, layout=layout)
+    return CategoryIds({c.id: i for i, c in enumerate(taxonomy.categories)}, taxonomy=taxonomy)
 
 
 def category_ids(
-    categories: Sequence[CocoCategory], name: str, layout: Layout = LAYOUT
+    categories: Sequence[CocoCategory], name: str, taxonomy: Taxonomy = DEEPFASHION2
 ) -> CategoryIds:
     """Map the ids of a file by the names in its ``categories``.
 
@@ -73,17 +82,17 @@ def category_ids(
     Args:
         categories: of the file; an empty list counts as none.
         name: name of the file, for messages.
-        layout: the taxonomy.
+        taxonomy: the categories.
 
     Raises:
         UserError: two categories have one id or mean the same, or their landmarks have the names
             of the taxonomy in another order.
     """
     if not categories:
-        return own_ids(layout)
+        return own_ids(taxonomy)
     index_of_name = {
         plain_name(spelling): index
-        for index, category in enumerate(layout.categories)
+        for index, category in enumerate(taxonomy.categories)
         for spelling in (category.name, category.official_name)
     }
     classes: dict[int, int] = {}
@@ -100,23 +109,9 @@ def category_ids(
                 f"{name}, categories: {record.name!r} must occur once, but ids "
                 f"{_id_of(classes, class_index)} and {record.id} both mean it"
             )
-        _check_landmark_names(record, layout, class_index, name)
+        _check_landmark_names(record, taxonomy, class_index, name)
         classes[record.id] = class_index
-    return CategoryIds(classes, unknown, layout)
-
-
-def coco_categories(layout: Layout = LAYOUT) -> list[dict[str, Any]]:
-    """Return the ``categories`` of a COCO file, with landmark names and skeletons."""
-    return [
-        {
-            "id": category.id,
-            "name": category.name,
-            "supercategory": "clothes",
-            "keypoints": list(category.landmark_names),
-            "skeleton": [list(edge) for edge in category.skeleton],
-        }
-        for category in layout.categories
-    ]
+    return CategoryIds(classes, unknown, taxonomy)
 
 
 def plain_name(name: str) -> str:
@@ -160,9 +155,9 @@ def _last_member(stream: BinaryIO) -> list[CocoCategory] | None:
 
 
 def _check_landmark_names(
-    record: CocoCategory, layout: Layout, class_index: int, name: str
+    record: CocoCategory, taxonomy: Taxonomy, class_index: int, name: str
 ) -> None:
-    own_names = layout.categories[class_index].landmark_names
+    own_names = taxonomy.categories[class_index].landmark_names
     expected = [plain_name(n) for n in own_names]
     got = [str(n) for n in record.keypoints or ()]
     names = [plain_name(n) for n in got]
@@ -179,7 +174,8 @@ def _id_of(classes: Mapping[int, int], class_index: int) -> int:
     return next(i for i, c in classes.items() if c == class_index)
 
 
-def _listed(ids: Sequence[int]) -> str:
+def listed_ids(ids: Sequence[int]) -> str:
+    """Return ids for people: ``1..13``, ``one of 3, 5``."""
     if len(ids) > 1 and list(ids) == list(range(ids[0], ids[-1] + 1)):
         return f"{ids[0]}..{ids[-1]}"
     return "one of " + ", ".join(map(str, ids[:20])) if ids else "an id of 'categories'"

@@ -22,7 +22,7 @@ from df2_landmarks.common import UserError
 from df2_landmarks.formats.coco.records import CocoAnnotation, CocoImage
 from df2_landmarks.formats.coco.report import ERROR, LEVELS, NOTE, WARNING, CocoReport, Finding
 from df2_landmarks.formats.ground_truth import find_images
-from df2_landmarks.taxonomy import LAYOUT, Layout
+from df2_landmarks.taxonomy import DEEPFASHION2, Taxonomy
 
 NUM_EXAMPLES = 3
 BATCH = 2048
@@ -254,10 +254,10 @@ class CocoChecks:
         masks: id, image id, height and width of each annotation with a mask in RLE form.
     """
 
-    def __init__(self, layout: Layout = LAYOUT) -> None:
+    def __init__(self, taxonomy: Taxonomy = DEEPFASHION2) -> None:
         self.notes: Counter[str] = Counter()
         self.masks: list[tuple[int, int, int, int]] = []
-        self._layout = layout
+        self._taxonomy = taxonomy
         self._image_ids, self._image_wh = array("q"), array("f")
         self._unusable, self._odd_names = _Places(), _Places()
         self._ids, self._images_of_garments, self._crowd = array("q"), array("q"), array("b")
@@ -309,7 +309,7 @@ class CocoChecks:
         first = len(self._num_labelled)
         landmarks = np.concatenate(self._pending)
         self._pending.clear()
-        counts = np.asarray(self._layout.counts)[self._classes[first:]]
+        counts = np.asarray(self._taxonomy.counts)[self._classes[first:]]
         labelled = landmarks[:, 2] > 0
         num_labelled = np.add.reduceat(labelled, counts.cumsum() - counts, dtype=np.int32)
         self._num_labelled.frombytes(num_labelled.tobytes())
@@ -366,7 +366,7 @@ class CocoChecks:
         ]
         findings += [Finding(NOTE, text, count) for text, count in self.notes.items()]
         unlabelled, occluded, visible = self._landmarks.tolist()
-        names = [category.official_name for category in self._layout.categories]
+        names = [category.official_name for category in self._taxonomy.categories]
         classes = np.asarray(self._classes)[np.asarray(self._crowd) == 0]
         return CocoReport(
             name=name,

@@ -27,7 +27,7 @@ from df2_landmarks.formats.coco.report import CocoReport
 from df2_landmarks.formats.coco.rle import runs_of_rle
 from df2_landmarks.formats.json_stream import fail_record, read_members
 from df2_landmarks.formats.slots import Slots, read_slots
-from df2_landmarks.taxonomy import LAYOUT, Layout
+from df2_landmarks.taxonomy import DEEPFASHION2, Taxonomy
 
 
 class CocoReader:
@@ -38,17 +38,18 @@ class CocoReader:
     """
 
     def __init__(
-        self, path: str | Path, *, layout: Layout = LAYOUT, needs_pictures: bool = False
+        self, path: str | Path, *, taxonomy: Taxonomy = DEEPFASHION2, needs_pictures: bool = False
     ) -> None:
         """
         Args:
             path: the file.
-            layout: the taxonomy.
+            taxonomy: the categories.
             needs_pictures: refuse images without a file name or a size.
         """
         self._report: CocoReport | None = None
+        self._ids: CategoryIds | None = None
         self._path = path
-        self._layout = layout
+        self._taxonomy = taxonomy
         self._needs_pictures = needs_pictures
 
     @property
@@ -56,6 +57,12 @@ class CocoReader:
         """What was found in the file; there once `blocks` has come to its end."""
         assert self._report is not None, "the file has not been read to its end"
         return self._report
+
+    @property
+    def ids(self) -> CategoryIds:
+        """The category ids of the file; there once `blocks` has come to its end."""
+        assert self._ids is not None, "the file has not been read to its end"
+        return self._ids
 
     def blocks(
         self, *, raise_errors: bool = True
@@ -72,7 +79,7 @@ class CocoReader:
             UserError: the file does not exist or is not such a file; the message names record and
                 field. What concerns the file as a whole is found at its end.
         """
-        checks = CocoChecks(self._layout)
+        checks = CocoChecks(self._taxonomy)
         decoders: dict[str, RecordDecoder[Any]] = {
             "categories": RecordDecoder(CocoCategory),
             "images": RecordDecoder(CocoImage),
@@ -90,9 +97,11 @@ class CocoReader:
                 else:
                     if annotations is None:
                         found = categories or find_categories(self._path)
-                        known = category_ids(found, name, self._layout)
-                        annotations = _AnnotationReader(f"{name}, {key}", known, checks)
+                        self._ids = category_ids(found, name, self._taxonomy)
+                        annotations = _AnnotationReader(f"{name}, {key}", self._ids, checks)
                     yield [], annotations.items(records, first)
+        if self._ids is None:  # a split without annotations
+            self._ids = category_ids(categories, name, self._taxonomy)
         checks.check_ids(name)
         for decoder in decoders.values():
             checks.notes.update({f"{k}: understood": n for k, n in decoder.repairs.items()})
@@ -125,7 +134,7 @@ class _AnnotationReader:
             numbers.fromlist(slots.own)
             classes.append(slots.class_index)
             ends.append(len(numbers) // 3)
-            if slots.every and _has_foreign_landmark(slots, self._ids.layout):
+            if slots.every and _has_foreign_landmark(slots, self._ids.taxonomy):
                 foreign.append(record)
             if annotation.iscrowd == MISSING:
                 annotation.iscrowd = 0
@@ -162,8 +171,8 @@ class _AnnotationReader:
                     record,
                     "keypoints: must be there; write 0 where there is no landmark",
                 )
-            return Slots(class_index, [0.0] * (3 * self._ids.layout.counts[class_index]), None)
-        return read_slots(class_index, text, name=self._where, record=record)
+            return Slots(class_index, [0.0] * (3 * self._ids.taxonomy.counts[class_index]), None)
+        return read_slots(self._ids.taxonomy, class_index, text, name=self._where, record=record)
 
     def _check_visibility(self, v: NDArray[np.float64], ends: Sequence[int], first: int) -> None:
         wrong = (v != 0) & (v != 1) & (v != 2)
@@ -187,6 +196,6 @@ class _AnnotationReader:
         )
 
 
-def _has_foreign_landmark(slots: Slots, layout: Layout) -> bool:
+def _has_foreign_landmark(slots: Slots, taxonomy: Taxonomy) -> bool:
     every_v = np.asarray(slots.every)[2::3]
-    return bool(every_v[layout.slot_class != slots.class_index].any())
+    return bool(every_v[taxonomy.slot_class != slots.class_index].any())

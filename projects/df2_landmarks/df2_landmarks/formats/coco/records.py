@@ -30,6 +30,12 @@ class CocoCategory(msgspec.Struct, gc=False):
     id: Integer
     name: str
     keypoints: list[Any] | None = None
+    skeleton: Any = None
+    flip_pairs: Any = None
+    sigmas: Any = None
+    color: Any = None
+    official_name: Any = None
+    supercategory: Any = None
 
 
 class CocoImage(msgspec.Struct, gc=False):

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from df2_landmarks.synthetic.garment.figures import FIGURE_XY, SIZES_CM
-from df2_landmarks.taxonomy import LAYOUT, Category
+from df2_landmarks.taxonomy import DEEPFASHION2, Category
 
 FloatArray = NDArray[np.float64]
 
@@ -69,7 +69,7 @@ def at_rest(category: Category) -> Template:
     """Return a category at rest: its shape in the figure, made symmetric, in cm."""
     width, height, top = SIZES_CM[category.id]
     figure = np.asarray(FIGURE_XY[category.id], dtype=np.float64)
-    flip = LAYOUT.flip_indices[category.id - 1, : category.num_landmarks]
+    flip = DEEPFASHION2.flip_indices[category.id - 1, : category.num_landmarks]
     centre = (figure[:, 0] + figure[flip, 0]).mean() / 2
     xy = figure - [centre, 0.0]
     xy = (xy + xy[flip] * [-1.0, 1.0]) / 2

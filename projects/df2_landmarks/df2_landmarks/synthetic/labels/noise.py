@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from df2_landmarks.taxonomy import LAYOUT
+from df2_landmarks.taxonomy import DEEPFASHION2
 
 
 def with_landmark_noise(
@@ -30,7 +30,7 @@ def with_landmark_noise(
         item = record[key]
         x1, y1, x2, y2 = item["bounding_box"]
         landmarks = np.reshape(item["landmarks"], (-1, 3))
-        spread = LAYOUT.sigmas(item["category_id"] - 1) * np.sqrt((x2 - x1) * (y2 - y1))
+        spread = DEEPFASHION2.sigmas(item["category_id"] - 1) * np.sqrt((x2 - x1) * (y2 - y1))
         moved = landmarks[:, :2] + rng.normal(0.0, 1.0, (len(landmarks), 2)) * spread[:, None]
         limits = [size[1] - 1, size[0] - 1]
         xy = np.floor(moved + 0.5).clip(0, limits).astype(np.int64) * (landmarks[:, 2:] > 0)

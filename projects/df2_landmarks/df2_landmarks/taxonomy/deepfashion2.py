@@ -1,5 +1,4 @@
-"""The table of the 13 DeepFashion2 categories and their 294 landmarks: the only place where they
-are written down.
+"""The taxonomy of DeepFashion2, 13 categories and 294 landmarks: the only one written in Python.
 
 Numbers in this file are the 1-based landmark numbers of the data set's figure, in annotation order.
 ``left`` and ``right`` mean the image's left and right of a frontal garment. Ordinals run from the
@@ -15,8 +14,10 @@ symmetric only under the pairs 2-6 and 4-26.
 from __future__ import annotations
 
 from df2_landmarks.taxonomy.category import Category, names, pairs, paths
+from df2_landmarks.taxonomy.sigmas import SIGMAS
+from df2_landmarks.taxonomy.taxonomy import Taxonomy
 
-CATEGORIES: tuple[Category, ...] = (
+_CATEGORIES = (
     Category(
         id=1,
         name="short sleeve top",
@@ -34,6 +35,7 @@ CATEGORIES: tuple[Category, ...] = (
         ),
         flip_pairs=pairs("2-6 3-5 7-25 8-24 9-23 10-22 11-21 12-20 13-19 14-18 15-17"),
         outlines=paths("2 1 6-2 7-25 6"),
+        sigmas=SIGMAS[1],
     ),
     Category(
         id=2,
@@ -56,6 +58,7 @@ CATEGORIES: tuple[Category, ...] = (
             "2-6 3-5 7-33 8-32 9-31 10-30 11-29 12-28 13-27 14-26 15-25 16-24 17-23 18-22 19-21"
         ),
         outlines=paths("2 1 6-2 7-33 6"),
+        sigmas=SIGMAS[2],
     ),
     Category(
         id=3,
@@ -77,6 +80,7 @@ CATEGORIES: tuple[Category, ...] = (
             "2-6 3-5 4-26 7-25 8-24 9-23 10-22 11-21 12-20 13-19 14-18 15-17 16-29 30-27 31-28"
         ),
         outlines=paths("2-4 30 31 16-7 2 1 6 25-17 29-26 5 6"),
+        sigmas=SIGMAS[3],
     ),
     Category(
         id=4,
@@ -102,6 +106,7 @@ CATEGORIES: tuple[Category, ...] = (
             "14-26 15-25 16-24 17-23 18-22 19-21 20-37 38-35 39-36"
         ),
         outlines=paths("2-4 38 39 20-7 2 1 6 33-21 37-34 5 6"),
+        sigmas=SIGMAS[4],
     ),
     Category(
         id=5,
@@ -117,6 +122,7 @@ CATEGORIES: tuple[Category, ...] = (
         ),
         flip_pairs=pairs("2-6 3-5 7-15 8-14 9-13 10-12"),
         outlines=paths("2 1 6-2 7-15 6"),
+        sigmas=SIGMAS[5],
     ),
     Category(
         id=6,
@@ -132,6 +138,7 @@ CATEGORIES: tuple[Category, ...] = (
         ),
         flip_pairs=pairs("2-6 3-5 7-15 8-14 9-13 10-12"),
         outlines=paths("2 1 6-2 8-14 6", "7 2", "15 6"),
+        sigmas=SIGMAS[6],
     ),
     Category(
         id=7,
@@ -147,6 +154,7 @@ CATEGORIES: tuple[Category, ...] = (
         ),
         flip_pairs=pairs("1-3 4-10 5-9 6-8"),
         outlines=paths("1-3 10-4 1"),
+        sigmas=SIGMAS[7],
     ),
     Category(
         id=8,
@@ -163,6 +171,7 @@ CATEGORIES: tuple[Category, ...] = (
         ),
         flip_pairs=pairs("1-3 4-14 5-13 6-12 7-11 8-10"),
         outlines=paths("1-3 14-4 1"),
+        sigmas=SIGMAS[8],
     ),
     Category(
         id=9,
@@ -177,6 +186,7 @@ CATEGORIES: tuple[Category, ...] = (
         ),
         flip_pairs=pairs("1-3 4-8 5-7"),
         outlines=paths("1-3 8-4 1"),
+        sigmas=SIGMAS[9],
     ),
     Category(
         id=10,
@@ -196,6 +206,7 @@ CATEGORIES: tuple[Category, ...] = (
         ),
         flip_pairs=pairs("2-6 3-5 7-29 8-28 9-27 10-26 11-25 12-24 13-23 14-22 15-21 16-20 17-19"),
         outlines=paths("2 1 6-2 7-29 6"),
+        sigmas=SIGMAS[10],
     ),
     Category(
         id=11,
@@ -220,6 +231,7 @@ CATEGORIES: tuple[Category, ...] = (
             "14-30 15-29 16-28 17-27 18-26 19-25 20-24 21-23"
         ),
         outlines=paths("2 1 6-2 7-37 6"),
+        sigmas=SIGMAS[11],
     ),
     Category(
         id=12,
@@ -236,6 +248,7 @@ CATEGORIES: tuple[Category, ...] = (
         ),
         flip_pairs=pairs("2-6 3-5 7-19 8-18 9-17 10-16 11-15 12-14"),
         outlines=paths("2 1 6-2 7-19 6"),
+        sigmas=SIGMAS[12],
     ),
     Category(
         id=13,
@@ -252,5 +265,9 @@ CATEGORIES: tuple[Category, ...] = (
         ),
         flip_pairs=pairs("2-6 3-5 7-19 8-18 9-17 10-16 11-15 12-14"),
         outlines=paths("2 1 6-2 8-18 6", "7 2", "19 6"),
+        sigmas=SIGMAS[13],
     ),
 )
+
+DEEPFASHION2 = Taxonomy("DeepFashion2", _CATEGORIES, supercategory="clothes")
+"""The default taxonomy."""
