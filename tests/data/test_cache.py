@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from df2_landmarks.common import UserError
+from df2_landmarks.common.files import _machine as machine
 from df2_landmarks.data import cache, load_landmark_json
 from df2_landmarks.taxonomy import DEEPFASHION2, Taxonomy
 
@@ -164,8 +165,10 @@ def test_what_a_killed_process_left_is_removed_but_not_what_another_builds(json_
     load_landmark_json(json_file, "images")
     (path,) = caches(json_file)
     path.unlink()
-    killed = path.with_name(f".{path.name}.{2**22 + 1}.partial")  # beyond the largest process id
-    running = path.with_name(f".{path.name}.{os.getppid()}.partial")
+    killed = path.with_name(
+        f".{path.name}.{machine()}-{2**22 + 1}-0.partial"
+    )  # beyond the largest process id
+    running = path.with_name(f".{path.name}.{machine()}-{os.getppid()}-0.partial")
     for leftover in (killed, running):
         leftover.touch()
     load_landmark_json(json_file, "images")

@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import pytest
 
+from df2_landmarks.common.files import _machine as machine
 from df2_landmarks.synthetic import MODERATE, Recipe, fingerprint, fingerprint_of, write_dataset
 from df2_landmarks.taxonomy import DEEPFASHION2
 from tests.support import ROOT, default_signals, run_python
@@ -139,7 +140,7 @@ def test_what_a_killed_run_left_is_removed_when_the_run_is_resumed(dataset, tmp_
     (root / "train/image/000003.jpg").unlink()
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    (root / f"train/image/.000003.jpg.{ended.pid}.partial").write_bytes(b"half")
+    (root / f"train/image/.000003.jpg.{machine()}-{ended.pid}-0.partial").write_bytes(b"half")
     write_dataset(root, SPLITS, **options, resume=True)
     assert tree(root) == tree(dataset)
 

@@ -14,6 +14,7 @@ from df2_landmarks.common.files import (
     atomic_path,
     atomic_write,
     check_output_file,
+    locked_folder,
     make_output_folder,
     remove_leftovers,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "check_input_file",
     "check_output_file",
     "default_jobs",
+    "locked_folder",
     "make_output_folder",
     "map_chunks",
     "member_name",

@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import os
+import platform
 import re
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
 from df2_landmarks.common.errors import UserError
 
+_NUMBERS = itertools.count()
+
 
 @contextmanager
-def atomic_path(path: str | Path, *, keep_leftovers: bool = False) -> Iterator[Path]:
+def atomic_path(path: str | Path, *, many: bool = False) -> Iterator[Path]:
     """Give a temporary path beside ``path``; it takes that name when the block ends without error.
 
     The block writes a file or a folder there. After an error nothing is left, and an older file of
-    that name stays as it was. A killed process leaves its temporary path behind; the next run for
-    the same name removes it.
+    that name stays as it was. What was written is on the disk before it takes the name. A killed
+    process leaves its temporary path behind; the next run for the same name removes it.
+
+    A link is followed: the file that it names is replaced, and the link stays. What exists and is
+    no file (a device such as ``/dev/stdout``, a pipe) is not replaced: the content is copied there.
 
     Args:
         path: the file or folder to make. Missing parent folders are made.
-        keep_leftovers: do not remove what killed processes left for this name. Looking for it lists
-            the folder, which is slow for thousands of files: call `remove_leftovers` once instead.
+        many: it is one of thousands. Then nobody looks for what killed processes left for this name
+            (call `remove_leftovers` once instead), or waits for the disk.
 
     Raises:
         UserError: the folder or the file cannot be written.
@@ -34,17 +44,26 @@ def atomic_path(path: str | Path, *, keep_leftovers: bool = False) -> Iterator[P
         ...     temporary.write_text("{}")
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    target = Path(os.path.realpath(path)) if path.is_symlink() else path
+    if target.exists() and not target.is_file() and not target.is_dir():
+        with _copied_to(target) as temporary:
+            yield temporary
+        return
+    temporary = target.with_name(_temporary_name(target.name))
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if not keep_leftovers:
-            remove_leftovers(path.parent, path.name)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not many:
+            remove_leftovers(target.parent, target.name)
         yield temporary
-        os.replace(temporary, path)
+        if not many:
+            _sync(temporary)
+        os.replace(temporary, target)
+        if not many:
+            _sync(target.parent)
     except OSError as error:
         # An error with another file's name is about what the block reads, not about this output.
-        named = Path(str(error.filename or path))
-        if named not in (path, *path.parents) and not named.is_relative_to(temporary):
+        named = Path(str(error.filename or target))
+        if named not in (target, *target.parents) and not named.is_relative_to(temporary):
             raise
         raise UserError(f"{path}: cannot be written: {error.strerror}", exit_code=2) from error
     finally:
@@ -52,34 +71,66 @@ def atomic_path(path: str | Path, *, keep_leftovers: bool = False) -> Iterator[P
 
 
 @contextmanager
-def atomic_write(path: str | Path, *, keep_leftovers: bool = False) -> Iterator[BinaryIO]:
+def atomic_write(path: str | Path, *, many: bool = False) -> Iterator[BinaryIO]:
     """Open a file for writing bytes; it appears under its name when the block ends without error.
 
     Args:
-        path: the file to write. Missing parent folders are made.
-        keep_leftovers: as of `atomic_path`.
+        path: the file to write, as of `atomic_path`.
+        many: as of `atomic_path`.
 
     Raises:
         UserError: the folder or the file cannot be written.
     """
-    writing = atomic_path(path, keep_leftovers=keep_leftovers)
-    with writing as temporary, open(temporary, "w+b") as file:
+    with atomic_path(path, many=many) as temporary, open(temporary, "w+b") as file:
         yield file
 
 
 def remove_leftovers(folder: str | Path, name: str | None = None) -> None:
-    """Remove the temporary paths that killed processes left in a folder.
+    """Remove the temporary paths that killed processes of this machine left in a folder.
 
     Args:
         folder: where to look.
         name: of the file or folder that they were for; None for any.
     """
     target = ".+" if name is None else re.escape(name)
-    leftover = re.compile(rf"\.{target}\.([0-9]+)\.partial(\.[a-z0-9]+)?\Z")
+    leftover = re.compile(rf"\.{target}\.{_machine()}-([0-9]+)-[0-9]+\.partial(\.[a-z0-9]+)?\Z")
     for entry in os.scandir(folder):
         match = leftover.match(entry.name)
         if match and not _is_running(int(match[1])):
             _remove(Path(entry.path))
+
+
+@contextmanager
+def locked_folder(folder: str | Path, option: str) -> Iterator[None]:
+    """Let no other process into a folder that is locked in this way, until the block ends.
+
+    The lock ends with its process, however that ends. Where the file system has no locks, a folder
+    is not locked.
+
+    Args:
+        folder: an existing folder.
+        option: what named it, for the message, such as "OUTPUT_DIR".
+
+    Raises:
+        UserError: another process has locked it.
+    """
+    with open(Path(folder, ".lock"), "a+") as file:
+        try:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise UserError(
+                f"{option} {folder}: process {file.read(20).strip()} is writing into this folder; "
+                "wait for its end, or name another folder"
+            ) from None
+        except (ImportError, OSError):  # Windows, and some network file systems
+            pass
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield
 
 
 def check_output_file(option: str, path: str | Path) -> None:
@@ -117,6 +168,44 @@ def make_output_folder(folder: str | Path, option: str) -> None:
         ) from error
     if not os.access(folder, os.W_OK | os.X_OK):
         raise UserError(f"{option} {folder}: the folder cannot be written to; name another one")
+
+
+@contextmanager
+def _copied_to(device: Path) -> Iterator[Path]:
+    """Give a temporary path; what is written there is copied to a device or a pipe."""
+    with tempfile.TemporaryDirectory() as folder:
+        temporary = Path(folder, "content")
+        yield temporary
+        try:
+            with temporary.open("rb") as content, device.open("wb") as stream:
+                shutil.copyfileobj(content, stream)
+        except OSError as error:
+            raise UserError(
+                f"{device}: cannot be written: {error.strerror}", exit_code=2
+            ) from error
+
+
+def _temporary_name(name: str) -> str:
+    """Return a name that no other process, and nothing else in this one, uses."""
+    return f".{name}.{_machine()}-{os.getpid()}-{next(_NUMBERS)}.partial"
+
+
+@cache
+def _machine() -> str:
+    """Return six letters for this machine: process numbers of others mean nothing here."""
+    return hashlib.sha256(platform.node().encode()).hexdigest()[:6]
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
+    if path.is_dir() and path.name.endswith(".partial"):
+        return  # a folder of thousands of files
+    with suppress(OSError):  # of a file system that cannot
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _remove(path: Path) -> None:

@@ -276,7 +276,7 @@ def _record(
 def _write_picture(path: Path, drawn: Picture) -> None:
     options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if path.suffix != ".png" else []
     _, encoded = cv2.imencode(path.suffix, drawn, options)
-    with atomic_write(path, keep_leftovers=True) as file:
+    with atomic_write(path, many=True) as file:
         file.write(encoded.data)
 
 

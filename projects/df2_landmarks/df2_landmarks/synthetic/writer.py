@@ -126,5 +126,5 @@ def _write_pictures(root: Path, recipe: Recipe, jobs: Sequence[Job]) -> int:
 
 
 def _write(path: Path, data: bytes) -> None:
-    with atomic_write(path, keep_leftovers=True) as file:
+    with atomic_write(path, many=True) as file:
         file.write(data)
