@@ -22,6 +22,7 @@ import sys
 from typing import Any
 
 import torch.multiprocessing as mp
+from detectron2.config import CfgNode
 from detectron2.engine import launch
 from detectron2.evaluation import verify_results
 from detectron2.utils import comm
@@ -44,13 +45,18 @@ from df2_landmarks.taxonomy import taxonomy_of
 
 def run(args: argparse.Namespace) -> Any:
     """Do the work of one process of a training or an evaluation."""
-    cfg = setup_run(args)
-    if args.dry_run:
-        return dry_run(cfg)
-    if not args.eval_only:
+    with setup_run(args) as cfg:
+        if args.dry_run:
+            return dry_run(cfg)
+        if args.eval_only:
+            return evaluate(cfg, args)
         trainer = Trainer(cfg)
         trainer.resume_or_load(resume=args.resume)
         return trainer.train()
+
+
+def evaluate(cfg: CfgNode, args: argparse.Namespace) -> Any:
+    """Evaluate a trained model."""
     weights = evaluation_weights(cfg, args.opts)
     evaluation = Trainer
     if args.ground_truth_boxes:

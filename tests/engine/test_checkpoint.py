@@ -29,8 +29,9 @@ def config(output):
     return setup_config(opts=["OUTPUT_DIR", str(output)], on_cpu=True)
 
 
-def test_evaluation_takes_the_last_checkpoint_of_the_output_folder(tmp_path):
+def test_evaluation_takes_the_last_checkpoint_of_the_output_folder(tmp_path, model):
     (tmp_path / "last_checkpoint").write_text("model_0000999.pth")
+    torch.save({"model": model.state_dict()}, tmp_path / "model_0000999.pth")
     assert evaluation_weights(config(tmp_path), []) == str(tmp_path / "model_0000999.pth")
 
 
@@ -104,8 +105,9 @@ def test_a_damaged_file_is_named_whatever_its_bytes(tmp_path, model):
             for place in rng.integers(0, len(whole), 20).tolist():
                 damaged[place] = int(rng.integers(256))
             path.write_bytes(damaged)
-            try:  # the damage may have met the numbers only
+            try:  # a pickle has no checksum: the damage may have met the numbers only
                 load_for_evaluation(model, str(path))
+                assert path.suffix == ".pkl" or damaged == whole
             except UserError as error:
                 assert name in str(error)
 

@@ -164,5 +164,5 @@ def test_command_line(tiny_datasets, tmp_path, run_python):
 
 def test_it_cannot_train():
     arguments = argument_parser().parse_args(["--ground-truth-boxes"])
-    with pytest.raises(UserError, match="add --eval-only"):
-        setup_run(arguments)
+    with pytest.raises(UserError, match="add --eval-only"), setup_run(arguments):
+        pass

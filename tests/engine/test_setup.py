@@ -178,7 +178,9 @@ def start(monkeypatch, tiny_datasets, tmp_path):
         here = ("DATASETS.TRAIN", "('late_missing',)", "DATASETS.TEST", "('late_validation',)")
         config = ("--num-gpus", "0", "--config-file", str(DEMO))
         output = ("OUTPUT_DIR", str(tmp_path / "output"))
-        setup_run(argument_parser().parse_args([*config, *flags, *here, *output, *opts]))
+        arguments = [*config, *flags, *here, *output, *opts]
+        with setup_run(argument_parser().parse_args(arguments)):
+            pass
 
     with (
         registered(tiny_datasets, "validation", name="late_validation"),

@@ -85,7 +85,7 @@ def test_a_folder_without_a_checkpoint_says_so(tmp_path):
     with pytest.raises(UserError, match=r"holds no checkpoint .*Train a model.*path of a \.pth"):
         load(tmp_path)
     (tmp_path / "last_checkpoint").write_text("model_0000999.pth")
-    with pytest.raises(UserError, match=r"model_0000999\.pth: there is no such file"):
+    with pytest.raises(UserError, match=r"holds no checkpoint"):
         load(tmp_path)
 
 

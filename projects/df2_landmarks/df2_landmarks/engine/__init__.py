@@ -2,7 +2,8 @@
 
 * ``setup``: command line and YAML into a checked configuration.
 * ``trainer``: `Trainer`; ``training_step``, ``averaging``, ``evaluation_hook``: its parts.
-* ``checkpoint``: files of weights: which one is evaluated, reading, writing, conversion.
+* ``checkpoint``: weights: which are evaluated, writing, conversion; ``checkpoint_files``: which
+  file is the newest whole one, and reading it as data only.
 * ``evaluators``: box, mask and landmark AP; ``landmark_pictures``: detections drawn.
 * ``dry_run``, ``timed_training``, ``ground_truth_boxes``: other ways to train and evaluate.
 """
@@ -11,10 +12,9 @@ from df2_landmarks.engine.checkpoint import (
     LandmarkCheckpointer,
     convert_checkpoint,
     evaluation_weights,
-    last_checkpoint,
     load_for_evaluation,
-    read_checkpoint,
 )
+from df2_landmarks.engine.checkpoint_files import last_checkpoint, read_checkpoint
 from df2_landmarks.engine.dry_run import dry_run
 from df2_landmarks.engine.evaluators import RESULTS_FILE, BoxMaskEvaluator, LandmarkEvaluator
 from df2_landmarks.engine.ground_truth_boxes import GroundTruthBoxTrainer, ground_truth_box_config

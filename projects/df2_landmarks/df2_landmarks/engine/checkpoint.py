@@ -1,15 +1,13 @@
-"""Checkpoint files: which one is evaluated, reading, writing, and conversion between layouts."""
+"""Checkpoints of a training and an evaluation, and their conversion between layouts."""
 
 from __future__ import annotations
 
 import logging
-import pickle
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import uuid
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from detectron2.checkpoint import DetectionCheckpointer
 from detectron2.config import CfgNode
@@ -18,6 +16,15 @@ from torch import nn
 
 from df2_landmarks.common import UserError, atomic_write, check_input_file
 from df2_landmarks.engine.averaging import WeightAverage
+from df2_landmarks.engine.checkpoint_files import (
+    LAST,
+    RUN_FILE,
+    check_weights,
+    last_checkpoint,
+    read_checkpoint,
+    read_model_zoo_pickle,
+    run_of,
+)
 from df2_landmarks.formats import RECORD_KEY, check_record
 from df2_landmarks.modeling import (
     HEAD,
@@ -36,23 +43,6 @@ NO_NETWORK_HELP = (
     "Train from scratch with MODEL.WEIGHTS '' MODEL.BACKBONE.FREEZE_AT 0 MODEL.RESNETS.NORM BN, or "
     "fetch the file on a machine with a network and give its path as MODEL.WEIGHTS"
 )
-
-ARRAY_GLOBALS = {
-    ("_codecs", "encode"),
-    ("collections", "OrderedDict"),
-    ("numpy", "dtype"),
-    ("numpy", "ndarray"),
-    *(
-        (f"{core}.{module}", name)
-        for core in ("numpy.core", "numpy._core")  # numpy 1 and 2
-        for module, name in (
-            ("multiarray", "_reconstruct"),
-            ("multiarray", "scalar"),
-            ("numeric", "_frombuffer"),
-        )
-    ),
-}
-"""All names that a pickle of arrays needs."""
 
 CONVERSIONS = {"single": to_single_predictor, "per-category": to_category_predictors}
 
@@ -96,6 +86,21 @@ class LandmarkCheckpointer(DetectionCheckpointer):
         self._taxonomy = taxonomy
         self._resumes = False
 
+    def start_run(self, *, new: bool) -> None:
+        """Give the training a name, which its checkpoints get, or go on under that of the folder.
+
+        Raises:
+            UserError: the name cannot be written.
+        """
+        run = None if new else run_of(self.save_dir)
+        if run is None:
+            run = uuid.uuid4().hex[:12]
+            if self.save_to_disk:
+                with atomic_write(Path(self.save_dir, RUN_FILE)) as file:
+                    file.write(f"{run}\n".encode())
+        if RECORD_KEY in self._record:
+            self._record[RECORD_KEY]["run"] = run
+
     @property
     def evaluated_model(self) -> nn.Module:
         """The model to evaluate: the average where there is one."""
@@ -126,6 +131,20 @@ class LandmarkCheckpointer(DetectionCheckpointer):
         with atomic_write(path) as file:
             weights = self.evaluated_model.state_dict()
             torch.save({"model": weights, **self._record, **extra}, file)
+
+    def tag_last_checkpoint(self, last_filename_basename: str) -> None:
+        """Note the name of the newest file, whole or not at all."""
+        with atomic_write(Path(self.save_dir, LAST)) as file:
+            file.write(last_filename_basename.encode())
+
+    def has_checkpoint(self) -> bool:
+        """Return whether there is a whole checkpoint to resume from."""
+        return bool(self.get_checkpoint_file())
+
+    def get_checkpoint_file(self) -> str:
+        """Return the newest whole checkpoint of this training, "" if there is none."""
+        path = last_checkpoint(self.save_dir)
+        return "" if path is None else str(path)
 
     def path_of(self, name: str) -> Path:
         """Return the file that `save` and `save_weights` write for a name."""
@@ -165,11 +184,10 @@ class LandmarkCheckpointer(DetectionCheckpointer):
 
     def _load_file(self, filename: str) -> dict[str, Any]:
         if filename.endswith(".pkl"):
-            checkpoint = _read_model_zoo_pickle(filename)
+            checkpoint = read_model_zoo_pickle(filename)
+            check_weights(filename, checkpoint.get("model"))
         else:
-            with _unreadable_is_user_error(filename):
-                checkpoint = super()._load_file(filename)
-        _check_weights(filename, checkpoint.get("model"))
+            checkpoint = read_checkpoint(Path(filename), bare=True)
         if (self.complete or self._resumes) and RECORD_KEY in checkpoint:
             check_record(checkpoint[RECORD_KEY], filename, self._taxonomy)
         return checkpoint
@@ -234,12 +252,6 @@ def evaluation_weights(cfg: CfgNode, opts: Sequence[str]) -> str:
     )
 
 
-def last_checkpoint(folder: str | Path) -> Path | None:
-    """Return the newest checkpoint of an output folder, None if it holds none."""
-    tag = Path(folder, "last_checkpoint")
-    return Path(folder, tag.read_text().strip()) if tag.is_file() else None
-
-
 def load_for_evaluation(model: nn.Module, path: str, taxonomy: Taxonomy = DEEPFASHION2) -> None:
     """Load every parameter of a model.
 
@@ -255,20 +267,6 @@ def load_for_evaluation(model: nn.Module, path: str, taxonomy: Taxonomy = DEEPFA
     if not path:
         raise UserError("MODEL.WEIGHTS is empty: give a trained model, such as model_final.pth")
     LandmarkCheckpointer(model, complete=True, taxonomy=taxonomy).load(path, checkpointables=[])
-
-
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a file of `torch.save` that holds tensors by name in "model".
-
-    Raises:
-        UserError: there is no such file, or it is not such a file.
-    """
-    check_input_file(path)
-    with _unreadable_is_user_error(str(path)):
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    is_checkpoint = isinstance(checkpoint, dict)
-    _check_weights(str(path), checkpoint.get("model") if is_checkpoint else None)
-    return checkpoint
 
 
 def convert_checkpoint(source: Path, target: Path, *, to: str) -> int:
@@ -317,48 +315,3 @@ def _local_path(path: str, path_manager: Any) -> str:
         raise UserError(
             f"cannot fetch MODEL.WEIGHTS {path} ({error}). {NO_NETWORK_HELP}", exit_code=2
         ) from error
-
-
-@contextmanager
-def _unreadable_is_user_error(path: str) -> Iterator[None]:
-    """Put around the one call that decodes a file's bytes: damaged bytes may raise anything."""
-    try:
-        yield
-    except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        if reason.startswith("Weights only load failed"):  # continues with how to allow code
-            reason = "it is not a file of torch.save, or holds more than tensors and plain data"
-        raise UserError(f"{path}: not a readable checkpoint ({reason})") from error
-
-
-def _check_weights(path: str, weights: Any) -> None:
-    """Check that these are tensors by name."""
-    is_valid = isinstance(weights, dict) and all(
-        isinstance(name, str) and isinstance(value, (torch.Tensor, np.ndarray))
-        for name, value in weights.items()
-    )
-    if not is_valid:
-        raise UserError(f"{path}: not a checkpoint of Detectron2, which has tensors in 'model'")
-
-
-def _read_model_zoo_pickle(filename: str) -> dict[str, Any]:
-    """Read Detectron2's model-zoo format: a pickled dict of arrays."""
-    with open(filename, "rb") as file, _unreadable_is_user_error(filename):
-        data = _ArrayUnpickler(file, encoding="latin1").load()
-    if not isinstance(data, dict):
-        return {}
-    if "model" in data and "__author__" in data:
-        return data
-    blobs = data.get("blobs", data)  # Caffe2's
-    _check_weights(filename, blobs)
-    arrays = {name: array for name, array in blobs.items() if not name.endswith("_momentum")}
-    return {"model": arrays, "__author__": "Caffe2", "matching_heuristics": True}
-
-
-class _ArrayUnpickler(pickle.Unpickler):
-    """An unpickler of arrays and plain containers; it refuses everything that could run code."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in ARRAY_GLOBALS:
-            raise pickle.UnpicklingError(f"it wants to use {module}.{name}, more than arrays need")
-        return super().find_class(module, name)

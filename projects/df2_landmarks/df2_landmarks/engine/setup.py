@@ -9,7 +9,7 @@ import math
 import re
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import torch
@@ -21,7 +21,7 @@ from detectron2.utils import comm
 from detectron2.utils.file_io import PathManager
 from detectron2.utils.logger import setup_logger
 
-from df2_landmarks.common import UserError, make_output_folder
+from df2_landmarks.common import UserError, locked_folder, make_output_folder
 from df2_landmarks.config import add_df2_landmarks_config, set_taxonomy
 from df2_landmarks.data import EVALUATOR_TYPE, TRAIN, VALIDATION, registered_name
 from df2_landmarks.formats import read_taxonomy
@@ -173,8 +173,11 @@ def _remove_unknown(node: CfgNode, known: CfgNode, prefix: str = "") -> list[str
     return removed
 
 
-def setup_run(args: argparse.Namespace) -> CfgNode:
-    """Return the configuration of one process of a run; set up Detectron2's logging and seed.
+@contextmanager
+def setup_run(args: argparse.Namespace) -> Iterator[CfgNode]:
+    """Give the configuration of one process of a run; set up Detectron2's logging and seed.
+
+    Until the block ends, no other run can write into OUTPUT_DIR.
 
     Args:
         args: of `argument_parser`, with ``num_gpus`` resolved.
@@ -198,11 +201,14 @@ def setup_run(args: argparse.Namespace) -> CfgNode:
         cfg.OUTPUT_DIR = str(Path(cfg.OUTPUT_DIR, DRY_RUN_FOLDER))
         cfg.freeze()
     make_output_folder(cfg.OUTPUT_DIR, "OUTPUT_DIR")
-    default_setup(cfg, args)
-    setup_logger(cfg.OUTPUT_DIR, distributed_rank=comm.get_rank(), name="df2_landmarks")
-    if not args.eval_only:
-        log_contents(dict.fromkeys((*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST)))
-    return cfg
+    with ExitStack() as stack:
+        if comm.is_main_process():
+            stack.enter_context(locked_folder(cfg.OUTPUT_DIR, "OUTPUT_DIR"))
+        default_setup(cfg, args)
+        setup_logger(cfg.OUTPUT_DIR, distributed_rank=comm.get_rank(), name="df2_landmarks")
+        if not args.eval_only:
+            log_contents(dict.fromkeys((*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST)))
+        yield cfg
 
 
 def with_registered_data(cfg: CfgNode, *, with_training: bool = True) -> CfgNode:

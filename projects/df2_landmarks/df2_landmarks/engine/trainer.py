@@ -69,11 +69,24 @@ class Trainer(DefaultTrainer):
         self._bfloat16 = trains_in_bfloat16(self.cfg)
 
     def resume_or_load(self, resume: bool = True) -> None:
-        if resume and not self.checkpointer.has_checkpoint():
+        """Load the newest whole checkpoint of this training, or the weights to start from.
+
+        A new training in the folder of an earlier one gets a name of its own, so that it is never
+        resumed from the checkpoints of the other.
+        """
+        found = resume and self.checkpointer.has_checkpoint()
+        if resume and not found:
             logger.warning(
                 f"--resume: OUTPUT_DIR {self.cfg.OUTPUT_DIR} holds no checkpoint; starting anew"
             )
         super().resume_or_load(resume)
+        comm.synchronize()  # all have looked at the folder as it was
+        self.checkpointer.start_run(new=not found)
+        if found and self.start_iter >= self.max_iter:
+            logger.warning(
+                f"--resume: this training is finished ({self.start_iter} of SOLVER.MAX_ITER "
+                f"{self.max_iter} iterations); raise SOLVER.MAX_ITER to go on"
+            )
 
     @classmethod
     def build_model(cls, cfg: CfgNode) -> nn.Module:
