@@ -25,6 +25,7 @@ from converters.raw import (
     read_annotation,
     read_image_size,
 )
+from df2_landmarks.formats import RASTER_FORMATS
 
 ATTRIBUTES = ("scale", "occlusion", "zoom_in", "viewpoint")
 NUM_EXAMPLES = 3
@@ -128,7 +129,7 @@ def _examine_image(file: str, decode: bool, facts: SplitFacts) -> ImageSize | No
 
 def _can_be_decoded(file: str) -> bool:
     try:
-        with Image.open(file) as image:
+        with Image.open(file, formats=RASTER_FORMATS) as image:
             image.load()
     except (OSError, SyntaxError, ValueError):
         return False

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import warnings
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from PIL import Image
 
 from converters.raw.problems import Problem, RawFileError
+from df2_landmarks.formats import RASTER_FORMATS
 
 MAX_SIDE = 65_535  # pixels; the limit of JPEG
 _ORIENTATION_TAG = 0x0112  # Exif 2.32
@@ -39,13 +42,16 @@ def read_image_size(path: str) -> ImageSize:
     """Read the size of an image as displayed.
 
     Args:
-        path: a JPEG, or anything else that Pillow reads.
+        path: a JPEG, or a picture of another of RASTER_FORMATS.
 
     Raises:
         RawFileError: the file is missing, cannot be read, or is not an image.
     """
     try:
-        with open(path, "rb") as file, Image.open(file) as image:
+        with (
+            _opened(path) as file,
+            Image.open(file, formats=RASTER_FORMATS) as image,
+        ):
             width, height = image.size
             # A JPEG has its metadata in front; other formats may have it behind the pixels.
             has_metadata = image.format != "JPEG" or not _METADATA.isdisjoint(image.info)
@@ -63,6 +69,13 @@ def read_image_size(path: str) -> ImageSize:
     if width > MAX_SIDE or height > MAX_SIDE:
         raise _unreadable(path, f"width and height must be 1..{MAX_SIDE}, got {width} x {height}")
     return ImageSize(height, width, True) if rotated else ImageSize(width, height, False)
+
+
+def _opened(path: str) -> BinaryIO:
+    mode = os.stat(path).st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # a pipe would be waited for
+        raise OSError(errno.EINVAL, "this is no file")
+    return open(path, "rb")
 
 
 def _orientation(image: Image.Image) -> object:

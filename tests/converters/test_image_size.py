@@ -1,6 +1,7 @@
 """Sizes are those that Detectron2 shows; what it cannot read is refused."""
 
 import io
+import os
 import random
 import struct
 import zlib
@@ -149,6 +150,19 @@ def test_every_truncated_header_is_an_error(read):
             read(data[:end])
 
 
+def test_a_program_in_disguise_is_not_run(read):
+    """Pillow would start Ghostscript for it."""
+    eps = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n{} loop\n"
+    with pytest.raises(RawFileError, match="not a readable image"):
+        read(eps)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "000001.jpg")
+    with pytest.raises(RawFileError, match="unreadable image: this is no file"):
+        read_image_size(str(tmp_path / "000001.jpg"))
+
+
 def test_image_without_height_is_an_error(read):
     data = bytearray(jpeg())
     frame = data.index(b"\xff\xc0")
@@ -164,7 +178,7 @@ def test_image_with_a_side_of_over_65535_pixels_is_an_error(read):
         read(stream.getvalue())
 
 
-@pytest.mark.parametrize("name", ["JPEG", "PNG", "WEBP", "GIF", "TIFF", "DDS"])
+@pytest.mark.parametrize("name", ["JPEG", "PNG", "WEBP", "GIF", "TIFF", "AVIF"])
 def test_damaged_bytes_are_a_size_or_one_clear_error(name, read):
     generator = random.Random(0)
     stream = io.BytesIO()

@@ -1,15 +1,24 @@
 """The mapper moves image, boxes, polygons and landmarks together, and drops no garment."""
 
+import os
+
 import cv2
 import numpy as np
 import pytest
 from detectron2.data import transforms as T
 from detectron2.structures import BoxMode
+from PIL import Image
 
 from df2_landmarks.common import UserError
 from df2_landmarks.data import LandmarkDatasetMapper, load_landmark_json
-from df2_landmarks.data.dataset_mapper import is_mirrored, transform_landmarks, usable_polygons
+from df2_landmarks.data.dataset_mapper import (
+    MAX_SKIPPED,
+    is_mirrored,
+    transform_landmarks,
+    usable_polygons,
+)
 from df2_landmarks.taxonomy import DEEPFASHION2
+from tests.support import tiny_config
 
 WIDTH, HEIGHT = 120, 160
 
@@ -210,6 +219,37 @@ def test_a_program_in_disguise_is_not_run(tmp_path):
     path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n{} loop\n")
     with pytest.raises(UserError, match=r"000004\.jpg: not a picture that can be read"):
         mapper()({**record(tmp_path, []), "file_name": str(path)})
+
+
+def test_a_bomb_is_not_decoded(tmp_path):
+    """A small file of a great many pixels: only its header is read."""
+    bomb = tmp_path / "000005.png"
+    Image.new("1", (60_000, 2_900)).save(bomb)
+    with pytest.raises(UserError, match=r"000005\.png: the annotations say .* 60000 x 2900"):
+        mapper()({**record(tmp_path, []), "file_name": str(bomb)})
+    told = {"file_name": str(bomb), "width": 60_000, "height": 2_900}
+    with pytest.raises(UserError, match=r"more pixels than the limit of 100,000,000"):
+        mapper()({**record(tmp_path, []), **told})
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "000006.jpg")
+    with pytest.raises(UserError, match=r"000006\.jpg: is no file"):
+        mapper()({**record(tmp_path, []), "file_name": str(tmp_path / "000006.jpg")})
+
+
+def test_bad_images_are_skipped_where_that_is_asked_for_up_to_a_limit(tmp_path, caplog):
+    missing = {**record(tmp_path, []), "file_name": str(tmp_path / "none.jpg")}
+    skipping = LandmarkDatasetMapper(tiny_config("INPUT.ON_BAD_IMAGE", "skip"), is_train=True)
+    for number in range(MAX_SKIPPED):
+        assert skipping(missing) is None
+        assert skipping.num_skipped == number + 1
+    assert "none.jpg" in caplog.text
+    with pytest.raises(UserError, match=r"more than 100 bad images .*none\.jpg"):
+        skipping(missing)
+    evaluating = LandmarkDatasetMapper(tiny_config("INPUT.ON_BAD_IMAGE", "skip"), is_train=False)
+    with pytest.raises(UserError, match="missing"):
+        evaluating(missing)
 
 
 def test_raw_landmarks_come_through_conversion_and_loading(tiny_datasets):

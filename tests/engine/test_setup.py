@@ -97,11 +97,15 @@ def test_a_config_file_cannot_run_code(tmp_path):
         ("", "must be sections of keys and values"),
         ("- 1\n- 2\n", "must be sections of keys and values"),
         ("MODEL: 3\n", "must be sections of keys and values"),
-        ("_BASE_: mine.yaml\n", "must be .* with one such file as _BASE_ at most"),
+        ("_BASE_: mine.yaml\n", r"_BASE_ .*mine\.yaml is based on itself"),
+        (
+            "_BASE_: http://localhost/a.yaml\n",
+            "_BASE_ must be a file of this machine, but got http",
+        ),
         ("_BASE_: Base.yaml\n", r".*No such file .*Base\.yaml"),
         ("MODEL:\n\tMASK_ON: True\n", "must be YAML, but: .*found character .* line 2, column 1"),
     ],
-    ids=["empty", "list", "number", "its own base", "base elsewhere", "tab"],
+    ids=["empty", "list", "number", "its own base", "base of the network", "base elsewhere", "tab"],
 )
 def test_a_file_that_is_no_configuration_is_named(tmp_path, text, message):
     path = tmp_path / "mine.yaml"

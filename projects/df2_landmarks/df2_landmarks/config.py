@@ -49,6 +49,10 @@ def add_df2_landmarks_config(cfg: CfgNode) -> None:
     # Landmarks and their training stay the same.
     cfg.MODEL.ROI_LANDMARK_HEAD.VISIBILITY = False
 
+    # What a training does with an image that is missing or cannot be read: "stop", or "skip" it, up
+    # to 100 in each process of the loader.
+    cfg.INPUT.ON_BAD_IMAGE = "stop"
+
     # "SGD" (Detectron2's) or "AdamW" (from-scratch training).
     cfg.SOLVER.OPTIMIZER = "SGD"
     # Train in bfloat16 on a CPU that computes in bfloat16 natively. No effect on other CPUs and on

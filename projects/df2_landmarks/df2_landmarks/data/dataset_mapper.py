@@ -6,6 +6,7 @@ Shapes: N = garments in the image, K = landmarks of a category, M = the most tha
 from __future__ import annotations
 
 import copy
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,13 @@ from detectron2.structures import Boxes, BoxMode, Instances, Keypoints, PolygonM
 from numpy.typing import NDArray
 
 from df2_landmarks.common import UserError
-from df2_landmarks.formats import read_picture
+from df2_landmarks.formats import MAX_PIXELS, TooManyPixelsError, read_picture
 from df2_landmarks.taxonomy import DEEPFASHION2, Taxonomy, taxonomy_of
 
+logger = logging.getLogger(__name__)
+
+MAX_SKIPPED = 100
+"""Bad images that each process of a loader skips, where it may, before it gives up."""
 MIN_POLYGON_AREA_PX = 1.0
 ROUNDING_PX = 1e-6
 """How far transforms may move a landmark on the border outwards by rounding."""
@@ -54,6 +59,7 @@ class LandmarkDatasetMapper:
         image_format: str,
         use_masks: bool,
         taxonomy: Taxonomy = DEEPFASHION2,
+        on_bad_image: str = "stop",
     ) -> None:
         """
         Args:
@@ -62,12 +68,16 @@ class LandmarkDatasetMapper:
             image_format: of the model's input, "BGR" or "RGB".
             use_masks: whether the model has a mask head.
             taxonomy: the categories.
+            on_bad_image: "stop", or "skip": in training another image takes its place, up to
+                `MAX_SKIPPED` times in each process of the loader.
         """
         self.is_train = is_train
         self.augmentations = T.AugmentationList(augmentations)
         self.image_format = image_format
         self.use_masks = use_masks
         self.taxonomy = taxonomy
+        self.skips_bad_images = is_train and on_bad_image == "skip"
+        self.num_skipped = 0
 
     @classmethod
     def from_config(cls, cfg: CfgNode, is_train: bool = True) -> dict[str, Any]:
@@ -77,11 +87,18 @@ class LandmarkDatasetMapper:
             "image_format": cfg.INPUT.FORMAT,
             "use_masks": cfg.MODEL.MASK_ON,
             "taxonomy": taxonomy_of(cfg),
+            "on_bad_image": cfg.INPUT.ON_BAD_IMAGE,
         }
 
-    def __call__(self, dataset_dict: dict[str, Any]) -> dict[str, Any]:
+    def __call__(self, dataset_dict: dict[str, Any]) -> dict[str, Any] | None:
         dataset_dict = copy.copy(dataset_dict)
-        image = read_image(dataset_dict, self.image_format)
+        try:
+            image = read_image(dataset_dict, self.image_format)
+        except UserError as error:
+            if not self.skips_bad_images:
+                raise
+            self._note_skipped(error)
+            return None
         augmented = T.AugInput(image)
         transforms = self.augmentations(augmented)
         image = augmented.image
@@ -90,6 +107,13 @@ class LandmarkDatasetMapper:
         if self.is_train:
             dataset_dict["instances"] = self._instances(annotations, transforms, image.shape[:2])
         return dataset_dict
+
+    def _note_skipped(self, error: UserError) -> None:
+        """Count an image that is skipped; Detectron2's loader takes another for it."""
+        self.num_skipped += 1
+        if self.num_skipped > MAX_SKIPPED:
+            raise UserError(f"more than {MAX_SKIPPED} bad images were skipped; the last: {error}")
+        logger.warning(f"skipped (number {self.num_skipped} of this process): {error}")
 
     def _instances(
         self, annotations: list[dict], transforms: T.TransformList, image_size: tuple[int, int]
@@ -135,9 +159,15 @@ def read_image(dataset_dict: dict[str, Any], image_format: str) -> NDArray[np.ui
     path = dataset_dict["file_name"]
     if not Path(path).exists():
         raise UserError(f"{path}: the annotations name this image, but it is missing")
-    image = read_picture(path)
-    expected = dataset_dict["width"], dataset_dict["height"]
-    got = image.shape[1], image.shape[0]
+    width, height = expected = dataset_dict["width"], dataset_dict["height"]
+    got: object
+    try:
+        image = read_picture(path, max_pixels=min(MAX_PIXELS, width * height))
+        got = image.shape[1], image.shape[0]
+    except TooManyPixelsError as error:
+        if width * height > MAX_PIXELS:
+            raise
+        got = str(error).removeprefix(f"{path}: ")
     if expected != got:
         raise UserError(
             f"{path}: the annotations say width x height {expected}, but the image has {got}. "

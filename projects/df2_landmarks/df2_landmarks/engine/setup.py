@@ -112,6 +112,7 @@ def setup_config(
     if len(opts) % 2:
         raise UserError(f"options must be KEY VALUE pairs, but got {len(opts)} words: {opts}")
     with _user_errors_of_yacs(str(path), set(_keys(cfg))):
+        _check_bases(path)
         cfg.merge_from_file(str(path), allow_unsafe=False)
     return _finished(cfg, opts, on_cpu)
 
@@ -140,6 +141,26 @@ def recorded_config(
     if unknown:
         logger.warning(f"{where}: this Detectron2 does not know {', '.join(unknown)}")
     return _finished(cfg, opts, on_cpu)
+
+
+def _check_bases(path: Path) -> None:
+    """Check that a config and what it is based on (`_BASE_`) are files, and end somewhere.
+
+    Raises:
+        UserError: a base is fetched from a network, or a file is based on itself.
+    """
+    seen: list[Path] = []
+    while True:
+        if path.resolve() in seen:
+            raise UserError(f"{seen[0]}: _BASE_ {path} is based on itself")
+        seen.append(path.resolve())
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        base = content.get("_BASE_") if isinstance(content, dict) else None
+        if not isinstance(base, str):
+            return
+        if "://" in base:
+            raise UserError(f"{path}: _BASE_ must be a file of this machine, but got {base}")
+        path = path.parent / Path(base).expanduser()
 
 
 def _default_config() -> CfgNode:
@@ -275,6 +296,9 @@ def check_values(cfg: CfgNode) -> None:
             raise UserError(f"{key} must be 0 or more, but got {value}")
     if cfg.INPUT.FORMAT not in ("RGB", "BGR"):
         raise UserError(f'INPUT.FORMAT must be "RGB" or "BGR", but got {cfg.INPUT.FORMAT!r}')
+    if cfg.INPUT.ON_BAD_IMAGE not in ("stop", "skip"):
+        got = cfg.INPUT.ON_BAD_IMAGE
+        raise UserError(f'INPUT.ON_BAD_IMAGE must be "stop" or "skip", but got {got!r}')
     dims = cfg.MODEL.ROI_LANDMARK_HEAD.CLASS_CONV_DIMS
     if dims is None or not all(isinstance(number, int) and number > 0 for number in dims):
         raise UserError(
@@ -334,6 +358,8 @@ def _user_errors_of_yacs(where: str, known: set[str]) -> Iterator[None]:
     """Put around the one call by which yacs reads what the user wrote."""
     try:
         yield
+    except UserError:
+        raise
     except (KeyError, AssertionError, ValueError, OSError, yaml.YAMLError) as error:
         raise UserError(_explain(where, error, known)) from error
     except (TypeError, AttributeError, RecursionError) as error:  # such as a file that is a list

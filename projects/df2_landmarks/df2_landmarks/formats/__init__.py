@@ -59,8 +59,11 @@ from df2_landmarks.formats.model_record import (
     recorded_config_text,
 )
 from df2_landmarks.formats.picture import (
+    MAX_PIXELS,
     PICTURE_SUFFIXES,
+    RASTER_FORMATS,
     Channels,
+    TooManyPixelsError,
     read_picture,
 )
 from df2_landmarks.formats.results import (
@@ -74,12 +77,14 @@ from df2_landmarks.formats.submission import MEMBERS, check_submission, write_su
 __all__ = [
     "ATTRIBUTES",
     "MAX_DETECTIONS",
+    "MAX_PIXELS",
     "MEMBERS",
     "MIN_SCORE",
     "NOT_LABELLED",
     "OCCLUDED",
     "PICTURE_SUFFIXES",
     "PROTOCOLS",
+    "RASTER_FORMATS",
     "RECORD_KEY",
     "SEEN",
     "VISIBLE",
@@ -98,6 +103,7 @@ __all__ = [
     "Landmark",
     "Landmarks",
     "Mask",
+    "TooManyPixelsError",
     "check_record",
     "check_submission",
     "concatenate_class",

@@ -22,6 +22,9 @@ RASTER_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF")
 """Pillow's names of the formats that are read, decided by the content of a file. Others are
 refused: EPS, for one, would be run as a program."""
 
+MAX_PIXELS = 100_000_000
+"""Pixels of the largest picture that is decoded, to 300 MB: more than any camera's of today."""
+
 PICTURE_SUFFIXES = frozenset(
     (
         *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif"),
@@ -46,7 +49,13 @@ ORIENTATIONS: dict[int, Callable[[NDArray], NDArray]] = {
 HEIC_HELP = "a HEIC photo: install its reader with `pip install pillow-heif`, or convert it to JPEG"
 
 
-def read_picture(source: Any, *, channels: Channels | None = None) -> NDArray[np.uint8]:
+class TooManyPixelsError(UserError):
+    """A picture has more pixels than its reader allows; it has not been decoded."""
+
+
+def read_picture(
+    source: Any, *, channels: Channels | None = None, max_pixels: int = MAX_PIXELS
+) -> NDArray[np.uint8]:
     """Read a picture as (H, W, 3) uint8 RGB.
 
     The orientation of EXIF or XMP is applied. Transparent parts become white, 16-bit values are
@@ -56,6 +65,7 @@ def read_picture(source: Any, *, channels: Channels | None = None) -> NDArray[np
     Args:
         source: path, bytes of a file, Pillow image, or (H, W, 3) uint8 array.
         channels: order of the channels of an array, "RGB" or "BGR"; for arrays only.
+        max_pixels: a file with more is not decoded.
 
     Raises:
         UserError: the file is missing or not a readable picture, or the array is not such an
@@ -76,18 +86,20 @@ def read_picture(source: Any, *, channels: Channels | None = None) -> NDArray[np
     if isinstance(source, Image.Image):
         if source.format == "EPS":  # Pillow starts Ghostscript when its pixels are asked for
             raise UserError("the picture: EPS is a program, and is not run; convert it to PNG")
-        return _decode(source, "the picture")
+        return _decode(source, "the picture", max_pixels)
     if isinstance(source, (bytes, bytearray, memoryview)):
-        return _from_bytes(bytes(source), "the bytes of the picture")
+        return _from_bytes(bytes(source), "the bytes of the picture", max_pixels)
     if isinstance(source, (str, os.PathLike)):
         path = Path(source)
         try:
+            if path.exists() and not path.is_file() and not path.is_dir():
+                raise UserError(f"{path}: is no file")  # a pipe would be waited for
             content = path.read_bytes()
         except OSError as error:
             raise UserError(f"{path}: cannot be read: {error.strerror}") from None
         except ValueError as error:  # a null character
             raise UserError(f"{str(path)!r}: cannot be the name of a file: {error}") from None
-        return _from_bytes(content, str(path))
+        return _from_bytes(content, str(path), max_pixels)
     raise UserError(
         "a picture must be a path, bytes, a Pillow image or an (H, W, 3) array, but got "
         f"{type(source).__name__}"
@@ -108,7 +120,7 @@ def _from_array(array: NDArray, channels: Channels | None) -> NDArray[np.uint8]:
     return np.ascontiguousarray(array if channels == "RGB" else array[:, :, ::-1])
 
 
-def _from_bytes(content: bytes, name: str) -> NDArray[np.uint8]:
+def _from_bytes(content: bytes, name: str, max_pixels: int) -> NDArray[np.uint8]:
     if not content:
         raise UserError(f"{name}: the file is empty")
     from PIL import Image
@@ -124,7 +136,7 @@ def _from_bytes(content: bytes, name: str) -> NDArray[np.uint8]:
         raise UserError(f"{name}: not a picture that can be read ({readable}, HEIC)") from None
     except Exception as error:  # damaged bytes may raise anything
         raise UserError(f"{name}: not a readable picture ({error})") from None
-    return _decode(image, name)
+    return _decode(image, name, max_pixels)
 
 
 def _is_heic(content: bytes) -> bool:
@@ -145,7 +157,12 @@ def _register_heif(name: str) -> str:
     return "HEIF"
 
 
-def _decode(image: Image.Image, name: str) -> NDArray[np.uint8]:
+def _decode(image: Image.Image, name: str, max_pixels: int) -> NDArray[np.uint8]:
+    width, height = image.size
+    if width * height > max_pixels:
+        raise TooManyPixelsError(
+            f"{name}: {width} x {height} are more pixels than the limit of {max_pixels:,}"
+        )
     try:
         image.load()
         turn = ORIENTATIONS.get(_orientation(image))
