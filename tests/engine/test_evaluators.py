@@ -287,6 +287,16 @@ def test_boxes_and_masks_are_scored_and_a_box_is_the_mask_of_an_item_without_pol
     assert not any("keypoints" in record for record in written)
 
 
+def test_a_file_that_cannot_be_written_costs_no_score(
+    box_truth: Json, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "out").write_text("where the folder should be")
+    evaluator = box_evaluator(tmp_path)
+    evaluator.process(*box_predictions(*EXACT))
+    assert evaluator.evaluate()["bbox"]["AP"] == pytest.approx(100)
+    assert "coco_instances_results.json: cannot be written" in caplog.text
+
+
 def test_box_scores_are_those_of_the_stock_evaluator_with_all_slots(
     box_truth: Json, tmp_path: Path
 ) -> None:

@@ -12,7 +12,7 @@ import logging
 import math
 import tempfile
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from detectron2.utils.file_io import PathManager
 from numpy.typing import NDArray
 from pycocotools.coco import COCO
 
+from df2_landmarks.common import UserError, atomic_write
 from df2_landmarks.evaluation import (
     TITLES,
     Score,
@@ -60,6 +61,8 @@ VISIBILITY_TASK = "visibility"
 """Key in the returned dict of the average precision of predicted visibility."""
 
 RESULTS_FILE = "landmark_results.json"
+BOXES_FILE = "coco_instances_results.json"
+"""The name that Detectron2 gives it."""
 
 EMPTY_COCO: dict[str, list[Any]] = {"images": [], "annotations": [], "categories": []}
 
@@ -75,6 +78,7 @@ class BoxMaskEvaluator(COCOEvaluator):
       half a pixel in place, and would write all of them as COCO keypoints.
     * A garment without a usable polygon has its box as its ground-truth mask, since pycocotools
       cannot draw an empty one.
+    * Its file is written after the score, whole or not at all: a full disk costs no score.
     """
 
     def __init__(self, dataset_name: str, *, tasks: tuple[str, ...], output_dir: str) -> None:
@@ -92,10 +96,11 @@ class BoxMaskEvaluator(COCOEvaluator):
             name = f"{dataset_name} without ground truth"
             MetadataCatalog.get(name).json_file = str(empty)
             try:
-                super().__init__(name, tasks=tasks, output_dir=output_dir, use_fast_impl=False)
+                super().__init__(name, tasks=tasks, use_fast_impl=False)
             finally:
                 MetadataCatalog.remove(name)
         self._metadata = MetadataCatalog.get(dataset_name)
+        self._folder = Path(output_dir)
 
     def process(self, inputs: list[dict[str, Any]], outputs: list[dict[str, Any]]) -> None:
         """Keep the boxes and masks of a batch."""
@@ -103,7 +108,9 @@ class BoxMaskEvaluator(COCOEvaluator):
             inputs, [{"instances": _without_landmarks(o["instances"])} for o in outputs]
         )
 
-    def _eval_predictions(self, *args: Any, **kwargs: Any) -> None:
+    def _eval_predictions(
+        self, predictions: list[dict[str, Any]], *args: Any, **kwargs: Any
+    ) -> None:
         """Score the gathered predictions; called in the main process only."""
         taxonomy = self._metadata.get("taxonomy", DEEPFASHION2)
         truth = read_boxes_and_masks(PathManager.get_local_path(self._metadata.json_file), taxonomy)
@@ -118,8 +125,20 @@ class BoxMaskEvaluator(COCOEvaluator):
         with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
             self._coco_api.createIndex()
         self._do_evaluation = bool(truth["annotations"])
-        super()._eval_predictions(*args, **kwargs)
+        super()._eval_predictions(predictions, *args, **kwargs)
         self._coco_api = COCO()  # frees the memory for the evaluators that follow
+        results = [record for prediction in predictions for record in prediction["instances"]]
+        with _scores_come_first(), atomic_write(self._folder / BOXES_FILE) as file:
+            file.write(json.dumps(results).encode())
+
+
+@contextlib.contextmanager
+def _scores_come_first() -> Iterator[None]:
+    """Go on without a file that cannot be written: the scores are still to come."""
+    try:
+        yield
+    except UserError as error:
+        logger.warning(f"{error}; going on without it")
 
 
 def _without_landmarks(instances: Instances) -> Instances:
@@ -241,7 +260,8 @@ class LandmarkEvaluator(DatasetEvaluator):
         ground_truth = self._read_ground_truth()
         detections = _detections(self._dataset_name, predictions, self._taxonomy)
         detections = detections.of_images(ground_truth.image_ids)
-        self._write(detections, ground_truth)
+        with _scores_come_first():
+            self._write(detections, ground_truth)
         if not ground_truth.has_annotations:
             logger.info(f"{self._dataset_name} has no annotations: nothing is scored.")
             return OrderedDict()
