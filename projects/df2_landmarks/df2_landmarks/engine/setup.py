@@ -7,6 +7,7 @@ import difflib
 import logging
 import math
 import re
+import shutil
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -35,6 +36,10 @@ CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 DEFAULT_CONFIG = CONFIGS / "df2_landmark_rcnn_R_50_FPN_1x.yaml"
 DRY_RUN_FOLDER = "dry_run"
 """Folder in OUTPUT_DIR for everything that a dry run writes."""
+
+SHARED_MEMORY = Path("/dev/shm")
+BATCHES_AHEAD = 2
+"""Batches that each process of a loader keeps ready (PyTorch's ``prefetch_factor``)."""
 
 NOT_NEGATIVE = (
     "MODEL.ROI_LANDMARK_HEAD.TARGET_WIDTH",
@@ -351,6 +356,30 @@ def check_training(cfg: CfgNode) -> None:
                 "run `make convert`, point DETECTRON2_DATASETS to the folder that holds it (see "
                 'datasets/README.md), or train without evaluation: DATASETS.TEST "()"'
             )
+    check_shared_memory(cfg)
+
+
+def check_shared_memory(cfg: CfgNode, folder: Path = SHARED_MEMORY) -> None:
+    """Check that the batches of all processes of the loader fit into the shared memory.
+
+    Where they do not (Docker gives 64 MB), the loader would wait for ever.
+
+    Raises:
+        UserError: they do not fit.
+    """
+    workers = cfg.DATALOADER.NUM_WORKERS
+    if not workers or not folder.is_dir():
+        return
+    batch = max(1, cfg.SOLVER.IMS_PER_BATCH // comm.get_world_size())
+    sides = min(max(cfg.INPUT.MIN_SIZE_TRAIN), cfg.INPUT.MAX_SIZE_TRAIN), cfg.INPUT.MAX_SIZE_TRAIN
+    needed = 3 * sides[0] * sides[1] * batch * workers * BATCHES_AHEAD
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise UserError(
+            f"{folder} has {free >> 20} MB free, but the {workers} processes of the loader need up "
+            f"to {needed >> 20} MB for their batches. Give the container more (docker run "
+            "--shm-size 2g, or --ipc host), or use fewer processes: DATALOADER.NUM_WORKERS 0"
+        )
 
 
 @contextmanager

@@ -35,6 +35,7 @@ from df2_landmarks.engine.checkpoint import LandmarkCheckpointer
 from df2_landmarks.engine.evaluation_hook import EarlyStop, EvaluationHook
 from df2_landmarks.engine.evaluators import BoxMaskEvaluator, LandmarkEvaluator
 from df2_landmarks.engine.training_step import (
+    WatchedLoader,
     check_accumulation,
     training_step,
     trains_in_bfloat16,
@@ -105,7 +106,7 @@ class Trainer(DefaultTrainer):
             raise UserError(f"DATASETS.TRAIN {cfg.DATASETS.TRAIN}: no image has a garment")
         dataset = splits[0] if len(splits) == 1 else ConcatDataset(splits)
         mapper = LandmarkDatasetMapper(cfg, is_train=True)
-        return build_detection_train_loader(cfg, mapper=mapper, dataset=dataset)
+        return WatchedLoader(build_detection_train_loader(cfg, mapper=mapper, dataset=dataset))
 
     @classmethod
     def test_records(cls, dataset_name: str) -> Sequence[dict[str, Any]]:
@@ -211,11 +212,30 @@ class Trainer(DefaultTrainer):
         ]
 
     def run_step(self) -> None:
-        if self._num_parts == 1 and not self._bfloat16:
-            super().run_step()
-            return
-        self._trainer.iter = self.iter
-        training_step(self._trainer, num_parts=self._num_parts, bfloat16=self._bfloat16)
+        """Do one iteration.
+
+        Raises:
+            UserError: the loss is not finite, or the loader gives no batch.
+        """
+        try:
+            if self._num_parts == 1 and not self._bfloat16:
+                super().run_step()
+            else:
+                self._trainer.iter = self.iter
+                training_step(self._trainer, num_parts=self._num_parts, bfloat16=self._bfloat16)
+        except FloatingPointError as error:
+            raise UserError(self._about_the_loss(error)) from error
+
+    def _about_the_loss(self, error: FloatingPointError) -> str:
+        losses = " ".join(str(error).partition("loss_dict = ")[2].split())
+        files = ", ".join(getattr(self._trainer.data_loader, "files", ()))
+        last = self.checkpointer.get_checkpoint_file()
+        from_before = f"the last checkpoint is {last}" if last else "there is no checkpoint yet"
+        return (
+            f"iteration {self.iter}: the loss is not a finite number ({losses}); images: {files}. "
+            "Look at their annotations (`df2 check`), or try a lower SOLVER.BASE_LR, more "
+            f"SOLVER.WARMUP_ITERS, or SOLVER.CLIP_GRADIENTS.ENABLED True; {from_before}"
+        )
 
     def train(self) -> Any:
         """Train as Detectron2; end early, and save, where an evaluation raises `EarlyStop`."""

@@ -3,15 +3,55 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 from detectron2.config import CfgNode
 from detectron2.engine import SimpleTrainer
 from detectron2.utils import comm
 from torch.nn.parallel import DistributedDataParallel
+from torch.utils.data import DataLoader
 
 from df2_landmarks.common import UserError
+
+LOADER_SECONDS = 600.0
+"""A loader that gives no batch for so long ends the training: its processes hang or are gone."""
+
+
+class WatchedLoader:
+    """A training loader that remembers its last images and does not wait for ever.
+
+    Attributes:
+        files: of the last batch.
+    """
+
+    def __init__(self, loader: Any) -> None:
+        self.files: list[str] = []
+        self._loader = loader
+        for part in (loader, getattr(loader, "dataset", None)):  # inside Detectron2's own loaders
+            if isinstance(part, DataLoader) and part.num_workers:
+                part.timeout = LOADER_SECONDS
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loader, name)
+
+    def __iter__(self) -> Iterator[list[dict[str, Any]]]:
+        batches = iter(self._loader)
+        while True:
+            try:
+                batch = next(batches)
+            except RuntimeError as error:
+                if "timed out" not in str(error):
+                    raise
+                raise UserError(
+                    f"the loader has given no batch for {LOADER_SECONDS:.0f} s: its processes hang "
+                    "(a network file system, or shared memory that is full?). Try "
+                    "DATALOADER.NUM_WORKERS 0"
+                ) from error
+            self.files = [image.get("file_name", "?") for image in batch]
+            yield batch
 
 
 def check_accumulation(cfg: CfgNode) -> None:
