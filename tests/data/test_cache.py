@@ -1,11 +1,14 @@
 """The cache of a JSON is built once, follows its content, and is never half of one."""
 
+import errno
 import json
 import multiprocessing
 import os
 import pickle
 import shutil
+import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -176,8 +179,79 @@ def test_what_a_killed_process_left_is_removed_but_not_what_another_builds(json_
     assert running.exists()
 
 
+def unwritable(monkeypatch, *folders):
+    """Let no folder be made in these."""
+    make = Path.mkdir
+
+    def mkdir(path, *args, **options):
+        if any(path.is_relative_to(folder) for folder in folders):
+            raise OSError(errno.EROFS, "Read-only file system")
+        make(path, *args, **options)
+
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+
+
+def test_without_a_home_that_can_be_written_to_a_temporary_folder_serves(
+    json_file, monkeypatch, tmp_path, caplog
+):
+    home, temporary = tmp_path / "home", tmp_path / "tmp"
+    unwritable(monkeypatch, json_file.parent / ".cache", home)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home))
+    monkeypatch.setattr(cache.tempfile, "gettempdir", lambda: str(temporary))
+    with caplog.at_level("INFO"):
+        assert len(load_landmark_json(json_file, "images")) == 3
+    assert list(temporary.rglob("train-*.bin")) and f"the cache is in {temporary}" in caplog.text
+    unwritable(monkeypatch, json_file.parent / ".cache", home, temporary)
+    with pytest.raises(UserError, match="set XDG_CACHE_HOME to a folder that can be written to"):
+        load_landmark_json(json_file, "images")
+
+
+def test_one_flipped_bit_in_any_record_is_noticed(json_file):
+    load_landmark_json(json_file, "images")
+    (path,) = caches(json_file)
+    whole, stat = path.read_bytes(), path.stat()
+    size_of_records = int(cache.Cache(path)._offsets[-1])
+    for place in range(0, size_of_records, 7):
+        damaged = bytearray(whole)
+        damaged[place] ^= 4
+        path.write_bytes(damaged)
+        os.utime(path, ns=(stat.st_mtime_ns, stat.st_mtime_ns))
+        with pytest.raises(UserError, match=r"record \d is damaged .*remove this file"):
+            records = load_landmark_json(json_file, "images")
+            list(records)
+            records.report  # noqa: B018
+
+
+@pytest.mark.parametrize("error", [errno.ENOSYS, errno.ENOLCK, errno.EPERM, errno.ENODEV])
+def test_file_systems_without_locks_maps_and_times_do(json_file, monkeypatch, error):
+    """NFS, Lustre, SMB, FUSE: the cache is then read into memory, or hashed each time."""
+    import fcntl
+
+    def refused(*args, **options):
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr(fcntl, "flock", refused)
+    monkeypatch.setattr(cache.mmap, "mmap", refused)
+    monkeypatch.setattr(cache.os, "utime", refused)
+    for _ in range(2):
+        assert [r["image_id"] for r in load_landmark_json(json_file, "images")] == [1, 2, 3]
+
+
+def test_equal_size_and_time_with_another_content_is_noticed(json_file):
+    """As `rsync --times` and unpacking leave it."""
+    text = json.dumps(coco())
+    json_file.write_text(text)
+    stat = json_file.stat()
+    first = load_landmark_json(json_file, "images")[0]["width"]
+    time.sleep(0.02)  # a tick of the file system's clock
+    json_file.write_text(text.replace(f'"width": {first}', f'"width": {first + 1}'))
+    os.utime(json_file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert json_file.stat().st_size == stat.st_size
+    assert load_landmark_json(json_file, "images")[0]["width"] == first + 1
+
+
 def test_an_empty_cache_variable_counts_as_none(json_file, monkeypatch, tmp_path):
-    monkeypatch.setattr(cache.os, "access", lambda path, mode: False)
+    unwritable(monkeypatch, json_file.parent / ".cache")
     monkeypatch.setenv("XDG_CACHE_HOME", "")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     load_landmark_json(json_file, "images")
@@ -185,7 +259,7 @@ def test_an_empty_cache_variable_counts_as_none(json_file, monkeypatch, tmp_path
 
 
 def test_a_folder_that_cannot_be_written_to_uses_the_user_s_cache(json_file, monkeypatch, tmp_path):
-    monkeypatch.setattr(cache.os, "access", lambda path, mode: False)
+    unwritable(monkeypatch, json_file.parent / ".cache")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user"))
     assert len(load_landmark_json(json_file, "images")) == 3
     assert not (json_file.parent / ".cache").exists()

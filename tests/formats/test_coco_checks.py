@@ -90,6 +90,17 @@ def test_a_file_in_which_all_garments_are_wrong_is_refused_with_share_and_exampl
     assert not list(tmp_path.glob(".cache/*.bin"))
 
 
+@pytest.mark.parametrize("value", [1e8, 1e10, -1e30, 1e308])
+def test_polygons_that_would_crash_or_fill_the_memory_are_refused(
+    tmp_path: Path, value: float
+) -> None:
+    content = coco()
+    content["annotations"][1]["segmentation"] = [[1, 2, 3, 4, 5, 6], [0, 0, 9, 0, value, 9]]
+    path = write(tmp_path / "train.json", content)
+    with pytest.raises(UserError, match="record 1: segmentation: coordinates must be pixels"):
+        read_ground_truth(path)
+
+
 @pytest.mark.parametrize(("change", "message"), ERRORS)
 def test_one_wrong_garment_of_many_is_a_counted_warning(
     tmp_path: Path, change: Callable[[Json], None], message: str

@@ -1,28 +1,31 @@
 """The records of a COCO JSON in one file, which all processes of a machine map into memory.
 
 ``annotations/train.json`` gets ``annotations/.cache/train-<format>-<taxonomy>-<content>.bin``, with
-hashes of taxonomy and content, and with the modification time of the JSON. While time and size of
-the JSON are those of the cache, the JSON is not read again; otherwise its content is hashed, and
-another content gets another cache. A cache that was cut off is built again.
+hashes of taxonomy and content; its modification time is the time of the JSON's last change, which
+(unlike its own modification time) no program can set. While time and size of the JSON are those of
+the cache, the JSON is not read again; otherwise its content is hashed, and another content gets
+another cache. A cache that was cut off is built again.
 
 The file: one msgpack record per image in order of the ids; the report about the JSON; int64 offsets
-of the records, of the report and of its end; int32 number of garments per image, without crowds;
-the trailer.
+of the records, of the report and of its end; uint32 CRC-32 of each of them; int32 number of
+garments per image, without crowds; the trailer.
 """
 
 from __future__ import annotations
 
-import fcntl
 import glob
 import hashlib
 import logging
 import mmap
 import os
 import struct
+import tempfile
+import zlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 import numpy as np
@@ -40,7 +43,7 @@ from df2_landmarks.taxonomy import DEEPFASHION2, Taxonomy
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 3
+FORMAT = 4
 """To be raised when the layout of the file changes, or what is read into it."""
 _TRAILER = struct.Struct("<8sQQ")
 """``_MAGIC``, size of the JSON in bytes, number of images."""
@@ -92,23 +95,44 @@ class Cache:
     """
 
     def __init__(self, path: Path) -> None:
+        self._path = path
+        self._data: mmap.mmap | bytes
         with open(path, "rb") as file:
-            self._data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            try:
+                self._data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            except OSError:  # a file system that cannot: each process then holds it all
+                self._data = file.read()
         magic, self.json_size, count = _TRAILER.unpack(self._data[-_TRAILER.size :])
-        start = len(self._data) - _TRAILER.size - 4 * count - 8 * (count + 2)
+        start = len(self._data) - _TRAILER.size - 4 * count - 4 * (count + 1) - 8 * (count + 2)
         if magic != _MAGIC or start < 0:
             raise ValueError(f"{path}: is not a whole cache")
         self._offsets = np.frombuffer(self._data, "<i8", count + 2, start)
-        self.num_garments = np.frombuffer(self._data, "<i4", count, start + 8 * (count + 2))
+        start += self._offsets.nbytes
+        self._checksums = np.frombuffer(self._data, "<u4", count + 1, start)
+        start += self._checksums.nbytes
+        self.num_garments = np.frombuffer(self._data, "<i4", count, start)
 
     @property
     def report(self) -> CocoReport:
-        start, stop = self._offsets[-2:].tolist()
-        return _decode_report(self._data[start:stop])
+        return _decode_report(self._record(len(self.num_garments)))
 
     def __getitem__(self, row: int) -> CachedImage:
+        return _decode(self._record(row))
+
+    def _record(self, row: int) -> bytes:
+        """Return a record, the report behind the last image.
+
+        Raises:
+            UserError: it is not as it was written.
+        """
         start, stop = self._offsets[row : row + 2].tolist()
-        return _decode(self._data[start:stop])
+        record = self._data[start:stop]
+        if zlib.crc32(record) != self._checksums[row]:
+            raise UserError(
+                f"{self._path}: record {row} is damaged (a bad disk or copy?); remove this file, "
+                "and it is built again from the annotations"
+            )
+        return record
 
 
 def cache_of(json_file: Path, taxonomy: Taxonomy = DEEPFASHION2) -> Path:
@@ -132,26 +156,40 @@ def cache_of(json_file: Path, taxonomy: Taxonomy = DEEPFASHION2) -> Path:
         path = folder / f"{json_file.stem}-{_key(taxonomy)}-{digest[:16]}.bin"
         if not _json_size(path):
             _build(json_file, stat, path, taxonomy)
-        os.utime(path, ns=(stat.st_mtime_ns, stat.st_mtime_ns))
+        with suppress(OSError):  # not on some network file systems: then it is hashed each time
+            os.utime(path, ns=(stat.st_ctime_ns, stat.st_ctime_ns))
     return path
 
 
 def _cache_folder(json_file: Path) -> Path:
-    """Return the folder beside the JSON, or one of the user's where that cannot be written to."""
-    folder = json_file.parent / ".cache"
-    if not os.access(folder if folder.exists() else json_file.parent, os.W_OK):
-        user_cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        place = hashlib.sha256(str(json_file.parent.resolve()).encode()).hexdigest()[:16]
-        folder = user_cache / "df2_landmarks" / place
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    """Return the first folder that can be written to: beside the JSON, the user's, a temporary one.
+
+    Raises:
+        UserError: there is none.
+    """
+    user_cache = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
+    name = hashlib.sha256(str(json_file.parent.resolve()).encode()).hexdigest()[:16]
+    beside = json_file.parent / ".cache"
+    others = [user_cache / "df2_landmarks" / name]
+    others.append(Path(tempfile.gettempdir(), f"df2_landmarks-{os.getuid()}", name))
+    for folder in (beside, *others):
+        with suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
+            if os.access(folder, os.W_OK | os.X_OK):
+                if folder != beside:
+                    logger.info("%s cannot be written to; the cache is in %s", beside, folder)
+                return folder
+    raise UserError(
+        f"{json_file}: the cache of its records can be written neither to {beside} nor to "
+        f"{others[0]}; set XDG_CACHE_HOME to a folder that can be written to"
+    )
 
 
 def _unchanged(json_file: Path, folder: Path, taxonomy: Taxonomy) -> Path | None:
     """Return the cache that has the time and the size of the JSON."""
     stat = json_file.stat()
     for path in _caches(json_file, folder, taxonomy):
-        if path.stat().st_mtime_ns == stat.st_mtime_ns and _json_size(path) == stat.st_size:
+        if path.stat().st_mtime_ns == stat.st_ctime_ns and _json_size(path) == stat.st_size:
             return path
     return None
 
@@ -175,8 +213,12 @@ def _json_size(path: Path) -> int:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
+    """Let one process in at a time, where the file system has locks: elsewhere all do the work."""
     with open(path, "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        with suppress(ImportError, OSError):
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
@@ -187,18 +229,24 @@ def _sha256(path: Path) -> str:
 
 def _build(json_file: Path, stat: os.stat_result, path: Path, taxonomy: Taxonomy) -> None:
     logger.info("Building the cache of %s ...", json_file)
-    offsets, num_garments = [0], []
+    offsets, checksums, num_garments = [0], [], []
+
+    def write(file: BinaryIO, record: bytes) -> None:
+        offsets.append(offsets[-1] + file.write(record))
+        checksums.append(zlib.crc32(record))
+
     reader = CocoReader(json_file, taxonomy=taxonomy, needs_pictures=True)
     with atomic_write(path) as file:
         for image in _cached_images(reader):
-            offsets.append(offsets[-1] + file.write(_encode(image)))
+            write(file, _encode(image))
             num_garments.append(sum(not garment.iscrowd for garment in image.garments))
-        offsets.append(offsets[-1] + file.write(_encode(reader.report)))
+        write(file, _encode(reader.report))
         file.write(np.asarray(offsets, dtype="<i8").tobytes())
+        file.write(np.asarray(checksums, dtype="<u4").tobytes())
         file.write(np.asarray(num_garments, dtype="<i4").tobytes())
         file.write(_TRAILER.pack(_MAGIC, stat.st_size, len(num_garments)))
         after = json_file.stat()
-        if (after.st_size, after.st_mtime_ns) != (stat.st_size, stat.st_mtime_ns):
+        if (after.st_size, after.st_ctime_ns) != (stat.st_size, stat.st_ctime_ns):
             raise UserError(f"{json_file}: was changed while it was read; start again")
     for other in _caches(json_file, path.parent, taxonomy):
         if other != path:

@@ -29,6 +29,9 @@ from df2_landmarks.formats.json_stream import fail_record, read_members
 from df2_landmarks.formats.slots import Slots, read_slots
 from df2_landmarks.taxonomy import DEEPFASHION2, Taxonomy
 
+MAX_COORDINATE = 100_000
+"""Of polygons; beyond the largest picture of any format that is read."""
+
 
 class CocoReader:
     """Read a COCO JSON with landmarks per category (plain, gzip or zip) in bounded memory.
@@ -144,6 +147,8 @@ class _AnnotationReader:
                 self._checks.notes["area is missing: taken as width x height of the box"] += 1
             if isinstance(annotation.segmentation, dict):
                 self._check_rle(record, annotation)
+            else:
+                self._check_polygons(record, annotation.segmentation)
         landmarks = np.frombuffer(numbers, dtype=np.float64).reshape(-1, 3)
         self._check_visibility(landmarks[:, 2], ends, first)
         if foreign:
@@ -182,6 +187,17 @@ class _AnnotationReader:
             hint = "; write 2 for visible, 1 for occluded" if v[row] % 1 else ""
             message = f"keypoints: v must be 0, 1 or 2, but got {v[row]:g}{hint}"
             fail_record(self._where, record, message)
+
+    def _check_polygons(self, record: int, polygons: Sequence[Sequence[float]]) -> None:
+        """Refuse coordinates that pycocotools and Detectron2 crash on, or fill the memory with."""
+        for polygon in polygons:
+            if polygon and not (min(polygon) > -MAX_COORDINATE and max(polygon) < MAX_COORDINATE):
+                fail_record(
+                    self._where,
+                    record,
+                    f"segmentation: coordinates must be pixels, within {MAX_COORDINATE:,}, but got "
+                    f"{min(polygon):g}..{max(polygon):g}",
+                )
 
     def _check_rle(self, record: int, annotation: CocoAnnotation) -> None:
         assert isinstance(annotation.segmentation, dict)
