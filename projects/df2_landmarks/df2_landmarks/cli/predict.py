@@ -203,7 +203,7 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"no pictures in {', '.join(args.inputs)}", exit_code=2)
     for name in args.format:
         file, write = FORMATS[name]
-        write(journal.path, args.output / file)
+        write(journal.path, args.output / file, predictor.model.taxonomy)
     if args.measure:
         write_measurements(journal.path, args.output / "measurements.csv")
     say(report.text())

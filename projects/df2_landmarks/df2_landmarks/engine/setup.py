@@ -26,7 +26,7 @@ from df2_landmarks.common import UserError, locked_folder, make_output_folder
 from df2_landmarks.config import add_df2_landmarks_config, set_taxonomy
 from df2_landmarks.data import EVALUATOR_TYPE, TRAIN, VALIDATION, registered_name
 from df2_landmarks.formats import read_taxonomy
-from df2_landmarks.taxonomy import DEEPFASHION2, taxonomy_of
+from df2_landmarks.taxonomy import DEEPFASHION2, TEXT_PREFIX, taxonomy_of
 
 warnings.filterwarnings("ignore", "torch.meshgrid")  # Detectron2's anchors call it the old way
 
@@ -319,7 +319,7 @@ def resolve_taxonomy(cfg: CfgNode) -> None:
         UserError: the file is no taxonomy, or the numbers are set to others.
     """
     text = cfg.MODEL.ROI_LANDMARK_HEAD.TAXONOMY
-    is_file = bool(text) and not text.lstrip().startswith("{")
+    is_file = bool(text) and not text.startswith(TEXT_PREFIX)
     taxonomy = read_taxonomy(text) if is_file else taxonomy_of(cfg)
     given = cfg.MODEL.ROI_HEADS.NUM_CLASSES
     if given not in (DEEPFASHION2.num_categories, taxonomy.num_categories):

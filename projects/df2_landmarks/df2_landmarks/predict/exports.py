@@ -86,7 +86,7 @@ def _readable(predictions: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             yield image_id, record
 
 
-def write_csv(predictions: Path, target: Path) -> None:
+def write_csv(predictions: Path, target: Path, _: Taxonomy = DEEPFASHION2) -> None:
     """Write a table with a row per landmark (`CSV_COLUMNS`).
 
     Args:
@@ -145,7 +145,7 @@ def _write_table(
         text.detach()
 
 
-def write_parquet(predictions: Path, target: Path) -> None:
+def write_parquet(predictions: Path, target: Path, _: Taxonomy = DEEPFASHION2) -> None:
     """Write a table with a row per picture, its garments nested (`parquet_schema`).
 
     Args:
@@ -248,7 +248,7 @@ def parquet_schema() -> Any:
     )
 
 
-FORMATS: dict[str, tuple[str, Callable[[Path, Path], None]]] = {
+FORMATS: dict[str, tuple[str, Callable[[Path, Path, Taxonomy], None]]] = {
     "coco": ("predictions.coco.json", write_coco),
     "csv": ("predictions.csv", write_csv),
     "parquet": ("predictions.parquet", write_parquet),

@@ -16,6 +16,7 @@ from df2_landmarks.taxonomy.measurements import (
     measurements_of,
 )
 from df2_landmarks.taxonomy.rows import (
+    TEXT_PREFIX,
     TaxonomyFile,
     category_rows,
     guessed_pairs,
@@ -31,6 +32,7 @@ __all__ = [
     "DEEPFASHION2",
     "DEFAULT_SIGMA",
     "LOW_CONFIDENCE",
+    "TEXT_PREFIX",
     "Category",
     "MeasuredLength",
     "Measurement",

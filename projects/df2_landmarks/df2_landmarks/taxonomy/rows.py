@@ -22,6 +22,10 @@ Landmark = int | str
 Edge = Annotated[list[Landmark], msgspec.Meta(min_length=2, max_length=2)]
 
 
+TEXT_PREFIX = "json:"
+"""What the text of a taxonomy in a configuration begins with."""
+
+
 class CategoryRow(msgspec.Struct, omit_defaults=True):
     """A record of ``categories``. Landmarks are given by number, from 1, or by name.
 
@@ -141,7 +145,10 @@ def category_rows(taxonomy: Taxonomy) -> list[dict[str, Any]]:
 
 
 def taxonomy_text(taxonomy: Taxonomy) -> str:
-    """Return a taxonomy as the text that a configuration holds: JSON, "" for DeepFashion2."""
+    """Return a taxonomy as the text that a configuration holds: "" for DeepFashion2.
+
+    Others are JSON behind ``json:``: without it, yacs would take the text for a Python literal.
+    """
     if taxonomy == DEEPFASHION2:
         return ""
     content = {
@@ -149,7 +156,7 @@ def taxonomy_text(taxonomy: Taxonomy) -> str:
         "notes": taxonomy.notes,
         "categories": category_rows(taxonomy),
     }
-    return msgspec.json.encode(content).decode()
+    return TEXT_PREFIX + msgspec.json.encode(content).decode()
 
 
 def taxonomy_of(cfg: Any) -> Taxonomy:
@@ -163,7 +170,7 @@ def taxonomy_of(cfg: Any) -> Taxonomy:
         return DEEPFASHION2
     where = "MODEL.ROI_LANDMARK_HEAD.TAXONOMY"
     try:
-        content = msgspec.json.decode(text, type=_Text)
+        content = msgspec.json.decode(text.removeprefix(TEXT_PREFIX), type=_Text)
     except (msgspec.DecodeError, UnicodeError) as error:
         raise UserError(f"{where}: must be a taxonomy, but got {text[:60]!r} ({error})") from None
     return taxonomy_from_rows(
