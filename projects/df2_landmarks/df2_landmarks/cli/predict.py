@@ -106,7 +106,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         "--format",
         nargs="+",
         default=[],
-        choices=("coco", "csv", "parquet"),
+        choices=("coco", "csv", "parquet", "raw"),
         help="files beside predictions.jsonl",
     )
     add("--no-masks", action="store_true", help="no masks in records and drawings")

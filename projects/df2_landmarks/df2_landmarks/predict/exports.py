@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import shutil
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 import msgspec
 
 from df2_landmarks.common import UserError, atomic_path, atomic_write
+from df2_landmarks.formats import Mask, to_pixel_indices
 from df2_landmarks.predict.coco import coco_annotation
 from df2_landmarks.taxonomy import DEEPFASHION2, Taxonomy, category_rows
 
@@ -84,6 +86,57 @@ def _readable(predictions: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     for image_id, record in enumerate(read_lines(predictions), 1):
         if "error" not in record:
             yield image_id, record
+
+
+def write_raw(predictions: Path, target: Path, taxonomy: Taxonomy = DEEPFASHION2) -> None:
+    """Write a folder of raw DeepFashion2 annotations, to correct by hand: one for each picture.
+
+    A file has the name of its picture. What a prediction does not know (scale, occlusion, zoom,
+    viewpoint, style) is 0. Pictures that could not be read, or show nothing, have no file.
+
+    Args:
+        predictions: `predictions.jsonl`.
+        target: the new folder.
+        taxonomy: the categories of the model.
+
+    Raises:
+        UserError: these are not DeepFashion2's categories, two pictures have one name, or a file
+            cannot be written.
+    """
+    if taxonomy != DEEPFASHION2:
+        raise UserError(f"--format raw is for DeepFashion2's categories, not for {taxonomy.name}")
+    names: dict[str, str] = {}
+    with atomic_path(target) as folder:
+        folder.mkdir()
+        for _, record in _readable(predictions):
+            frame = f"_{record['frame']:06d}" if "frame" in record else ""
+            name = f"{Path(record['file']).stem}{frame}.json"
+            if name in names:
+                raise UserError(
+                    f"--format raw: {names[name]} and {record['file']} would both be {name}; "
+                    "predict folders with equal names apart"
+                )
+            names[name] = record["file"]
+            if record["garments"]:
+                items = {f"item{n}": _raw_item(g) for n, g in enumerate(record["garments"], 1)}
+                content = {"source": "user", "pair_id": 0, **items}
+                (folder / name).write_bytes(msgspec.json.encode(content))
+        if target.is_dir():  # of an earlier run
+            shutil.rmtree(target)
+
+
+def _raw_item(garment: dict[str, Any]) -> dict[str, Any]:
+    category = DEEPFASHION2.categories[garment["category_id"] - 1]
+    polygons = Mask.from_rle(garment["mask"]).polygons if "mask" in garment else ()
+    unknown = dict.fromkeys(("scale", "occlusion", "zoom_in", "viewpoint", "style"), 0)
+    return {
+        "category_id": category.id,
+        "category_name": category.name,
+        "bounding_box": garment["box_xyxy"],
+        "landmarks": coco_annotation(garment, category.landmark_names, 0, 0)["keypoints"],
+        "segmentation": [to_pixel_indices(p).ravel().tolist() for p in polygons if len(p) > 2],
+        **unknown,
+    }
 
 
 def write_csv(predictions: Path, target: Path, _: Taxonomy = DEEPFASHION2) -> None:
@@ -252,8 +305,9 @@ FORMATS: dict[str, tuple[str, Callable[[Path, Path, Taxonomy], None]]] = {
     "coco": ("predictions.coco.json", write_coco),
     "csv": ("predictions.csv", write_csv),
     "parquet": ("predictions.parquet", write_parquet),
+    "raw": ("annos", write_raw),
 }
-"""Name of a format -> its file, and what writes it from `predictions.jsonl`."""
+"""Name of a format -> its file or folder, and what writes it from `predictions.jsonl`."""
 
 
 def check_formats(names: list[str]) -> None:
