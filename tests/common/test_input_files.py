@@ -37,6 +37,24 @@ def damaged(whole: bytes) -> list[bytes]:
     return cut + [whole[:i] + bytes([whole[i] ^ 0x55]) + whole[i + 1 :] for i in places]
 
 
+def test_a_gzip_bomb_is_not_read_to_its_end(tmp_path: Path) -> None:
+    bomb = tmp_path / "bomb.json.gz"
+    with gzip.open(bomb, "wb") as file:
+        for _ in range(300):
+            file.write(b" " * (1 << 20))
+    with pytest.raises(DataError, match=r"bomb\.json\.gz: looks like a gzip bomb: over 76"):
+        read_results(bomb)
+
+
+def test_a_zip_with_junk_before_it_gets_one_verdict(packed: Path) -> None:
+    truth = read_ground_truth(write_json(packed.parent / "truth.json", TRUTH))
+    packed.write_bytes(b"junk" + packed.read_bytes())
+    with pytest.raises(DataError, match="must be a zip from its first byte on"):
+        check_submission(packed)
+    with pytest.raises(DataError):
+        read_results(packed, truth)
+
+
 @pytest.mark.parametrize("form", ["zip", "gzip"])
 def test_a_damaged_file_is_refused_in_one_line(packed: Path, form: str) -> None:
     truth = read_ground_truth(write_json(packed.parent / "truth.json", TRUTH))

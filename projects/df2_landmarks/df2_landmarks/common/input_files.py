@@ -12,9 +12,9 @@ from typing import BinaryIO, cast
 
 from df2_landmarks.common.errors import UserError
 
-MAX_ZIP_RATIO = 250
+MAX_RATIO = 250
 """Real submissions deflate 10 to 60 times; deflate cannot do more than 1,032."""
-MAX_UNCHECKED_ZIP_BYTES = 64 << 20
+MAX_UNCHECKED_BYTES = 64 << 20
 
 
 @contextlib.contextmanager
@@ -34,13 +34,31 @@ def open_input(path: str | Path) -> Iterator[tuple[BinaryIO, str]]:
         magic = file.read(4)
         file.seek(0)
         if magic[:2] == b"\x1f\x8b":
-            with _damage_named(path, "gzip file"), gzip.open(file) as stream:
+            with _damage_named(path, "gzip file"), _BoundedGzip(path, file) as stream:
                 yield cast(BinaryIO, stream), path.name
         elif magic[:2] == b"PK":
             with open_only_member(path) as (member, info):
                 yield member, member_name(path, info)
         else:
             yield file, path.name
+
+
+class _BoundedGzip(gzip.GzipFile):
+    """A gzip stream that ends where it looks like a bomb."""
+
+    def __init__(self, path: Path, file: BinaryIO) -> None:
+        super().__init__(fileobj=file)
+        self._name = path.name
+        self._limit = max(MAX_UNCHECKED_BYTES, MAX_RATIO * path.stat().st_size)
+
+    def read(self, size: int | None = -1) -> bytes:
+        data = super().read(self._limit + 1 if size is None or size < 0 else size)
+        if self.tell() > self._limit:
+            raise UserError(
+                f"{self._name}: looks like a gzip bomb: over {self._limit} bytes, {MAX_RATIO} "
+                "times as many as packed (annotations have 4 to 30 times)"
+            )
+        return data
 
 
 @contextlib.contextmanager
@@ -51,6 +69,9 @@ def open_only_member(path: Path) -> Iterator[tuple[BinaryIO, zipfile.ZipInfo]]:
         UserError: the zip is unreadable, does not have exactly one member, or looks like a bomb.
     """
     with path.open("rb") as file, _damage_named(path, "zip"), zipfile.ZipFile(file) as archive:
+        file.seek(0)
+        if file.read(2) != b"PK":
+            raise UserError(f"{path.name}: must be a zip from its first byte on")
         members = archive.infolist()
         if len(members) != 1:
             listed = ", ".join(_shown(member) for member in members[:3])
@@ -64,7 +85,7 @@ def open_only_member(path: Path) -> Iterator[tuple[BinaryIO, zipfile.ZipInfo]]:
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise UserError(f"{name}: must be stored or deflated")
         ratio = info.file_size / max(info.compress_size, 1)
-        if info.file_size > MAX_UNCHECKED_ZIP_BYTES and ratio > MAX_ZIP_RATIO:
+        if info.file_size > MAX_UNCHECKED_BYTES and ratio > MAX_RATIO:
             raise UserError(
                 f"{name}: looks like a zip bomb: {info.file_size} bytes, {ratio:.0f} "
                 "times as many as packed (results have 10 to 60 times)"

@@ -35,6 +35,7 @@ from df2_landmarks.engine.checkpoint import LandmarkCheckpointer
 from df2_landmarks.engine.evaluation_hook import EarlyStop, EvaluationHook
 from df2_landmarks.engine.evaluators import BoxMaskEvaluator, LandmarkEvaluator
 from df2_landmarks.engine.training_step import (
+    OrderedSampler,
     WatchedLoader,
     check_accumulation,
     training_step,
@@ -81,6 +82,8 @@ class Trainer(DefaultTrainer):
                 f"--resume: OUTPUT_DIR {self.cfg.OUTPUT_DIR} holds no checkpoint; starting anew"
             )
         super().resume_or_load(resume)
+        if found:
+            self._skip_seen_images()
         comm.synchronize()  # all have looked at the folder as it was
         self.checkpointer.start_run(new=not found)
         if found and self.start_iter >= self.max_iter:
@@ -88,6 +91,21 @@ class Trainer(DefaultTrainer):
                 f"--resume: this training is finished ({self.start_iter} of SOLVER.MAX_ITER "
                 f"{self.max_iter} iterations); raise SOLVER.MAX_ITER to go on"
             )
+
+    def _skip_seen_images(self) -> None:
+        """Go on in the order of the images where the training was interrupted."""
+        sampler = self._trainer.data_loader.sampler
+        if sampler is None or not self.start_iter:
+            return
+        per_process = self.cfg.SOLVER.IMS_PER_BATCH // comm.get_world_size()
+        loader = self.build_train_loader(
+            self.cfg, seed=sampler.seed, num_seen=self.start_iter * per_process
+        )
+        self._trainer.data_loader = loader
+        if "_data_loader_iter" in vars(self._trainer):  # Detectron2 v0.5 makes it at once
+            self._trainer._data_loader_iter = iter(loader)
+        else:
+            self._trainer._data_loader_iter_obj = None
 
     @classmethod
     def build_model(cls, cfg: CfgNode) -> nn.Module:
@@ -97,7 +115,16 @@ class Trainer(DefaultTrainer):
         return model
 
     @classmethod
-    def build_train_loader(cls, cfg: CfgNode) -> Any:
+    def build_train_loader(
+        cls, cfg: CfgNode, *, seed: int | None = None, num_seen: int = 0
+    ) -> WatchedLoader:
+        """Return the loader of a training.
+
+        Args:
+            cfg: frozen configuration.
+            seed: of the order of the images; None: a new one, which cfg.SEED decides.
+            num_seen: images that this process has seen already, and that are not loaded again.
+        """
         # The records stay on disk; Detectron2's own loader makes a list of all of them.
         splits = [DatasetCatalog.get(name) for name in cfg.DATASETS.TRAIN]
         if cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS:
@@ -106,7 +133,11 @@ class Trainer(DefaultTrainer):
             raise UserError(f"DATASETS.TRAIN {cfg.DATASETS.TRAIN}: no image has a garment")
         dataset = splits[0] if len(splits) == 1 else ConcatDataset(splits)
         mapper = LandmarkDatasetMapper(cfg, is_train=True)
-        return WatchedLoader(build_detection_train_loader(cfg, mapper=mapper, dataset=dataset))
+        sampler = None  # Detectron2's own for SAMPLER_TRAIN
+        if cfg.DATALOADER.SAMPLER_TRAIN == "TrainingSampler":
+            sampler = OrderedSampler(len(dataset), seed=seed, num_seen=num_seen)
+        loader = build_detection_train_loader(cfg, mapper=mapper, dataset=dataset, sampler=sampler)
+        return WatchedLoader(loader, sampler)
 
     @classmethod
     def test_records(cls, dataset_name: str) -> Sequence[dict[str, Any]]:
@@ -177,6 +208,7 @@ class Trainer(DefaultTrainer):
         decay = self.cfg.SOLVER.EMA_DECAY
         average = WeightAverage(model, decay) if decay else None
         trainer = weakref.proxy(self)  # so that hooks do not keep models alive
+        sampler = self._trainer.data_loader.sampler
         # Replaced before the stock hooks are built, whose hook for saving takes this checkpointer.
         self.checkpointer = LandmarkCheckpointer(
             model,
@@ -185,6 +217,7 @@ class Trainer(DefaultTrainer):
             record=model_record(self.cfg.dump(), taxonomy_of(self.cfg)),
             taxonomy=taxonomy_of(self.cfg),
             trainer=trainer,
+            **({} if sampler is None else {"order_of_images": sampler}),
         )
         hooks = super().build_hooks()
         place = next(i for i, hook in enumerate(hooks) if isinstance(hook, EvalHook))
