@@ -26,6 +26,16 @@ def test_a_user_error_is_one_line_and_its_exit_code(
     assert capsys.readouterr().err == "tool: a.json: must be a list, but got 3\n"
 
 
+def test_control_characters_do_not_reach_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """They come from names of files, and could clear the screen or hide what was said."""
+    say("a\x1b[2Jb\tc\x9b\r")
+    error = UserError("\x07name\nof two lines")
+    assert run_command(lambda: raise_error(error), "tool") == 1
+    out, err = capsys.readouterr()
+    assert out == "a\\x1b[2Jb\tc\\x9b\\x0d\n"
+    assert err == "tool: \\x07name\\nof two lines\n"
+
+
 def test_advice_is_given_for_wrong_data_only(capsys: pytest.CaptureFixture[str]) -> None:
     for exit_code in (1, 2):
         error = UserError("wrong", exit_code=exit_code)

@@ -99,6 +99,15 @@ def test_a_damaged_file_is_not_evaluated(folder):
         read_checkpoint(folder / NEW)
 
 
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_weights_that_are_not_numbers_are_refused(folder, value):
+    checkpoint = torch.load(folder / NEW)
+    checkpoint["model"]["bias"][3] = value
+    torch.save(checkpoint, folder / NEW)
+    with pytest.raises(UserError, match=r"its weights are not numbers \(bias has NaN or infinity"):
+        read_checkpoint(folder / NEW)
+
+
 def test_a_packed_zip_is_refused_before_it_is_unpacked(tmp_path):
     path = tmp_path / "bomb.pth"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:

@@ -30,6 +30,7 @@ class FakeModel:
     def __init__(self, *, fingerprint: str = "0123456789abcdef", seconds: float = 0.0) -> None:
         self.fingerprint = fingerprint
         self.is_parallel = True
+        self.max_pixels = 100_000_000
         self.taxonomy = DEEPFASHION2
         self.seconds = seconds
         self.batches: list[list[tuple[int, int]]] = []

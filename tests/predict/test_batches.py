@@ -59,6 +59,7 @@ def test_only_pictures_of_one_padded_size_pass_together(predictor, photos):
         enter_thread = predictor.model.enter_thread
         fingerprint = predictor.fingerprint
         taxonomy = DEEPFASHION2
+        max_pixels = 10**8
 
         def detect(self, batch, min_score):
             groups.append({prepared.group for prepared in batch})

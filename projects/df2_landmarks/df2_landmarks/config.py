@@ -52,6 +52,8 @@ def add_df2_landmarks_config(cfg: CfgNode) -> None:
     # What a training does with an image that is missing or cannot be read: "stop", or "skip" it, up
     # to 100 in each process of the loader.
     cfg.INPUT.ON_BAD_IMAGE = "stop"
+    # Pictures with more pixels are not decoded, in training and prediction.
+    cfg.INPUT.MAX_PIXELS = 100_000_000
 
     # "SGD" (Detectron2's) or "AdamW" (from-scratch training).
     cfg.SOLVER.OPTIMIZER = "SGD"

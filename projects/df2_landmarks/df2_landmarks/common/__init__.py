@@ -8,7 +8,7 @@
 * ``progress``: the progress bar.
 """
 
-from df2_landmarks.common.command_line import positive, run_command, say
+from df2_landmarks.common.command_line import positive, printable, run_command, say
 from df2_landmarks.common.errors import UserError
 from df2_landmarks.common.files import (
     atomic_path,
@@ -42,6 +42,7 @@ __all__ = [
     "open_input",
     "open_only_member",
     "positive",
+    "printable",
     "progress_bar",
     "remove_leftovers",
     "run_command",

@@ -38,7 +38,7 @@ def run_command(
         message = _message(error)
         if advice and error.exit_code == 1:
             message += f"; {advice}"
-        print(f"{program}: {message}", file=sys.stderr)
+        print(f"{program}: {_one_line(message)}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print(f"{program}: {interrupted}", file=sys.stderr)
@@ -55,10 +55,15 @@ def _message(error: UserError) -> str:
     return str(error).rpartition(marker)[2].strip()
 
 
+def _one_line(message: str) -> str:
+    return printable(message).replace("\n", "\\n")
+
+
 def say(text: str) -> None:
     """Print a line to stdout at once.
 
-    Characters that stdout cannot encode are escaped. When the reader has closed the pipe
+    Control characters (of the name of a file, say) and what stdout cannot encode are escaped. When
+    the reader has closed the pipe
     (``... | head -1``), nothing more is printed and the command is carried out all the same.
 
     Raises:
@@ -66,12 +71,28 @@ def say(text: str) -> None:
     """
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     try:
-        print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
+        print(printable(text).encode(encoding, "backslashreplace").decode(encoding), flush=True)
     except BrokenPipeError:
         sys.stdout = None  # print() and the flush at exit then do nothing
     except OSError as error:
         sys.stdout = None
         raise UserError(f"the output cannot be written: {error.strerror}") from error
+
+
+def printable(text: str) -> str:
+    r"""Return a text whose control characters, but for tab and line break, are escaped.
+
+    Example:
+        >>> from df2_landmarks.common import printable
+        >>> print(printable("a name with \x1b[2J"))
+        a name with \x1b[2J
+    """
+    return text.translate(_ESCAPED)
+
+
+_ESCAPED = {
+    code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"
+}
 
 
 def positive(text: str) -> int:

@@ -13,6 +13,7 @@ garments per image, without crowds; the trailer.
 
 from __future__ import annotations
 
+import getpass
 import glob
 import hashlib
 import logging
@@ -171,7 +172,7 @@ def _cache_folder(json_file: Path) -> Path:
     name = hashlib.sha256(str(json_file.parent.resolve()).encode()).hexdigest()[:16]
     beside = json_file.parent / ".cache"
     others = [user_cache / "df2_landmarks" / name]
-    others.append(Path(tempfile.gettempdir(), f"df2_landmarks-{os.getuid()}", name))
+    others.append(Path(tempfile.gettempdir(), f"df2_landmarks-{getpass.getuser()}", name))
     for folder in (beside, *others):
         with suppress(OSError):
             folder.mkdir(parents=True, exist_ok=True)

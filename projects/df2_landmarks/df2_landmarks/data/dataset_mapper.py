@@ -60,6 +60,7 @@ class LandmarkDatasetMapper:
         use_masks: bool,
         taxonomy: Taxonomy = DEEPFASHION2,
         on_bad_image: str = "stop",
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
         """
         Args:
@@ -70,6 +71,7 @@ class LandmarkDatasetMapper:
             taxonomy: the categories.
             on_bad_image: "stop", or "skip": in training another image takes its place, up to
                 `MAX_SKIPPED` times in each process of the loader.
+            max_pixels: of an image that is decoded.
         """
         self.is_train = is_train
         self.augmentations = T.AugmentationList(augmentations)
@@ -78,6 +80,7 @@ class LandmarkDatasetMapper:
         self.taxonomy = taxonomy
         self.skips_bad_images = is_train and on_bad_image == "skip"
         self.num_skipped = 0
+        self.max_pixels = max_pixels
 
     @classmethod
     def from_config(cls, cfg: CfgNode, is_train: bool = True) -> dict[str, Any]:
@@ -88,12 +91,13 @@ class LandmarkDatasetMapper:
             "use_masks": cfg.MODEL.MASK_ON,
             "taxonomy": taxonomy_of(cfg),
             "on_bad_image": cfg.INPUT.ON_BAD_IMAGE,
+            "max_pixels": cfg.INPUT.MAX_PIXELS,
         }
 
     def __call__(self, dataset_dict: dict[str, Any]) -> dict[str, Any] | None:
         dataset_dict = copy.copy(dataset_dict)
         try:
-            image = read_image(dataset_dict, self.image_format)
+            image = read_image(dataset_dict, self.image_format, self.max_pixels)
         except UserError as error:
             if not self.skips_bad_images:
                 raise
@@ -145,12 +149,15 @@ class LandmarkDatasetMapper:
         return instances[instances.gt_boxes.nonempty()]
 
 
-def read_image(dataset_dict: dict[str, Any], image_format: str) -> NDArray[np.uint8]:
+def read_image(
+    dataset_dict: dict[str, Any], image_format: str, max_pixels: int = MAX_PIXELS
+) -> NDArray[np.uint8]:
     """Read the (H, W, 3) image of a dataset dict, as a person would see it (`read_picture`).
 
     Args:
         dataset_dict: with ``file_name``, ``width`` and ``height``.
         image_format: order of the channels, "RGB" or "BGR".
+        max_pixels: of an image that is decoded.
 
     Raises:
         UserError: there is no such file, it is not a readable image, or it does not have the size
@@ -162,10 +169,10 @@ def read_image(dataset_dict: dict[str, Any], image_format: str) -> NDArray[np.ui
     width, height = expected = dataset_dict["width"], dataset_dict["height"]
     got: object
     try:
-        image = read_picture(path, max_pixels=min(MAX_PIXELS, width * height))
+        image = read_picture(path, max_pixels=min(max_pixels, width * height))
         got = image.shape[1], image.shape[0]
     except TooManyPixelsError as error:
-        if width * height > MAX_PIXELS:
+        if width * height > max_pixels:
             raise
         got = str(error).removeprefix(f"{path}: ")
     if expected != got:

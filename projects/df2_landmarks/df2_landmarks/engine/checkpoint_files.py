@@ -174,7 +174,7 @@ def _unreadable_is_user_error(path: str) -> Iterator[None]:
 
 
 def check_weights(path: str, weights: Any) -> None:
-    """Check that these are tensors by name.
+    """Check that these are tensors by name, of finite numbers.
 
     Raises:
         UserError: they are not.
@@ -185,6 +185,12 @@ def check_weights(path: str, weights: Any) -> None:
     )
     if not is_valid:
         raise UserError(f"{path}: not a checkpoint of Detectron2, which has tensors in 'model'")
+    for name, value in weights.items():
+        if not torch.isfinite(torch.as_tensor(value)).all():
+            raise UserError(
+                f"{path}: its weights are not numbers ({name} has NaN or infinity); take an "
+                "earlier checkpoint"
+            )
 
 
 def read_model_zoo_pickle(filename: str) -> dict[str, Any]:

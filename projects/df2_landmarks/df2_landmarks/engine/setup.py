@@ -357,6 +357,11 @@ def check_training(cfg: CfgNode) -> None:
                 'datasets/README.md), or train without evaluation: DATASETS.TEST "()"'
             )
     check_shared_memory(cfg)
+    if cfg.SOLVER.AMP.ENABLED and cfg.MODEL.DEVICE == "cpu":
+        raise UserError(
+            "SOLVER.AMP.ENABLED is for GPUs; on a CPU switch it off, and SOLVER.BF16_ON_CPU on "
+            "where the processor computes in bfloat16"
+        )
 
 
 def check_shared_memory(cfg: CfgNode, folder: Path = SHARED_MEMORY) -> None:

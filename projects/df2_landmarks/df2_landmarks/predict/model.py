@@ -60,6 +60,8 @@ class Model(Protocol):
 
     fingerprint: str
     """Of weights and configuration: equal for equal results."""
+    max_pixels: int
+    """Of a picture that is decoded."""
     taxonomy: Taxonomy
     """The categories that it finds."""
     is_parallel: bool

@@ -218,7 +218,7 @@ def _read(task: Task, predictor: Predictor) -> Task:
         return task
     try:
         if task.rgb is None:
-            task.rgb = read_picture(task.source.path)
+            task.rgb = read_picture(task.source.path, max_pixels=predictor.model.max_pixels)
         task.prepared = predictor.prepare(task.rgb, channels="RGB")
     except UserError as error:
         task.error = error

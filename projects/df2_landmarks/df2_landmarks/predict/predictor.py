@@ -110,7 +110,9 @@ class Predictor:
         Raises:
             UserError: it is not a readable picture.
         """
-        return self.model.prepare(read_picture(image, channels=channels))
+        return self.model.prepare(
+            read_picture(image, channels=channels, max_pixels=self.model.max_pixels)
+        )
 
     def __call__(self, image: Any, *, channels: Channels | None = None) -> Garments:
         """Find the garments in one picture.

@@ -47,6 +47,7 @@ class TorchModel:
         """
         self.cfg = cfg
         self.taxonomy = taxonomy_of(cfg)
+        self.max_pixels = cfg.INPUT.MAX_PIXELS
         self.model = model.eval()
         self.half = half
         self.fingerprint = _fingerprint(cfg, model, half=half, tta=tta)
