@@ -30,7 +30,7 @@ ifneq ($(shell $(PYTHON) -c 'import pip' 2>/dev/null && echo works),works)
 endif
 endif
 
-.PHONY: help install demo predict synth check convert train eval score submit docs test lint format clean
+.PHONY: help install demo predict synth check convert train eval score submit docs test test-slow lint format clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -90,6 +90,9 @@ docs: $(READY)  ## build the documentation into site/ (open site/index.html)
 
 test: $(READY)  ## run the tests
 	$(PYTHON) -m pytest
+
+test-slow: $(READY)  ## kill every command 50 times, try 10,000 damaged inputs (12 minutes)
+	KILLS=50 MUTATIONS=10000 $(PYTHON) -m pytest tests/hostile
 
 lint: $(READY)  ## ruff and mypy
 	$(PYTHON) -m ruff check .

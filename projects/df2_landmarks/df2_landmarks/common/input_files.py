@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -68,7 +69,7 @@ def open_only_member(path: Path) -> Iterator[tuple[BinaryIO, zipfile.ZipInfo]]:
     Raises:
         UserError: the zip is unreadable, does not have exactly one member, or looks like a bomb.
     """
-    with path.open("rb") as file, _damage_named(path, "zip"), zipfile.ZipFile(file) as archive:
+    with path.open("rb") as file, _damage_named(path, "zip"), _opened_zip(file) as archive:
         file.seek(0)
         if file.read(2) != b"PK":
             raise UserError(f"{path.name}: must be a zip from its first byte on")
@@ -92,6 +93,13 @@ def open_only_member(path: Path) -> Iterator[tuple[BinaryIO, zipfile.ZipInfo]]:
             )
         with archive.open(info) as member:
             yield cast(BinaryIO, member), info
+
+
+def _opened_zip(file: BinaryIO) -> zipfile.ZipFile:
+    try:
+        return zipfile.ZipFile(file)
+    except (UnicodeDecodeError, ValueError, struct.error) as error:  # a damaged name, or place
+        raise zipfile.BadZipFile(str(error)) from None
 
 
 def member_name(path: Path, info: zipfile.ZipInfo) -> str:

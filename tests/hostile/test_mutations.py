@@ -1,0 +1,175 @@
+"""Whatever the bytes of an input, its reader returns or raises a user's error, in a short time.
+
+`make test-slow` tries 10,000 mutations over all readers; the tests a hundredth of that.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import random
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from converters.raw import RawFileError, parse_annotation, read_image_size
+from df2_landmarks.common import UserError
+from df2_landmarks.engine import read_checkpoint, setup_config
+from df2_landmarks.formats import (
+    CocoReader,
+    check_submission,
+    read_picture,
+    read_results,
+    read_taxonomy,
+    write_taxonomy,
+)
+from df2_landmarks.taxonomy import DEEPFASHION2, read_measurements
+from tests.formats.coco_cases import all_slots, coco
+from tests.support import DEMO
+
+BASE = DEMO.with_name("Base.yaml")
+MUTATIONS = int(os.environ.get("MUTATIONS", "100"))
+SEED = int(os.environ.get("SEED", "0"))
+MAX_SECONDS = 10
+
+WORDS = (
+    *(b"null", b"true", b"-1", b"1e400", b"1e30", b"9" * 40, b"NaN", b'""', b'"\\ud800"'),
+    *(b"[]", b"{}", b"[[[[", b"\x00", b"\xff", b"\xef\xbb\xbf", b"\n", b'"', b"\\", b",", b":"),
+)
+
+
+def _read_coco(path: Path) -> None:
+    for _ in CocoReader(path, needs_pictures=True).blocks():
+        pass
+
+
+def _picture(form: str) -> bytes:
+    stream = io.BytesIO()
+    pixels = np.random.default_rng(0).integers(0, 255, (24, 32, 3), np.uint8)
+    Image.fromarray(pixels).save(stream, form)
+    return stream.getvalue()
+
+
+def _results() -> bytes:
+    records = [
+        {
+            "image_id": i,
+            "category_id": c + 1,
+            "keypoints": [1 if value == 2 else value for value in all_slots(c)],
+            "score": 0.5,
+        }
+        for i, c in ((5, 0), (9, 7))
+    ]
+    return json.dumps(records).encode()
+
+
+def _zip() -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("val_keypoints.json", _results())
+    return stream.getvalue()
+
+
+def _checkpoint() -> bytes:
+    stream = io.BytesIO()
+    torch.save({"model": {"weight": torch.ones(3, 4)}, "iteration": 3}, stream)
+    return stream.getvalue()
+
+
+def _taxonomy(folder: Path) -> bytes:
+    write_taxonomy(DEEPFASHION2, folder / "whole.yaml")
+    return (folder / "whole.yaml").read_bytes()
+
+
+def _raw() -> bytes:
+    item = {
+        "landmarks": [1, 2, 2] * 8,
+        "category_id": 9,
+        "category_name": "skirt",
+        "bounding_box": [1, 2, 30, 40],
+        "segmentation": [[1, 2, 3, 4, 5, 6]],
+        **dict.fromkeys(("scale", "occlusion", "zoom_in", "viewpoint", "style"), 1),
+    }
+    return json.dumps({"source": "user", "pair_id": 1, "item1": item}).encode()
+
+
+READERS: dict[str, tuple[str, Callable[[Path], bytes], Callable[[Path], object]]] = {
+    "raw": ("a.json", lambda _: _raw(), lambda p: parse_annotation(p.read_bytes(), str(p))),
+    "coco": ("a.json", lambda _: json.dumps(coco()).encode(), _read_coco),
+    "results": ("a.json", lambda _: _results(), read_results),
+    "submission": ("a.zip", lambda _: _zip(), check_submission),
+    "config": ("a.yaml", lambda _: BASE.read_bytes(), lambda p: setup_config(p, on_cpu=True)),
+    "checkpoint": ("a.pth", lambda _: _checkpoint(), read_checkpoint),
+    "taxonomy": ("a.yaml", _taxonomy, read_taxonomy),
+    "measurements": (
+        "a.yaml",
+        lambda _: b"skirt:\n  length: [waist_centre, hem_centre]\n  hem: [5, 6, 7]\n",
+        read_measurements,
+    ),
+    **{
+        f"picture, {form}": (f"a.{form.lower()}", lambda _, form=form: _picture(form), read_picture)
+        for form in ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF")
+    },
+    "size of a picture": (
+        "a.jpg",
+        lambda _: _picture("JPEG"),
+        lambda p: read_image_size(str(p)),
+    ),
+}
+"""Input -> name of the file, its whole content, and the reader."""
+
+
+def mutated(whole: bytes, rng: random.Random) -> bytes:
+    """Cut, flip, insert, repeat or replace in one to four places."""
+    data = bytearray(whole)
+    for _ in range(rng.randint(1, 4)):
+        place = rng.randrange(len(data) + 1)
+        end = min(len(data), place + rng.choice((1, 2, 8, 100)))
+        kind = rng.randrange(6)
+        if kind == 0:
+            del data[place:]
+        elif kind == 1 and data:
+            data[min(place, len(data) - 1)] ^= 1 << rng.randrange(8)
+        elif kind == 2:
+            data[place:place] = rng.choice(WORDS)
+        elif kind == 3:
+            data[place:end] = rng.choice(WORDS)
+        elif kind == 4:
+            data[place:place] = data[place:end] * rng.choice((1, 3, 300))
+        else:
+            data[place:end] = rng.randbytes(end - place)
+    return bytes(data)
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_a_reader_takes_or_refuses_whatever_it_gets(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, content, read = READERS[name]
+    whole = content(tmp_path)
+    path = tmp_path / "input" / file
+    path.parent.mkdir()
+    path.write_bytes(whole)
+    read(path)
+    monkeypatch.chdir(path.parent)
+    for number in range(max(1, MUTATIONS // len(READERS))):
+        data = mutated(whole, random.Random(f"{SEED} {name} {number}"))
+        path.write_bytes(data)
+        started = time.perf_counter()
+        try:
+            read(path)
+        except (UserError, RawFileError) as error:
+            assert str(error)
+        except Exception:
+            kept = tmp_path / f"SEED-{SEED}-number-{number}"  # pytest keeps the folder
+            kept.write_bytes(data)
+            raise
+        assert time.perf_counter() - started < MAX_SECONDS, number
+        assert [entry.name for entry in path.parent.iterdir()] == [file]
