@@ -29,7 +29,15 @@ class UnfitError(Exception):
 
 
 def check_version(variable: str) -> None:
-    """Refuse a Python that is too old or too new; `variable` of make names another one."""
+    """Refuse Windows, and a Python that is too old or too new.
+
+    `variable` of make names another one.
+    """
+    if os.name == "nt":
+        raise UnfitError(
+            "Linux or macOS is needed; on Windows use WSL: `wsl --install`, then this project's "
+            "README in its shell"
+        )
     if not OLDEST <= sys.version_info[:2] <= NEWEST:
         raise UnfitError(
             f"Python 3.{OLDEST[1]} to 3.{NEWEST[1]} is needed, but {sys.executable} is "

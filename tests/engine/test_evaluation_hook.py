@@ -124,6 +124,23 @@ def test_resuming_with_another_optimizer_is_named(config, scored):
         trainer.resume_or_load(resume=True)
 
 
+def test_resuming_with_another_head_is_named(config, scored):
+    scored(10.0)
+    train(config("SOLVER.MAX_ITER", 1, "TEST.EVAL_PERIOD", 0))
+    own = ("MODEL.ROI_LANDMARK_HEAD.CLASS_CONV_DIMS", (8,))
+    trainer = Trainer(config("SOLVER.MAX_ITER", 2, *own))
+    with pytest.raises(UserError, match=r"model_final\.pth: a checkpoint of another model\. "):
+        trainer.resume_or_load(resume=True)
+    trainer.resume_or_load(resume=False)  # as a start, what fits is taken
+
+
+def test_a_finished_training_says_so(config, scored, caplog):
+    scored(10.0)
+    train(config("SOLVER.MAX_ITER", 1, "TEST.EVAL_PERIOD", 0))
+    Trainer(config("SOLVER.MAX_ITER", 1)).resume_or_load(resume=True)
+    assert "this training is finished (1 of SOLVER.MAX_ITER 1 iterations)" in caplog.text
+
+
 def test_patience_without_evaluations_is_refused(config):
     cfg = config("TEST.EVAL_PERIOD", 0, "SOLVER.EARLY_STOPPING.PATIENCE", 2)
     with pytest.raises(UserError, match=r"PATIENCE is 2 evaluations, .* set TEST.EVAL_PERIOD"):

@@ -69,6 +69,13 @@ def metadata(venv, name, *files):
     return folder
 
 
+def test_windows_is_told_of_wsl(checker, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(checker.os, "name", "nt")
+        with pytest.raises(checker.UnfitError, match="on Windows use WSL"):
+            checker.check_version("PYTHON")
+
+
 def test_versions_are_those_of_setup_py(root, checker):
     oldest, newest = checker.OLDEST[1], checker.NEWEST[1]
     assert f'python_requires=">=3.{oldest},<3.{newest + 1}"' in (root / "setup.py").read_text()

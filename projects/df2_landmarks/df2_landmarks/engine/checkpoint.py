@@ -211,7 +211,8 @@ class LandmarkCheckpointer(DetectionCheckpointer):
                 f"{self._path}: was trained without the visibility of landmarks: set "
                 "MODEL.ROI_LANDMARK_HEAD.VISIBILITY False"
             )
-        if (self.complete and lacking) or len(lacking) >= total:
+        whole = self.complete or self._resumes
+        if (whole and lacking) or len(lacking) >= total:
             raise UserError(
                 f"{self._path}: a checkpoint of another model. {len(lacking)} of this model's "
                 f"{total} tensors are not among its {num_given} or have another shape, such as "
@@ -223,7 +224,7 @@ class LandmarkCheckpointer(DetectionCheckpointer):
             for key in incompatible.unexpected_keys
             if key.startswith(HEAD) and not key.startswith(VISIBILITY)
         )
-        if self.complete and unused:  # without them the head computes something else
+        if whole and unused:  # without them the head computes something else
             raise UserError(
                 f"{self._path}: its landmark head has {len(unused)} tensors that this model does "
                 f"not have, such as {', '.join(unused[:3])}. Give the config that it was trained "

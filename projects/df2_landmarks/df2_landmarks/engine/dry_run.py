@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import resource
 import shutil
 import statistics
 import sys
@@ -100,6 +99,8 @@ def _peak_memory(device: str) -> int:
     """Most bytes that this process held: on its GPU, else in main memory."""
     if device != "cpu":
         return torch.cuda.max_memory_allocated()
+    import resource  # not on Windows, where the predictor works
+
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
