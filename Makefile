@@ -35,7 +35,7 @@ endif
 
 help:  ## list the targets
 	@echo "Usage: make TARGET [PYTHON=python of an environment of your own]"
-	@sed -n 's/^\([a-z_]*\):[^#]*## *\(.*\)/\1 \2/p' $(MAKEFILE_LIST) | while read -r name text; do printf '  %-10s%s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z_-]*\):[^#]*## *\(.*\)/\1 \2/p' $(MAKEFILE_LIST) | while read -r name text; do printf '  %-10s%s\n' "$$name" "$$text"; done
 
 install: $(READY)  ## build .venv with everything pinned in constraints.txt
 	@$(PYTHON) tools/check_environment.py

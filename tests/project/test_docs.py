@@ -41,7 +41,7 @@ def help_of(*program: str) -> str:
 
 @cache
 def targets() -> set[str]:
-    return set(re.findall(r"^([a-z]+):", text_of(Path("Makefile")), re.MULTILINE))
+    return set(re.findall(r"^([a-z-]+):", text_of(Path("Makefile")), re.MULTILINE))
 
 
 def check(command: str) -> None:
