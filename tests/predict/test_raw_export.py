@@ -12,7 +12,7 @@ from PIL import Image
 from converters import deepfashion2_to_coco
 from df2_landmarks.common import UserError
 from df2_landmarks.formats import Mask, read_ground_truth
-from df2_landmarks.predict.exports import write_raw
+from df2_landmarks.predict.exports import check_formats, write_raw
 from df2_landmarks.taxonomy import DEEPFASHION2, Taxonomy
 
 WIDTH, HEIGHT = 120, 90
@@ -61,8 +61,7 @@ def test_the_converter_gives_back_what_was_predicted(tmp_path: Path) -> None:
         record("photos/000008.jpg"),
         {"file": "photos/broken.jpg", "error": "not a picture"},
     )
-    for _ in range(2):  # again over the files of an earlier run
-        write_raw(predictions, tmp_path / "annos")
+    write_raw(predictions, tmp_path / "annos")
     assert [path.name for path in (tmp_path / "annos").iterdir()] == ["000007.json"]
     (tmp_path / "image").mkdir()
     Image.new("RGB", (WIDTH, HEIGHT)).save(tmp_path / "image/000007.jpg")
@@ -91,6 +90,28 @@ def test_two_pictures_of_one_name_are_refused_and_leave_nothing(tmp_path: Path) 
     with pytest.raises(UserError, match=r"a/1\.jpg and b/1\.png would both be 1\.json"):
         write_raw(predictions, tmp_path / "annos")
     assert not (tmp_path / "annos").exists()
+
+
+def test_files_that_are_there_are_never_replaced(tmp_path: Path) -> None:
+    """They may be corrected by hand, or be the annotations of a data set."""
+    predictions = lines(tmp_path / "predictions.jsonl", record("1.jpg", garment(0)))
+    (tmp_path / "annos").mkdir()
+    write_raw(predictions, tmp_path / "annos")
+    (tmp_path / "annos/1.json").write_text("corrected")
+    with pytest.raises(UserError, match=r"annos must be new or empty, but has files"):
+        write_raw(predictions, tmp_path / "annos")
+    assert (tmp_path / "annos/1.json").read_text() == "corrected"
+
+
+def test_a_raw_form_that_cannot_be_written_is_refused_before_the_work(tmp_path: Path) -> None:
+    tops = Taxonomy("tops", DEEPFASHION2.categories[:2])
+    check_formats(["csv", "raw"], tmp_path, DEEPFASHION2)
+    with pytest.raises(UserError, match="not for tops"):
+        check_formats(["raw"], tmp_path, tops)
+    (tmp_path / "annos").mkdir()
+    (tmp_path / "annos/1.json").touch()
+    with pytest.raises(UserError, match="must be new or empty"):
+        check_formats(["raw"], tmp_path, DEEPFASHION2)
 
 
 def test_frames_of_a_video_have_files_of_their_own(tmp_path: Path) -> None:

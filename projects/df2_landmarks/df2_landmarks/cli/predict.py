@@ -173,10 +173,10 @@ def run(args: argparse.Namespace) -> int:
     )
 
     check_inputs(args.inputs)
-    check_formats(args.format)
     weights = args.weights or default_weights()
     make_output_folder(args.output, "--output")
     predictor = Predictor.load(**load_arguments(args, weights))
+    check_formats(args.format, args.output, predictor.model.taxonomy)
     if args.overwrite:
         (args.output / PREDICTIONS).unlink(missing_ok=True)
     outputs = make_outputs(args, predictor.model.taxonomy.categories)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import io
-import shutil
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -100,11 +99,10 @@ def write_raw(predictions: Path, target: Path, taxonomy: Taxonomy = DEEPFASHION2
         taxonomy: the categories of the model.
 
     Raises:
-        UserError: these are not DeepFashion2's categories, two pictures have one name, or a file
-            cannot be written.
+        UserError: these are not DeepFashion2's categories, the folder has files, two pictures have
+            one name, or a file cannot be written.
     """
-    if taxonomy != DEEPFASHION2:
-        raise UserError(f"--format raw is for DeepFashion2's categories, not for {taxonomy.name}")
+    check_raw(target, taxonomy)
     names: dict[str, str] = {}
     with atomic_path(target) as folder:
         folder.mkdir()
@@ -121,8 +119,22 @@ def write_raw(predictions: Path, target: Path, taxonomy: Taxonomy = DEEPFASHION2
                 items = {f"item{n}": _raw_item(g) for n, g in enumerate(record["garments"], 1)}
                 content = {"source": "user", "pair_id": 0, **items}
                 (folder / name).write_bytes(msgspec.json.encode(content))
-        if target.is_dir():  # of an earlier run
-            shutil.rmtree(target)
+
+
+def check_raw(target: Path, taxonomy: Taxonomy) -> None:
+    """Check that `write_raw` may write here. It never replaces files: people correct them by hand.
+
+    Raises:
+        UserError: these are not DeepFashion2's categories, or the folder has files.
+    """
+    if taxonomy != DEEPFASHION2:
+        raise UserError(f"--format raw is for DeepFashion2's categories, not for {taxonomy.name}")
+    if target.is_dir() and any(target.iterdir()):
+        raise UserError(
+            f"--format raw: {target} must be new or empty, but has files, which may be corrected "
+            "by hand; move it away, or give another --output",
+            exit_code=2,
+        )
 
 
 def _raw_item(garment: dict[str, Any]) -> dict[str, Any]:
@@ -310,11 +322,18 @@ FORMATS: dict[str, tuple[str, Callable[[Path, Path, Taxonomy], None]]] = {
 """Name of a format -> its file or folder, and what writes it from `predictions.jsonl`."""
 
 
-def check_formats(names: list[str]) -> None:
-    """Check before the work that what the formats need is installed.
+def check_formats(names: list[str], output: Path, taxonomy: Taxonomy) -> None:
+    """Check before the work that the formats can be written.
+
+    Args:
+        names: of FORMATS.
+        output: the folder of the results.
+        taxonomy: the categories of the model.
 
     Raises:
-        UserError: it is not.
+        UserError: a package is missing, or `check_raw` refuses.
     """
     if "parquet" in names:
         parquet_schema()
+    if "raw" in names:
+        check_raw(output / FORMATS["raw"][0], taxonomy)
