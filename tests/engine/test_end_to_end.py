@@ -248,6 +248,14 @@ def test_bad_input_is_one_line_and_exit_code_1(
     assert not list(tmp_path.glob("model*"))
 
 
+def test_a_config_of_the_project_goes_by_its_name(train_net, drawn_splits):
+    code, error = train_net(
+        *("--num-gpus", "0", "--config-file", DEMO.name, *TINY, "SOLVER.MAX_ITER", "1"),
+        *("DATASETS.TRAIN", f"('{drawn_splits[0]}',)", "DATASETS.TEST", "()"),
+    )
+    assert code == 0, error
+
+
 def test_a_broken_image_ends_a_training_with_its_name(train_net, drawn_splits, tmp_path):
     record = DatasetCatalog.get(drawn_splits[0])[0]
     broken = tmp_path / "000001.jpg"

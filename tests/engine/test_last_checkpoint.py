@@ -99,13 +99,22 @@ def test_a_damaged_file_is_not_evaluated(folder):
         read_checkpoint(folder / NEW)
 
 
-@pytest.mark.parametrize("value", [torch.nan, torch.inf])
-def test_weights_that_are_not_numbers_are_refused(folder, value):
+@pytest.mark.parametrize(
+    "bias", [torch.tensor([1, torch.nan]), torch.tensor([torch.inf]), torch.eye(3).to_sparse()]
+)
+def test_weights_that_are_not_finite_numbers_are_refused(folder, bias):
     checkpoint = torch.load(folder / NEW)
-    checkpoint["model"]["bias"][3] = value
+    checkpoint["model"]["bias"] = bias
     torch.save(checkpoint, folder / NEW)
-    with pytest.raises(UserError, match=r"its weights are not numbers \(bias has NaN or infinity"):
+    with pytest.raises(UserError, match=r"its weights are not finite numbers \(bias\)"):
         read_checkpoint(folder / NEW)
+
+
+@pytest.mark.parametrize("content", ["text", 3, [1], {"model": 3}, {"model": {"a": "text"}}, []])
+def test_what_is_no_checkpoint_is_one_line(tmp_path, content):
+    torch.save(content, tmp_path / "other.pth")
+    with pytest.raises(UserError, match=r"other\.pth: not a checkpoint of Detectron2"):
+        read_checkpoint(tmp_path / "other.pth")
 
 
 def test_a_packed_zip_is_refused_before_it_is_unpacked(tmp_path):

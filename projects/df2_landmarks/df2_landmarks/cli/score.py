@@ -100,7 +100,7 @@ def axes(text: str) -> list[str]:
 
 
 def run(args: argparse.Namespace) -> None:
-    if args.json:
+    if args.json is not None:
         check_output_file("--json", args.json)
     taxonomy = read_taxonomy(args.taxonomy) if args.taxonomy else DEEPFASHION2
     ground_truth = read_ground_truth(args.gt, needs_annotations=True, taxonomy=taxonomy)

@@ -186,11 +186,18 @@ def check_weights(path: str, weights: Any) -> None:
     if not is_valid:
         raise UserError(f"{path}: not a checkpoint of Detectron2, which has tensors in 'model'")
     for name, value in weights.items():
-        if not torch.isfinite(torch.as_tensor(value)).all():
+        if not _is_finite(value):
             raise UserError(
-                f"{path}: its weights are not numbers ({name} has NaN or infinity); take an "
-                "earlier checkpoint"
+                f"{path}: its weights are not finite numbers ({name}); take an earlier checkpoint"
             )
+
+
+def _is_finite(value: torch.Tensor | np.ndarray) -> bool:
+    """Return whether these are finite numbers; False for sparse, quantized and other tensors."""
+    try:
+        return bool(torch.isfinite(torch.as_tensor(value)).all())
+    except (RuntimeError, TypeError, NotImplementedError):
+        return False
 
 
 def read_model_zoo_pickle(filename: str) -> dict[str, Any]:

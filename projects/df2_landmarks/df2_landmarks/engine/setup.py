@@ -108,18 +108,27 @@ def setup_config(
         >>> cfg.SOLVER.MAX_ITER, cfg.MODEL.DEVICE
         (100, 'cpu')
     """
-    cfg = _default_config()
-    path = Path(config_file)
-    if not path.is_file() and (CONFIGS / path).is_file():
-        path = CONFIGS / path
-    if not path.is_file():
-        raise UserError(f"config file {path} does not exist; the project's are in {CONFIGS}")
+    cfg, path = _default_config(), find_config(config_file)
     if len(opts) % 2:
         raise UserError(f"options must be KEY VALUE pairs, but got {len(opts)} words: {opts}")
     with _user_errors_of_yacs(str(path), set(_keys(cfg))):
         _check_bases(path)
         cfg.merge_from_file(str(path), allow_unsafe=False)
     return _finished(cfg, opts, on_cpu)
+
+
+def find_config(config_file: str | Path) -> Path:
+    """Return the path of a config, which may be the name of one of the project's.
+
+    Raises:
+        UserError: there is no such file.
+    """
+    path = Path(config_file)
+    if not path.is_file() and (CONFIGS / path).is_file():
+        path = CONFIGS / path
+    if not path.is_file():
+        raise UserError(f"config file {path} does not exist; the project's are in {CONFIGS}")
+    return path
 
 
 def recorded_config(
@@ -216,6 +225,7 @@ def setup_run(args: argparse.Namespace) -> Iterator[CfgNode]:
         raise UserError("--dry-run tries a training from its start: without --eval-only, --resume")
     if args.ground_truth_boxes and not args.eval_only:
         raise UserError("--ground-truth-boxes only works in an evaluation: add --eval-only")
+    args.config_file = str(find_config(args.config_file))  # Detectron2 reads it once more
     cfg = setup_config(args.config_file, args.opts, on_cpu=args.num_gpus == 0)
     cfg = with_registered_data(cfg, with_training=not args.eval_only)
     check_evaluation(cfg)
