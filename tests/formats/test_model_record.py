@@ -75,6 +75,16 @@ def test_a_table_that_is_none_is_refused(record, categories):
         check_record(record, "model.pth", DEEPFASHION2)
 
 
+def test_a_record_of_the_first_days_is_of_deepfashion2(record):
+    del record["taxonomy"]
+    kept = ("id", "name", "flip_pairs", "sigmas")
+    record["categories"] = [
+        {"landmarks": row["keypoints"], **{key: row[key] for key in kept}}
+        for row in record["categories"]
+    ]
+    check_record(record, "model.pth", DEEPFASHION2)
+
+
 @pytest.mark.parametrize("record", [None, [], "text", {}, {"config": 3}, {"categories": []}])
 def test_a_damaged_record_is_refused(record):
     with pytest.raises(UserError, match=r"model\.pth: its record \(df2_landmarks\) is damaged"):

@@ -25,7 +25,7 @@ from df2_landmarks.engine.checkpoint_files import (
     read_model_zoo_pickle,
     run_of,
 )
-from df2_landmarks.formats import RECORD_KEY, check_record
+from df2_landmarks.formats import RECORD_KEY, check_record, recorded_taxonomy
 from df2_landmarks.modeling import (
     HEAD,
     VISIBILITY,
@@ -35,7 +35,7 @@ from df2_landmarks.modeling import (
     to_category_predictors,
     to_single_predictor,
 )
-from df2_landmarks.taxonomy import DEEPFASHION2, Taxonomy, taxonomy_from_rows
+from df2_landmarks.taxonomy import DEEPFASHION2, Taxonomy
 
 logger = logging.getLogger(__name__)
 
@@ -302,7 +302,7 @@ def _taxonomy_of(checkpoint: Mapping[str, Any], where: str) -> Taxonomy:
     record = checkpoint.get(RECORD_KEY)
     if not isinstance(record, dict) or "categories" not in record:
         return DEEPFASHION2
-    return taxonomy_from_rows(record["categories"], name=str(record.get("taxonomy")), where=where)
+    return recorded_taxonomy(record, where)
 
 
 def _local_path(path: str, path_manager: Any) -> str:

@@ -57,6 +57,7 @@ from df2_landmarks.formats.model_record import (
     check_record,
     model_record,
     recorded_config_text,
+    recorded_taxonomy,
 )
 from df2_landmarks.formats.picture import (
     MAX_PIXELS,
@@ -122,6 +123,7 @@ __all__ = [
     "read_results",
     "read_taxonomy",
     "recorded_config_text",
+    "recorded_taxonomy",
     "slot_text",
     "to_continuous",
     "to_pixel_indices",

@@ -11,7 +11,7 @@ from typing import Any
 
 from df2_landmarks.common import UserError
 from df2_landmarks.formats.detections import MAX_DETECTIONS
-from df2_landmarks.taxonomy import Taxonomy, category_rows, taxonomy_from_rows
+from df2_landmarks.taxonomy import DEEPFASHION2, Taxonomy, category_rows, taxonomy_from_rows
 
 RECORD_KEY = "df2_landmarks"
 METRIC = (
@@ -56,14 +56,29 @@ def check_record(record: Mapping[str, Any], where: str, taxonomy: Taxonomy) -> N
         UserError: it has others, or the record is damaged.
     """
     recorded_config_text(record, where)
-    own = taxonomy_from_rows(
-        record.get("categories"), name=str(record.get("taxonomy")), where=f"{where}, categories"
-    )
+    own = recorded_taxonomy(record, where)
     if difference := own.difference(taxonomy, ("the file", "the configuration")):
         raise UserError(
             f"{where}: a model of another taxonomy ({difference}). Give the taxonomy that it was "
             "trained with (MODEL.ROI_LANDMARK_HEAD.TAXONOMY), or train again"
         )
+
+
+def recorded_taxonomy(record: Mapping[str, Any], where: str) -> Taxonomy:
+    """Return the categories of a record.
+
+    Raises:
+        UserError: its table is wrong.
+    """
+    rows = record.get("categories")
+    if isinstance(rows, list) and all(isinstance(row, dict) for row in rows):
+        # Records of the first days call the landmarks so, and are of DeepFashion2.
+        rows = [{"keypoints": row.get("landmarks"), **row} for row in rows]
+        if all("landmarks" in row for row in rows):
+            names = {c.name: c.official_name for c in DEEPFASHION2.categories}
+            rows = [{"official_name": names.get(row.get("name")), **row} for row in rows]
+    name = str(record.get("taxonomy", DEEPFASHION2.name))
+    return taxonomy_from_rows(rows, name=name, where=f"{where}, categories")
 
 
 def recorded_config_text(record: Any, where: str) -> str:
