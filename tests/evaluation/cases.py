@@ -165,15 +165,20 @@ def visible_only(ground_truth: Json) -> Json:
 
 
 def pycocotools_score(
-    ground_truth: Json, results: list[Json], image_ids: list[int] | None = None
+    ground_truth: Json,
+    results: list[Json],
+    image_ids: list[int] | None = None,
+    *,
+    sigmas: np.ndarray | None = DEEPFASHION2.slot_sigmas,
 ) -> COCOeval:
-    """The oracle: stock pycocotools with the 294 sigmas."""
+    """The oracle: stock pycocotools with the 294 sigmas, or others; None: its own 17."""
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO()
         truth.dataset = copy.deepcopy(ground_truth)
         truth.createIndex()
         oracle = COCOeval(truth, truth.loadRes(copy.deepcopy(results)), "keypoints")
-        oracle.params.kpt_oks_sigmas = DEEPFASHION2.slot_sigmas
+        if sigmas is not None:
+            oracle.params.kpt_oks_sigmas = sigmas
         if image_ids is not None:
             oracle.params.imgIds = image_ids
         oracle.evaluate()

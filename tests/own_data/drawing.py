@@ -9,6 +9,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import yaml
 
 SIDE = 96
 Json = dict[str, Any]
@@ -34,7 +35,7 @@ ANIMALS: list[Json] = [
 _TOP = "neckline_left neckline_right shoulder_left shoulder_right armpit_left armpit_right"
 _CUFFS = "cuff_left_in cuff_left_out cuff_right_in cuff_right_out"
 FASHION: list[Json] = [
-    {"id": i, "name": name, "keypoints": keypoints.split(), "sigmas": 0.04}
+    {"id": i, "name": name, "keypoints": keypoints.split()}
     for i, (name, keypoints) in enumerate(
         {
             "blouse": f"{_TOP} centre_front {_CUFFS} top_hem_left top_hem_right",
@@ -49,6 +50,37 @@ FASHION: list[Json] = [
     )
 ]
 """Five categories of 13, 15, 14, 4 and 7 landmarks, as FashionAI's: 53 slots."""
+
+PAIRS = {
+    "fox": [(1, 2)],
+    "owl": [(1, 2), (4, 5)],
+    "horse": [(1, 2), (6, 7), (8, 9)],
+    "blouse": [(1, 2), (3, 4), (5, 6), (8, 10), (9, 11), (12, 13)],
+    "dress": [(1, 2), (3, 4), (5, 6), (8, 9), (10, 12), (11, 13), (14, 15)],
+    "outwear": [(1, 2), (3, 4), (5, 6), (7, 8), (9, 11), (10, 12), (13, 14)],
+    "skirt": [(1, 2), (3, 4)],
+    "trousers": [(1, 2), (4, 6), (5, 7)],
+}
+"""Landmarks that change places in a mirrored picture, by hand."""
+
+FASHION_SIGMAS = np.linspace(0.02, 0.1, 53).round(4)
+"""One for each slot, no two alike."""
+
+
+def write_fashion_taxonomy(path: Path) -> Path:
+    """Write the YAML that gives FASHION its PAIRS and FASHION_SIGMAS."""
+    sigmas = iter(FASHION_SIGMAS.tolist())
+    rows = [
+        {
+            "name": row["name"],
+            "keypoints": row["keypoints"],
+            "flip_pairs": [list(pair) for pair in PAIRS[row["name"]]],
+            "sigmas": [next(sigmas) for _ in row["keypoints"]],
+        }
+        for row in FASHION
+    ]
+    path.write_text(yaml.safe_dump({"name": "fashion", "categories": rows}))
+    return path
 
 
 def write_data(folder: Path, rows: Sequence[Json], *, all_slots: bool) -> Path:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 from pathlib import Path
 
-from detectron2.data import DatasetCatalog
+from detectron2.data import DatasetCatalog, MetadataCatalog
 
 from df2_landmarks.common import UserError
 from df2_landmarks.data.catalog import SPLITS, data_root, register_landmark_dataset
@@ -36,7 +36,7 @@ def registered_name(source: str, split: str, key: str, taxonomy: Taxonomy = DEEP
     Raises:
         UserError: there is no such data set, or a part of it is missing.
     """
-    if source in DatasetCatalog.list():
+    if source in DatasetCatalog.list() and "@" not in source:
         return source
     below_root = splits_below(data_root())
     if source in below_root:
@@ -45,6 +45,9 @@ def registered_name(source: str, split: str, key: str, taxonomy: Taxonomy = DEEP
     if "@" in source or Path(source).exists():
         json_file, images = _files(source, split, f"{key} {source}")
         name = f"{json_file}@{images}"
+        if name in DatasetCatalog.list() and MetadataCatalog.get(name).taxonomy != taxonomy:
+            DatasetCatalog.remove(name)  # another run of this process used another taxonomy
+            MetadataCatalog.remove(name)
         if name not in DatasetCatalog.list():
             register_landmark_dataset(name, json_file, images, taxonomy)
         return name
