@@ -5,6 +5,7 @@ import json
 import multiprocessing
 import os
 import pickle
+import pwd
 import shutil
 import time
 from dataclasses import replace
@@ -204,6 +205,24 @@ def test_without_a_home_that_can_be_written_to_a_temporary_folder_serves(
     unwritable(monkeypatch, json_file.parent / ".cache", home, temporary)
     with pytest.raises(UserError, match="set XDG_CACHE_HOME to a folder that can be written to"):
         load_landmark_json(json_file, "images")
+
+
+def test_a_user_without_name_and_home_is_enough(json_file, monkeypatch, tmp_path):
+    """As `docker run --user 12345` has it."""
+
+    def no_entry(_):
+        raise KeyError("uid not found")
+
+    for name in ("HOME", "USER", "LOGNAME", "LNAME", "USERNAME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", no_entry)
+    monkeypatch.chdir(tmp_path)
+    assert len(load_landmark_json(json_file, "images")) == 3
+    unwritable(monkeypatch, json_file.parent / ".cache")
+    monkeypatch.setattr(cache.tempfile, "gettempdir", lambda: str(tmp_path / "tmp"))
+    assert len(load_landmark_json(json_file, "images")) == 3
+    assert list((tmp_path / "tmp").rglob("train-*.bin"))
+    assert not (tmp_path / "~").exists()
 
 
 def test_one_flipped_bit_in_any_record_is_noticed(json_file):

@@ -13,7 +13,6 @@ garments per image, without crowds; the trailer.
 
 from __future__ import annotations
 
-import getpass
 import glob
 import hashlib
 import logging
@@ -168,11 +167,13 @@ def _cache_folder(json_file: Path) -> Path:
     Raises:
         UserError: there is none.
     """
-    user_cache = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))
+    home = os.path.expanduser("~")  # stays "~" in a container whose user has no entry
+    user_cache = os.environ.get("XDG_CACHE_HOME") or ("" if home == "~" else f"{home}/.cache")
     name = hashlib.sha256(str(json_file.parent.resolve()).encode()).hexdigest()[:16]
     beside = json_file.parent / ".cache"
-    others = [user_cache / "df2_landmarks" / name]
-    others.append(Path(tempfile.gettempdir(), f"df2_landmarks-{getpass.getuser()}", name))
+    others = [Path(user_cache, "df2_landmarks", name)] if user_cache else []
+    user = os.getuid() if hasattr(os, "getuid") else 0  # Windows has none
+    others.append(Path(tempfile.gettempdir(), f"df2_landmarks-{user}", name))
     for folder in (beside, *others):
         with suppress(OSError):
             folder.mkdir(parents=True, exist_ok=True)
