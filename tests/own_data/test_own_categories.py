@@ -32,7 +32,8 @@ from df2_landmarks.formats import (
     read_results,
     read_taxonomy,
 )
-from df2_landmarks.taxonomy import Taxonomy, category_rows, taxonomy_of
+from df2_landmarks.predict.predictor import category_ids
+from df2_landmarks.taxonomy import Taxonomy, category_rows, taxonomy_from_rows, taxonomy_of
 from tests.evaluation.cases import pycocotools_score
 from tests.own_data.drawing import (
     ANIMALS,
@@ -251,6 +252,13 @@ def test_a_data_set_of_another_taxonomy_is_refused_by_one_line(
     assert "DATASETS.TRAIN of_garments: a data set of another taxonomy than " in line
     count = case.taxonomy.num_categories
     assert line.endswith(f"the data set has 13 categories, the model has {count}")
+
+
+def test_categories_are_chosen_by_name_in_any_spelling() -> None:
+    rows = [{"name": "Red_Fox", "keypoints": ["nose"]}, {"name": "owl", "keypoints": ["beak"]}]
+    zoo = taxonomy_from_rows(rows, name="zoo", where="zoo.yaml")
+    for spelling in ("Red_Fox", "red fox", "RED-FOX", "1"):
+        assert category_ids([spelling], zoo) == {1}
 
 
 def test_it_can_be_printed_and_checked(case: Case, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,7 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from df2_landmarks.common import UserError
-from df2_landmarks.formats import MIN_SCORE, Channels, detected_garments, read_picture
+from df2_landmarks.formats import (
+    MIN_SCORE,
+    Channels,
+    detected_garments,
+    plain_name,
+    read_picture,
+)
 from df2_landmarks.predict.garments import Garments
 from df2_landmarks.predict.model import Detected, Model, Prepared
 from df2_landmarks.taxonomy import DEEPFASHION2, Taxonomy
@@ -278,10 +284,11 @@ def category_ids(
     if isinstance(categories, (str, int)):
         categories = [categories]
     ids = {category.name: category.id for category in taxonomy.categories}
-    known = {**ids, **{str(number): number for number in ids.values()}}
+    known = {plain_name(name): number for name, number in ids.items()}
+    known |= {str(number): number for number in ids.values()}
     wanted = set()
     for category in categories:
-        name = " ".join(str(category).lower().replace("_", " ").replace("-", " ").split())
+        name = plain_name(str(category))
         if name not in known:
             close = difflib.get_close_matches(name, ids, n=1)
             hint = f"Did you mean {close[0]!r}?" if close else f"There are {', '.join(ids)}"

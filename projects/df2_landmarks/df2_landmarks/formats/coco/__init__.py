@@ -8,7 +8,7 @@
 * ``rle``: masks in run-length encoding.
 """
 
-from df2_landmarks.formats.coco.categories import listed_ids
+from df2_landmarks.formats.coco.categories import listed_ids, plain_name
 from df2_landmarks.formats.coco.reader import CocoReader
 from df2_landmarks.formats.coco.records import CocoAnnotation, CocoImage, CocoItem
 from df2_landmarks.formats.coco.report import CocoReport, Finding
@@ -23,6 +23,7 @@ __all__ = [
     "CocoReport",
     "Finding",
     "listed_ids",
+    "plain_name",
     "polygons_of_annotation",
     "read_taxonomy",
     "write_taxonomy",
