@@ -87,6 +87,13 @@ def test_a_new_training_does_not_go_on_with_the_old_one(folder, caplog):
     assert last_checkpoint(folder) == folder / "model_0000000.pth"
 
 
+def test_a_whole_zip_that_is_no_checkpoint_is_passed_over(folder, caplog):
+    with zipfile.ZipFile(folder / NEW, "w") as archive:
+        archive.writestr("notes.txt", "not of torch")
+    assert last_checkpoint(folder) == folder / OLD
+    assert f"{NEW} is not a checkpoint; taking {OLD}" in caplog.text
+
+
 def test_a_resumed_training_keeps_its_name(folder):
     resumed = LandmarkCheckpointer(nn.Linear(30, 40), str(folder), record={"config": ""})
     resumed.start_run(new=False)

@@ -63,8 +63,8 @@ def say(text: str) -> None:
     """Print a line to stdout at once.
 
     Control characters (of the name of a file, say) and what stdout cannot encode are escaped. When
-    the reader has closed the pipe
-    (``... | head -1``), nothing more is printed and the command is carried out all the same.
+    the reader has closed the pipe (``... | head -1``), nothing more is printed and the command is
+    carried out all the same.
 
     Raises:
         UserError: the output cannot be written, for example to a full disk.

@@ -55,7 +55,7 @@ def atomic_path(path: str | Path, *, many: bool = False) -> Iterator[Path]:
         if not many:
             remove_leftovers(target.parent, target.name)
         yield temporary
-        if not many:
+        if not many and temporary.is_file():  # not a folder of perhaps thousands
             _sync(temporary)
         os.replace(temporary, target)
         if not many:
@@ -198,8 +198,6 @@ def _machine() -> str:
 
 def _sync(path: Path) -> None:
     """Wait until a file, or the names in a folder, are on the disk."""
-    if path.is_dir() and path.name.endswith(".partial"):
-        return  # a folder of thousands of files
     with suppress(OSError):  # of a file system that cannot
         descriptor = os.open(path, os.O_RDONLY)
         try:

@@ -59,9 +59,7 @@ def last_checkpoint(folder: str | Path) -> Path | None:
     for path in dict.fromkeys([*([named] if named else []), *others]):
         if path.name == "model_best.pth":  # without the state of its training
             continue
-        problem = _problem(path)
-        if not problem and run is not None and _saved_by(path) not in (run, None):
-            problem = "is of an earlier training"
+        problem = _problem(path) or (run is not None and _foreign(path, run))
         if not problem:
             for line in problems:
                 logger.warning(f"{line}; taking {path.name}")
@@ -80,11 +78,16 @@ def run_of(folder: str | Path) -> str | None:
         return None
 
 
-def _saved_by(path: Path) -> str | None:
-    """Return the name of the training that saved a whole checkpoint, None if it does not say."""
-    checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+def _foreign(path: Path, run: str) -> str:
+    """Return why a whole file is not of a training, "" if it is, or does not say of which it is."""
+    try:
+        with _unreadable_is_user_error(str(path)):
+            checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except UserError:
+        return "is not a checkpoint"
     record = checkpoint.get(RECORD_KEY) if isinstance(checkpoint, dict) else None
-    return record.get("run") if isinstance(record, dict) else None
+    saved_by = record.get("run") if isinstance(record, dict) else None
+    return "" if saved_by in (run, None) else "is of an earlier training"
 
 
 def _named_checkpoint(folder: Path) -> Path | None:

@@ -208,14 +208,14 @@ class Trainer(DefaultTrainer):
         decay = self.cfg.SOLVER.EMA_DECAY
         average = WeightAverage(model, decay) if decay else None
         trainer = weakref.proxy(self)  # so that hooks do not keep models alive
-        sampler = self._trainer.data_loader.sampler
+        sampler, taxonomy = self._trainer.data_loader.sampler, taxonomy_of(self.cfg)
         # Replaced before the stock hooks are built, whose hook for saving takes this checkpointer.
         self.checkpointer = LandmarkCheckpointer(
             model,
             self.cfg.OUTPUT_DIR,
             average=average,
-            record=model_record(self.cfg.dump(), taxonomy_of(self.cfg)),
-            taxonomy=taxonomy_of(self.cfg),
+            record=model_record(self.cfg.dump(), taxonomy),
+            taxonomy=taxonomy,
             trainer=trainer,
             **({} if sampler is None else {"order_of_images": sampler}),
         )
