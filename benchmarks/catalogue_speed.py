@@ -96,7 +96,8 @@ def measure_speed(args: argparse.Namespace, work: Path) -> dict[str, Any]:
 
 def measure_bytes(args: argparse.Namespace, work: Path) -> dict[str, float]:
     rows: dict[str, float] = {}
-    listed = list_of(args, work, args.many)
+    count = min(args.many, len(pictures_of(args)))
+    listed = list_of(args, work, count)
     for masks, options in (("with masks", ()), ("without masks", ("--no-masks",))):
         out = work / "out"
         run(args, listed, out, *options, "--format", "parquet")
@@ -105,7 +106,7 @@ def measure_bytes(args: argparse.Namespace, work: Path) -> dict[str, float]:
         for name in ("predictions.jsonl", "predictions.parquet"):
             rows[f"{name}, {masks}"] = (out / name).stat().st_size / garments
             print(f"  {name}, {masks}: {rows[f'{name}, {masks}']:.0f} bytes per garment")
-        print(f"  {garments / args.many:.2f} garments per picture", flush=True)
+        print(f"  {garments / count:.2f} garments per picture", flush=True)
     return rows
 
 
@@ -134,11 +135,14 @@ class Ended:
         return f"{self.seconds:.1f} s (cpu {self.cpu_seconds:.1f} s)"
 
 
+def pictures_of(args: argparse.Namespace) -> list[Path]:
+    return sorted(p for p in args.pictures.iterdir() if p.suffix in (".jpg", ".png"))
+
+
 def list_of(args: argparse.Namespace, work: Path, count: int) -> Path:
     """Write a list with pictures of the folder, again and again."""
-    pictures = sorted(p for p in args.pictures.iterdir() if p.suffix in (".jpg", ".png"))
     path = work / f"{count}.txt"
-    path.write_text("".join(f"{p.resolve()}\n" for p in islice(cycle(pictures), count)))
+    path.write_text("".join(f"{p.resolve()}\n" for p in islice(cycle(pictures_of(args)), count)))
     return path
 
 
