@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from detectron2.config import CfgNode
 
+    from df2_landmarks.taxonomy import Category
+
 ROOT = Path(__file__).resolve().parents[1]
 DEMO = ROOT / "projects/df2_landmarks/configs/df2_landmark_rcnn_R_18_FPN_demo.yaml"
 TINY = (
@@ -23,6 +25,20 @@ TINY = (
     *("DATALOADER.NUM_WORKERS", "0", "SOLVER.IMS_PER_BATCH", "2", "TEST.NUM_PICTURES", "0"),
 )
 """Options that make the demo's model and images tiny."""
+
+
+def category_named(name: str) -> Category:
+    """Return a garment that a module of tests is about; without it the module is skipped."""
+    import pytest
+
+    from df2_landmarks.taxonomy import DEEPFASHION2
+
+    found = [category for category in DEEPFASHION2.categories if category.name == name]
+    return (
+        found[0]
+        if found
+        else pytest.skip(f"the default taxonomy has no {name}", allow_module_level=True)
+    )
 
 
 def tiny_config(*opts: object, on_cpu: bool = True) -> CfgNode:

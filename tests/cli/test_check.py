@@ -48,6 +48,17 @@ def test_a_wrong_record_is_one_line_with_code_1(
     assert captured.err.count("\n") == 1
 
 
+def test_what_is_odd_in_the_taxonomy_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    foxes = {"name": "fox", "keypoints": ["left_ear", "right_ear"], "flip_pairs": []}
+    image = {"id": 1, "file_name": "1.jpg", "width": 80, "height": 80}
+    content = {"images": [image], "annotations": [], "categories": [foxes | {"id": 1}]}
+    path = str(write(tmp_path / "foxes.json", content))
+    assert main([path, "--taxonomy", path]) == 0
+    assert "note: taxonomy foxes: fox: these names differ in" in capsys.readouterr().out
+
+
 def test_missing_pictures_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write(tmp_path / "a.json", coco())
     (tmp_path / "images").mkdir()

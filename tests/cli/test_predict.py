@@ -18,11 +18,10 @@ from pycocotools.coco import COCO
 
 from df2_landmarks.cli.predict import main
 from df2_landmarks.predict import Predictor, json_schema
-from df2_landmarks.taxonomy import DEEPFASHION2
 from tests.predict import fake_model
-from tests.support import ROOT, default_signals, run_python
+from tests.support import ROOT, category_named, default_signals, run_python
 
-SKIRT = DEEPFASHION2.categories[8]
+SKIRT = category_named("skirt")
 
 
 @pytest.fixture(autouse=True)

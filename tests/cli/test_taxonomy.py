@@ -29,7 +29,7 @@ def test_it_warns_of_what_is_odd(tmp_path, capsys):
     assert taxonomy.main([str(tmp_path / "foxes.yaml")]) == 0
     out = capsys.readouterr().out
     assert "ear_left and ear_right are mirrored, but have the sigmas 0.0300 and 0.0400" in out
-    assert "paw_left and paw_right differ in left and right only, but are no flip pair" in out
+    assert "are no flip pairs: paw_left - paw_right" in out
 
 
 def test_what_was_guessed_can_be_written_down_and_confirmed(tmp_path, capsys):
@@ -37,8 +37,8 @@ def test_what_was_guessed_can_be_written_down_and_confirmed(tmp_path, capsys):
     source.write_text("categories: [{name: owl, keypoints: [wing_left, wing_right]}]")
     assert taxonomy.main([str(source), "--output", str(target)]) == 0
     out = capsys.readouterr().out
-    assert "assumed: owl: flip pairs guessed from the names: wing_left - wing_right" in out
-    assert "assumed: sigmas: .05, the default, for owl" in out
+    assert "note: owl: flip pairs guessed from the names: wing_left - wing_right" in out
+    assert "note: sigmas: .05, the default, for owl" in out
     assert read_taxonomy(target) == read_taxonomy(source)
     assert taxonomy.main([str(target)]) == 0
     assert "nothing was assumed, nothing is odd" in capsys.readouterr().out

@@ -15,7 +15,11 @@ from df2_landmarks.taxonomy import DEEPFASHION2
 def coco(category_id=8, own=((10, 20, 2), (0, 0, 0), (30, 100, 1)), **changes):
     """A COCO JSON of one 80 x 100 image with one garment; its first landmarks are `own`."""
     keypoints = np.zeros((DEEPFASHION2.num_slots, 3), dtype=int)
-    start = DEEPFASHION2.offsets[category_id - 1] if 1 <= category_id <= 13 else 0
+    start = (
+        DEEPFASHION2.offsets[category_id - 1]
+        if category_id in range(1, DEEPFASHION2.num_categories + 1)
+        else 0
+    )
     keypoints[start : start + len(own)] = np.reshape(own, (-1, 3))
     annotation = {
         "id": 1,
@@ -106,7 +110,6 @@ def test_a_wrong_file_is_refused_with_place_expectation_and_finding(tmp_path, co
         ('"source": "user"', '"source": "\xff"'),  # not UTF-8
         ('"file_name": "0', '"file_name": "\xff'),
         ('"source": "user"', '"source": ' + "[" * 100_000),
-        ('"style": 0', f'"style": {2**70}'),
         ('"width": 80', f'"width": {2**70}'),
     ],
 )

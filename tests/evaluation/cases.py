@@ -25,7 +25,7 @@ def make_ground_truth(
     *,
     num_images: int = 12,
     max_items: int = 3,
-    classes: tuple[int, ...] = (0, 2, 6, 8),
+    classes: tuple[int, ...] = tuple(c % DEEPFASHION2.num_categories for c in (0, 2, 6, 8)),
     crowd: float = 0.1,
     unlabelled: float = 0.1,
     occluded_only: float = 0.1,

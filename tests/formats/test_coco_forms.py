@@ -323,6 +323,32 @@ def test_fields_of_another_type_are_understood_and_counted(
         assert f"note: 1 x {note}: understood" in notes(path)
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "kind"),
+    [
+        ("scale", 0.9, "a decimal number"),
+        ("occlusion", "partial", "text"),
+        ("zoom_in", True, "true or false"),
+        ("viewpoint", "left", "text"),
+        ("source", 3, "a whole number"),
+        ("style", 1.5, "a decimal number"),
+        ("pair_id", {"of": 3}, "something else"),
+        ("pair_id", 10**30, "a whole number"),
+    ],
+)
+def test_fields_of_other_data_sets_are_no_attributes_and_counted(
+    tmp_path: Path, name: str, value: Any, kind: str
+) -> None:
+    content = coco((0,))
+    content["annotations"][0][name] = value
+    path = write(tmp_path / "train.json", content)
+    (record,) = (r for r in load_landmark_json(path, tmp_path) if r["annotations"])
+    assert name not in record["annotations"][0]
+    assert loaded(tmp_path, content) == loaded(tmp_path, coco((0,)))
+    write(path, content)
+    assert f"note: 1 x {name} as {kind}: not read, no attribute of DeepFashion2" in notes(path)
+
+
 def test_sizes_of_images_may_be_decimals_or_text(tmp_path: Path) -> None:
     content = coco()
     content["images"][0]["width"], content["images"][1]["height"] = float(WIDTH), str(HEIGHT)

@@ -130,6 +130,8 @@ def _drawn(
     w, h = (xy.max(axis=0) - xy.min(axis=0)).tolist()
     return picture, {
         "category_id": rows[class_index]["id"],
+        "scale": 0.9,  # of this data set, not the attributes of DeepFashion2
+        "occlusion": "partial",
         "bbox": [x, y, w, h],
         "segmentation": [xy.ravel().tolist()],
         "keypoints": keypoints.ravel().tolist(),

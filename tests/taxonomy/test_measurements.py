@@ -16,11 +16,12 @@ from df2_landmarks.taxonomy import (
     measurements_of,
 )
 from df2_landmarks.taxonomy.measurements import ROWS
+from tests.support import category_named
 
 each_category = pytest.mark.parametrize(
     "category", DEEPFASHION2.categories, ids=lambda c: c.official_name
 )
-SKIRT = DEEPFASHION2.categories[8]
+SKIRT = category_named("skirt")
 SKIRT_XY = [(80, 0), (100, 0), (120, 0), (50, 40), (20, 80), (100, 140), (180, 80), (150, 40)]
 GARMENT_LENGTH = {
     **dict.fromkeys((1, 2, 5, 6, 10, 11, 12, 13), ("body_length",)),

@@ -113,7 +113,7 @@ def test_some_sigmas_by_name_leave_the_default_to_the_others_and_say_so():
         ({"flip_pairs": [[1, 1]]}, "landmark 1 must stand in one flip pair, once"),
         ({"flip_pairs": [[1, 2, 3]]}, r"flip_pairs\[0\]: expected `array` of length <= 2"),
         ({"flip_pairs": [["ear_left", "ear"]]}, "flip_pairs: there is no landmark 'ear'"),
-        ({"skeleton": [[0, 1]]}, r"landmark numbers must be 1\.\.3, but got 0"),
+        ({"flip_pairs": [[0, 1]]}, r"\(fox\), flip_pairs: numbers must be 1\.\.3, but got 0"),
         ({"sigmas": [0.1]}, "needs 3 sigmas, but got 1"),
         ({"sigmas": -1.0}, "sigmas must be numbers above 0"),
         ({"sigmas": {"beak": 0.1}}, "sigmas: there is no landmark 'beak'"),
@@ -123,6 +123,31 @@ def test_some_sigmas_by_name_leave_the_default_to_the_others_and_say_so():
 def test_a_wrong_row_is_refused_with_its_place(changes, message):
     with pytest.raises(UserError, match=message):
         read(FOX, **changes)
+
+
+def test_pairs_that_count_from_zero_are_noticed_by_the_names():
+    animal = {
+        "name": "deer",
+        "keypoints": ["nose", "left_ear", "right_ear", "left_eye", "right_eye"],
+        "flip_pairs": [[1, 2], [3, 4]],
+    }
+    note = read(animal, sigmas=0.1).notes[0]
+    assert "no flip pairs: left_ear - right_ear, left_eye - right_eye" in note
+    assert note.endswith("(numbers count from 1)")
+
+
+def test_a_skeleton_with_landmarks_that_are_not_there_loses_these_lines_only():
+    zoo = read(FOX, skeleton=[[1, 2], [16, 14], [3, "tail"]])
+    assert zoo.categories[0].outlines == ((1, 2),)
+    assert zoo.notes == (
+        "fox: lines of the skeleton left out, numbers are 1..3: 16 - 14, 3 - tail",
+    )
+
+
+def test_notes_are_not_doubled_on_the_way_through_a_configuration():
+    zoo = read(FOX, flip_pairs=[])
+    again = taxonomy_of(config(taxonomy_text(zoo)))
+    assert len(zoo.notes) == 1 and again.notes == zoo.notes
 
 
 def test_two_categories_of_one_name_or_id_are_refused():

@@ -24,8 +24,9 @@ from df2_landmarks.visualization import (
     draw_garments,
     text,
 )
+from tests.support import category_named
 
-SKIRT = DEEPFASHION2.categories[8]
+SKIRT = category_named("skirt")
 
 
 def skirt(visibility, **changes):

@@ -81,8 +81,10 @@ def check(
         if image_root is not None:
             missing += [i.file_name for i in images if not (image_root / i.file_name).is_file()]
     report = reader.report
+    notes = [Finding("note", f"taxonomy {taxonomy.name}: {note}") for note in taxonomy.notes]
+    findings = (*report.findings, *notes)
     if not missing:
-        return report
+        return msgspec.structs.replace(report, findings=findings)
     finding = Finding(
         "error",
         f"the picture is not in {image_root}",
@@ -91,7 +93,7 @@ def check(
         "images",
         tuple(map(repr, missing[:NUM_EXAMPLES])),
     )
-    return msgspec.structs.replace(report, findings=(finding, *report.findings))
+    return msgspec.structs.replace(report, findings=(finding, *findings))
 
 
 if __name__ == "__main__":

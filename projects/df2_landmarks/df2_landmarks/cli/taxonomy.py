@@ -21,7 +21,7 @@ from pathlib import Path
 
 from df2_landmarks.common import check_output_file, run_command, say
 from df2_landmarks.formats import read_taxonomy, write_taxonomy
-from df2_landmarks.taxonomy import DEEPFASHION2, Category, Taxonomy, guessed_pairs
+from df2_landmarks.taxonomy import DEEPFASHION2, Category, Taxonomy
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -73,7 +73,7 @@ def taxonomy_lines(taxonomy: Taxonomy) -> Iterator[str]:
             yield f"  {number:>2} {name:<{width}}  sigma {sigma}  {mirrored}".rstrip()
     yield ""
     for note in taxonomy.notes:
-        yield f"assumed: {note}"
+        yield f"note: {note}"
     oddities = [oddity for category in taxonomy.categories for oddity in _oddities(category)]
     yield from (f"warning: {oddity}" for oddity in oddities)
     if not taxonomy.notes and not oddities:
@@ -87,13 +87,6 @@ def _oddities(category: Category) -> Iterator[str]:
             yield (
                 f"{category.name}: {names[a - 1]} and {names[b - 1]} are mirrored, but have the "
                 f"sigmas {category.sigmas[a - 1]:.4f} and {category.sigmas[b - 1]:.4f}"
-            )
-    given = {frozenset(pair) for pair in category.flip_pairs}
-    for a, b in guessed_pairs(names):
-        if frozenset((a, b)) not in given:
-            yield (
-                f"{category.name}: {names[a - 1]} and {names[b - 1]} differ in left and right "
-                "only, but are no flip pair"
             )
 
 

@@ -167,18 +167,17 @@ def read_image(
     if not Path(path).exists():
         raise UserError(f"{path}: the annotations name this image, but it is missing")
     width, height = expected = dataset_dict["width"], dataset_dict["height"]
-    got: object
     try:
         image = read_picture(path, max_pixels=min(max_pixels, width * height))
         got = image.shape[1], image.shape[0]
     except TooManyPixelsError as error:
         if width * height > max_pixels:
             raise
-        got = str(error).removeprefix(f"{path}: ")
+        got = error.size
     if expected != got:
         raise UserError(
             f"{path}: the annotations say width x height {expected}, but the image has {got}. "
-            "Convert the annotations again with these images (`make convert`)"
+            "Make the annotations again from these images (of raw DeepFashion2: `make convert`)"
         )
     return image if image_format == "RGB" else image[:, :, ::-1]
 

@@ -124,9 +124,9 @@ def counts_line(ground_truth: GroundTruth, scores: Sequence[Score], num_detectio
 
 
 def taxonomy_notes(ground_truth: GroundTruth) -> list[str]:
-    """Return what was assumed about the categories and bears on a score: a line each."""
+    """Return what was assumed about the categories or is odd in them: a line each."""
     taxonomy = ground_truth.taxonomy
-    return [f"Taxonomy {taxonomy.name}, assumed: {note}" for note in taxonomy.notes]
+    return [f"Taxonomy {taxonomy.name}: {note}" for note in taxonomy.notes]
 
 
 def _notes(ground_truth: GroundTruth, detections: Detections) -> list[str]:
@@ -239,7 +239,7 @@ def score_as_dict(ground_truth: GroundTruth, score: Score, breakdown: Breakdown)
     return {
         **score.curves.summary(),
         "taxonomy": ground_truth.taxonomy.name,
-        "assumed": list(ground_truth.taxonomy.notes),
+        "taxonomy_notes": list(ground_truth.taxonomy.notes),
         "per_category": by_category(ground_truth.taxonomy, score.curves.per_category()),
         "images": len(ground_truth.image_ids),
         "items": ground_truth.num_items,

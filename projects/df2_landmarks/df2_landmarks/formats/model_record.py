@@ -15,8 +15,7 @@ from df2_landmarks.taxonomy import DEEPFASHION2, Taxonomy, category_rows, taxono
 
 RECORD_KEY = "df2_landmarks"
 METRIC = (
-    "OKS AP of the DeepFashion2 challenge 2019, Track 1: thresholds .50:.05:.95, at most "
-    f"{MAX_DETECTIONS} detections per image and category"
+    f"OKS AP: thresholds .50:.05:.95, at most {MAX_DETECTIONS} detections per image and category"
 )
 
 

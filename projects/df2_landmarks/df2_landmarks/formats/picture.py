@@ -50,7 +50,17 @@ HEIC_HELP = "a HEIC photo: install its reader with `pip install pillow-heif`, or
 
 
 class TooManyPixelsError(UserError):
-    """A picture has more pixels than its reader allows; it has not been decoded."""
+    """A picture has more pixels than its reader allows; it has not been decoded.
+
+    Attributes:
+        size: width and height, as the header says.
+    """
+
+    def __init__(self, name: str, size: tuple[int, int], max_pixels: int) -> None:
+        width, height = self.size = size
+        super().__init__(
+            f"{name}: {width} x {height} are more pixels than the limit of {max_pixels:,}"
+        )
 
 
 def read_picture(
@@ -160,9 +170,7 @@ def _register_heif(name: str) -> str:
 def _decode(image: Image.Image, name: str, max_pixels: int) -> NDArray[np.uint8]:
     width, height = image.size
     if width * height > max_pixels:
-        raise TooManyPixelsError(
-            f"{name}: {width} x {height} are more pixels than the limit of {max_pixels:,}"
-        )
+        raise TooManyPixelsError(name, image.size, max_pixels)
     try:
         image.load()
         turn = ORIENTATIONS.get(_orientation(image))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import colorsys
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
 import msgspec
@@ -109,7 +109,7 @@ def taxonomy_from_rows(rows: Any, *, name: str, where: str, notes: Sequence[str]
         taxonomy = Taxonomy(
             name,
             categories,
-            notes=assumed,
+            notes=tuple(dict.fromkeys(assumed)),
             supercategory=supercategories.pop() if len(supercategories) == 1 else "",
         )
     except ValueError as error:
@@ -214,15 +214,23 @@ def _category(
 ) -> Category:
     where = f"category {number} ({row.name})"
     names = tuple(row.keypoints)
-    if row.flip_pairs is None:
-        flip_pairs = guessed_pairs(names)
-        if flip_pairs:
-            shown = ", ".join(f"{names[a - 1]} - {names[b - 1]}" for a, b in flip_pairs)
-            notes.append(f"{row.name}: flip pairs guessed from the names: {shown}")
-        elif len(names) > 1:
-            notes.append(f"{row.name}: no flip pairs: no names differ in left and right only")
-    else:
+    guessed = guessed_pairs(names)
+    if row.flip_pairs is not None:
         flip_pairs = tuple(_edge(edge, names, f"{where}, flip_pairs") for edge in row.flip_pairs)
+        unpaired = set(guessed) - {(min(pair), max(pair)) for pair in flip_pairs}
+        if unpaired:
+            notes.append(
+                f"{row.name}: these names differ in left and right only, but are no flip pairs: "
+                f"{_shown_pairs(sorted(unpaired), names)} (numbers count from 1)"
+            )
+    elif guessed:
+        flip_pairs = guessed
+        shown = _shown_pairs(guessed, names)
+        notes.append(f"{row.name}: flip pairs guessed from the names: {shown}")
+    else:
+        flip_pairs = ()
+        if len(names) > 1:
+            notes.append(f"{row.name}: no flip pairs: no names differ in left and right only")
     if row.sigmas is None:
         without_sigmas.append(row.name)
     elif isinstance(row.sigmas, dict) and len(row.sigmas) < len(names):
@@ -234,7 +242,7 @@ def _category(
         color=row.color or _color(number),
         landmark_names=names,
         flip_pairs=flip_pairs,
-        outlines=tuple(_edge(edge, names, f"{where}, skeleton") for edge in row.skeleton),
+        outlines=_skeleton(row, names, where, notes),
         sigmas=_sigmas(row, names, where),
     )
 
@@ -250,11 +258,35 @@ def _sigmas(row: CategoryRow, names: Sequence[str], where: str) -> tuple[float, 
     return (DEFAULT_SIGMA if row.sigmas is None else row.sigmas,) * len(names)
 
 
+def _skeleton(
+    row: CategoryRow, names: Sequence[str], where: str, notes: list[str]
+) -> tuple[tuple[int, int], ...]:
+    """Return the edges of landmarks that there are: more than a drawing does not depend on them."""
+    edges, left_out = [], []
+    for edge in row.skeleton:
+        try:
+            edges.append(_edge(edge, names, f"{where}, skeleton"))
+        except ValueError:
+            left_out.append(" - ".join(map(str, edge)))
+    if left_out:
+        notes.append(
+            f"{row.name}: lines of the skeleton left out, numbers are 1..{len(names)}: "
+            + ", ".join(left_out)
+        )
+    return tuple(edges)
+
+
+def _shown_pairs(pairs: Iterable[tuple[int, int]], names: Sequence[str]) -> str:
+    return ", ".join(f"{names[a - 1]} - {names[b - 1]}" for a, b in pairs)
+
+
 def _edge(edge: Sequence[Landmark], names: Sequence[str], where: str) -> tuple[int, int]:
     """Return the numbers of two landmarks that are given by name or by number."""
     for landmark in edge:
         if isinstance(landmark, str) and landmark not in names:
             raise ValueError(f"{where}: there is no landmark {landmark!r}")
+        if isinstance(landmark, int) and not 1 <= landmark <= len(names):
+            raise ValueError(f"{where}: numbers must be 1..{len(names)}, but got {landmark}")
     a, b = (names.index(one) + 1 if isinstance(one, str) else one for one in edge)
     return a, b
 

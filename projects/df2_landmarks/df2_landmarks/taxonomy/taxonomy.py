@@ -30,7 +30,7 @@ class Taxonomy:
     Args:
         name: what people call it.
         categories: at least one; ids contiguous from 1, names unique.
-        notes: what the reader of a file had to assume, for the user.
+        notes: what the reader of a file had to assume, or found odd, for the user.
         supercategory: of COCO files, "" for none.
 
     Raises:

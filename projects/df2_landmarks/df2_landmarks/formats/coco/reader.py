@@ -107,7 +107,7 @@ class CocoReader:
             self._ids = category_ids(categories, name, self._taxonomy)
         checks.check_ids(name)
         for decoder in decoders.values():
-            checks.notes.update({f"{k}: understood": n for k, n in decoder.repairs.items()})
+            checks.notes.update(decoder.repairs)
         self._report = checks.report(name, needs_pictures=self._needs_pictures)
         if raise_errors:
             self._report.raise_first_error()

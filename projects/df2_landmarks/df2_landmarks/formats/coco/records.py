@@ -21,6 +21,8 @@ from df2_landmarks.formats.json_stream import Integer
 MISSING = -(1 << 63)
 """An integer that the file does not give."""
 
+NOT_READ = "not read, no attribute of DeepFashion2"
+
 Rle = dict[str, Any]
 
 
@@ -125,7 +127,8 @@ def _repaired(row: Mapping[str, msgspec.Raw], repairs: Counter[str]) -> dict[str
         if name in _REPAIRS:
             repaired = _REPAIRS[name](value)
             if repaired is not value:
-                repairs[f"{name} as {_kind(value)}"] += 1
+                outcome = NOT_READ if repaired is None else "understood"
+                repairs[f"{name} as {_kind(value)}: {outcome}"] += 1
             value = repaired
         if value is not None:
             fields[name] = value
@@ -133,8 +136,17 @@ def _repaired(row: Mapping[str, msgspec.Raw], repairs: Counter[str]) -> dict[str
 
 
 def _kind(value: Any) -> str:
-    kinds = {str: "text", float: "a decimal number", bool: "true or false", type(None): "null"}
-    return kinds.get(type(value), "one flat list")
+    return _KINDS.get(type(value), "something else")
+
+
+_KINDS: dict[type, str] = {
+    str: "text",
+    float: "a decimal number",
+    bool: "true or false",
+    type(None): "null",
+    list: "one flat list",
+    int: "a whole number",
+}
 
 
 def _whole(value: Any) -> Any:
@@ -157,6 +169,12 @@ def _polygons(value: Any) -> Any:
     return value
 
 
+def _attribute(value: Any) -> Any:
+    """Return a whole number, or None: another data set means something else by this name."""
+    whole = _whole(value)
+    return whole if type(whole) is int and abs(whole) < 1 << 62 else None
+
+
 _REPAIRS: dict[str, Callable[[Any], Any]] = {
     "id": _whole,
     "image_id": _whole,
@@ -166,5 +184,7 @@ _REPAIRS: dict[str, Callable[[Any], Any]] = {
     "num_keypoints": _whole,
     "iscrowd": _flag,
     "segmentation": _polygons,
+    **dict.fromkeys(("pair_id", "style", "scale", "occlusion", "zoom_in", "viewpoint"), _attribute),
+    "source": lambda value: value if isinstance(value, str) else None,
 }
 """Field -> what makes the expected type of what tools write; ``null`` counts as missing."""

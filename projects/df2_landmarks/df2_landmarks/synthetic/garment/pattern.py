@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from df2_landmarks.synthetic.garment.axes import LENGTHS, limb_axis, limb_of
 from df2_landmarks.synthetic.garment.panels import BACK, FRONT, Panel, cut
-from df2_landmarks.synthetic.garment.template import FloatArray, Template, at_rest
+from df2_landmarks.synthetic.garment.template import SIZES_CM, FloatArray, Template, at_rest
 from df2_landmarks.taxonomy import DEEPFASHION2, Category
 
 TOP, BOTTOM, OUTER, DRESS = "top", "bottom", "outer", "dress"
@@ -67,5 +67,5 @@ def _flank_rows(rest: Template) -> tuple[int, ...]:
     return tuple(sorted(rows, key=lambda row: float(rest.points[row, 1])))
 
 
-PATTERNS = tuple(_pattern(category) for category in DEEPFASHION2.categories)
-"""The pattern of each category."""
+PATTERNS = tuple(_pattern(c) for c in DEEPFASHION2.categories if c.id in SIZES_CM)
+"""The pattern of each category that can be drawn."""
