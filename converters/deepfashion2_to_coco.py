@@ -36,6 +36,7 @@ from typing import Any, NamedTuple
 from converters.coco import VISIBILITIES, Split, convert_split
 from converters.raw import list_splits, split_folders
 from df2_landmarks.common import (
+    UserError,
     atomic_write,
     default_jobs,
     positive,
@@ -65,6 +66,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _convert(args: argparse.Namespace) -> None:
     report: dict[str, Any] = {}
+    for option, path in (("--output", args.output), ("--report", args.report)):
+        if path is not None and path.is_dir():
+            raise UserError(f"{option} {path}: must be a file, but is a folder", exit_code=2)
     for split, outputs in _tasks(args):
         with progress_bar(next(iter(outputs.values())).stem, "images") as on_progress:
             summary = convert_split(

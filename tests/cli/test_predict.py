@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -349,46 +348,6 @@ def run_fake(*arguments, **options):
         preexec_fn=default_signals,
         **options,
     )
-
-
-@pytest.mark.slow
-def test_killed_25_times_nothing_is_lost_and_nothing_is_there_twice(tmp_path):
-    generator = random.Random(0)
-    for number in range(400):
-        picture(tmp_path / "in" / f"{number:03}.jpg", size=(60, 80 + number % 3))
-    output = tmp_path / "out"
-    kills = 0
-    while kills < 25:
-        process = run_fake(tmp_path / "in", "--output", output, "--resume", "--workers", 3)
-        time.sleep(generator.uniform(0.2, 1.0))
-        if process.poll() is not None:
-            assert process.returncode == 0, process.stderr.read()
-            (output / "predictions.jsonl").unlink()  # it was faster: once more from the start
-            continue
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-        kills += 1
-        if (output / "predictions.jsonl").exists():
-            names = [json.loads(x)["file"] for x in _whole_lines(output)]
-            assert len(names) == len(set(names))
-    last = run_fake(tmp_path / "in", "--output", output, "--resume")
-    _, error = last.communicate()
-    assert last.returncode == 0, error
-    files = [record["file"] for record in lines(output)]
-    assert files == sorted(str(p) for p in (tmp_path / "in").iterdir())
-    drawn = sorted(p.name for p in (output / "pictures").iterdir() if p.suffix == ".jpg")
-    assert drawn == sorted(p.name for p in (tmp_path / "in").iterdir())
-    for path in (output / "pictures").iterdir():
-        if path.suffix == ".jpg":
-            assert path.read_bytes().endswith(b"\xff\xd9")
-
-
-def _whole_lines(output):
-    return [
-        line
-        for line in (output / "predictions.jsonl").read_bytes().splitlines(keepends=True)
-        if line.endswith(b"\n")
-    ]
 
 
 @pytest.mark.slow

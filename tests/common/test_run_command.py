@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import pickle
 import sys
@@ -24,6 +25,20 @@ def test_a_user_error_is_one_line_and_its_exit_code(
     error = UserError("a.json: must be a list, but got 3", exit_code=exit_code)
     assert run_command(lambda: raise_error(error), "tool") == exit_code
     assert capsys.readouterr().err == "tool: a.json: must be a list, but got 3\n"
+
+
+@pytest.mark.parametrize(
+    ("file", "line"),
+    [("out/a.json", "tool: out/a.json: No space left on device\n"), (None, "tool: No space left")],
+)
+def test_a_full_disk_is_one_line_wherever_it_is_noticed(
+    capsys: pytest.CaptureFixture[str], file: str | None, line: str
+) -> None:
+    error = OSError(errno.ENOSPC, "No space left on device", file)
+    assert run_command(lambda: raise_error(error), "tool") == 1
+    assert capsys.readouterr().err.startswith(line)
+    with pytest.raises(OSError, match="Input"):
+        run_command(lambda: raise_error(OSError(errno.EIO, "Input/output error")), "tool")
 
 
 def test_control_characters_do_not_reach_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:

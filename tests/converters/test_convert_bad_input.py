@@ -222,7 +222,7 @@ def test_missing_folder_is_one_line(option, folder, tmp_path, capsys):
 def test_output_that_is_a_folder_is_one_line(folder, run, tmp_path):
     (tmp_path / "o" / "v.json").mkdir(parents=True)
     code, error = run()
-    assert code == 2 and "v.json: cannot be written" in error
+    assert code == 2 and "v.json: must be a file, but is a folder" in error
 
 
 def test_error_keeps_the_old_output(folder, run, tmp_path):

@@ -225,9 +225,7 @@ def test_a_bomb_is_not_decoded(tmp_path):
     """A small file of a great many pixels: only its header is read."""
     bomb = tmp_path / "000005.png"
     Image.new("1", (60_000, 2_900)).save(bomb)
-    with pytest.raises(
-        UserError, match=r"000005\.png: the annotations say .* has \(60000, 2900\)"
-    ):
+    with pytest.raises(UserError, match=r"000005\.png: the annotations say .* has \(60000, 2900\)"):
         mapper()({**record(tmp_path, []), "file_name": str(bomb)})
     told = {"file_name": str(bomb), "width": 60_000, "height": 2_900}
     with pytest.raises(UserError, match=r"more pixels than the limit of 100,000,000"):

@@ -1,7 +1,11 @@
 """Which weights are evaluated, and what is said about files that cannot be loaded."""
 
+import errno
+import io
+import logging
 import os
 import pickle
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +22,7 @@ from df2_landmarks.engine.checkpoint import (
     load_for_evaluation,
 )
 from df2_landmarks.engine.setup import setup_config
+from df2_landmarks.engine.trainer import without_traceback
 
 
 @pytest.fixture
@@ -210,3 +215,27 @@ def test_a_conversion_tries_its_target_first(tmp_path):
     for target, message in (("in.pth/out.pth", "cannot be written"), (".", "is a folder")):
         with pytest.raises(UserError, match=message):
             convert_checkpoint(tmp_path / "in.pth", tmp_path / target, to="single")
+
+
+class FullDisk(io.BytesIO):
+    def write(self, data):
+        if self.tell() > 1000:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super().write(data)
+
+
+def test_a_full_disk_is_named_by_what_the_system_says(tmp_path, monkeypatch):
+    """Not by torch's `unexpected pos`."""
+    monkeypatch.setattr(checkpoint, "atomic_write", lambda path: nullcontext(FullDisk()))
+    checkpointer = LandmarkCheckpointer(nn.Linear(30, 40), str(tmp_path))
+    with pytest.raises(OSError, match="No space left on device"):
+        checkpointer.save("model_final")
+
+
+def test_a_user_s_error_in_a_training_is_one_line_of_the_log():
+    for error in (UserError("a.jpg: is missing"), ValueError("a bug")):
+        record = logging.LogRecord("d2", 40, "", 0, "Exception:", (), (type(error), error, None))
+        assert without_traceback(record)
+        lines = logging.Formatter().format(record)
+        assert lines.startswith("Exception: a.jpg: is missing" if record.exc_info is None else "E")
+        assert (record.exc_info is None) == isinstance(error, UserError)

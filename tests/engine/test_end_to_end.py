@@ -13,7 +13,7 @@ import torch.multiprocessing as mp
 from detectron2.data import DatasetCatalog
 from detectron2.utils.logger import setup_logger
 
-from df2_landmarks.common import run_command
+from df2_landmarks.common import locked_folder, run_command
 from df2_landmarks.engine import setup
 from df2_landmarks.taxonomy import DEEPFASHION2
 from tests.support import DEMO, TINY
@@ -54,6 +54,13 @@ def test_demo_without_time_to_train_says_so_at_once(tmp_path, run_python, minute
     assert done.returncode == 2
     assert "--minutes must be more than 0" in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_two_demos_do_not_write_into_one_folder(tmp_path, run_python):
+    with locked_folder(tmp_path, "--output"):
+        done = run_python("-m", "df2_landmarks.cli.demo", "--output", tmp_path)
+    assert done.returncode == 1 and done.stdout == ""
+    assert done.stderr.startswith(f"df2 demo: --output {tmp_path}: ")
 
 
 def test_demo_writes_the_challenge_zip(demo):
@@ -186,6 +193,21 @@ def test_training_resumes_and_the_test_split_gives_a_zip(train_net, drawn_splits
     code, error = train_net("--eval-only", *config, *options, "MODEL.FPN.OUT_CHANNELS", "32")
     assert code == 1
     assert "a checkpoint of another model" in error.splitlines()[-1]
+
+
+def test_a_resumed_training_has_the_batch_it_had_and_whole_lines(train_net, drawn_splits, tmp_path):
+    options = [*TINY, "DATASETS.TRAIN", f"('{drawn_splits[0]}',)", "DATASETS.TEST", "()"]
+    config = ["--num-gpus", "0", "--config-file", DEMO]
+    assert train_net(*config, *options, "SOLVER.MAX_ITER", "2") == (0, "")
+    resume = ["--resume", *config, *options, "SOLVER.MAX_ITER", "3"]
+    code, error = train_net(*resume, "SOLVER.IMS_PER_BATCH", "4")
+    assert code == 1
+    assert "the training had 2 images in a batch (1 processes), now it has 4" in error
+    with (tmp_path / "metrics.json").open("a") as file:
+        file.write('{"iteration": 1, "total_l')  # as a kill leaves it
+    assert train_net(*resume) == (0, "")
+    lines = [json.loads(line) for line in (tmp_path / "metrics.json").open()]
+    assert [line["iteration"] for line in lines] == [1, 2]
 
 
 def test_a_dry_run_tries_everything_and_leaves_no_checkpoint(train_net, drawn_splits, tmp_path):

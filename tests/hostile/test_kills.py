@@ -187,6 +187,45 @@ def test_a_command_that_is_killed_leaves_nothing_half(
 
 
 @pytest.mark.slow
+def test_a_killed_prediction_loses_nothing_and_has_nothing_twice(tmp_path: Path) -> None:
+    """With `--resume` each time, as long as kills hit, on 400 pictures and a model that is fast."""
+    pictures, output = tmp_path / "in", tmp_path / "out"
+    pictures.mkdir()
+    for number in range(400):
+        Image.new("RGB", (80 + number % 3, 60)).save(pictures / f"{number:03}.jpg")
+    command = (
+        *("-m", "tests.predict.fake_model", pictures, "--output", output),
+        *("--resume", "--workers", 3),
+    )
+    rng = random.Random(f"{SEED} predict")
+    kills = 0
+    while kills < KILLS:
+        process = start(command)
+        time.sleep(rng.uniform(0.2, 1.0))
+        if process.poll() is not None:
+            assert process.returncode == 0, process.communicate()
+            (output / "predictions.jsonl").unlink()  # it was faster: once more from the start
+            continue
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        kills += 1
+        names = predicted(output)
+        assert len(names) == len(set(names))
+    run(command)
+    assert predicted(output) == sorted(map(str, pictures.iterdir()))
+    drawn = [path for path in (output / "pictures").iterdir() if path.suffix == ".jpg"]
+    assert sorted(path.name for path in drawn) == sorted(p.name for p in pictures.iterdir())
+    whole_pictures(output)
+
+
+def predicted(output: Path) -> list[str]:
+    """The pictures that a prediction has a whole line for."""
+    path = output / "predictions.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+    return [json.loads(line)["file"] for line in lines if line.endswith(b"\n")]
+
+
+@pytest.mark.slow
 def test_two_writers_of_one_zip_leave_a_whole_one(tiny_datasets: Path, tmp_path: Path) -> None:
     data = with_results(tiny_datasets / "deepfashion2_synthetic")
     for _ in range(KILLS):

@@ -9,9 +9,11 @@ import io
 import json
 import os
 import random
+import resource
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +21,9 @@ import pytest
 import torch
 from PIL import Image
 
+from converters.deepfashion2_to_coco import main as convert
 from converters.raw import RawFileError, parse_annotation, read_image_size
+from df2_landmarks.cli import check, score, submission, taxonomy
 from df2_landmarks.common import UserError
 from df2_landmarks.engine import read_checkpoint, setup_config
 from df2_landmarks.formats import (
@@ -38,6 +42,8 @@ BASE = DEMO.with_name("Base.yaml")
 MUTATIONS = int(os.environ.get("MUTATIONS", "100"))
 SEED = int(os.environ.get("SEED", "0"))
 MAX_SECONDS = 10
+MAX_BYTES = 2 << 30
+"""Of memory that a reader may ask for: beyond it, the system refuses."""
 
 WORDS = (
     *(b"null", b"true", b"-1", b"1e400", b"1e30", b"9" * 40, b"NaN", b'""', b'"\\ud800"'),
@@ -148,6 +154,19 @@ def mutated(whole: bytes, rng: random.Random) -> bytes:
     return bytes(data)
 
 
+@contextmanager
+def bounded_memory() -> Iterator[None]:
+    """Let this process grow by MAX_BYTES only."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    bound = pages * resource.getpagesize() + MAX_BYTES
+    resource.setrlimit(resource.RLIMIT_AS, (bound, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
 @pytest.mark.parametrize("name", READERS)
 def test_a_reader_takes_or_refuses_whatever_it_gets(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -164,7 +183,8 @@ def test_a_reader_takes_or_refuses_whatever_it_gets(
         path.write_bytes(data)
         started = time.perf_counter()
         try:
-            read(path)
+            with bounded_memory():
+                read(path)
         except (UserError, RawFileError) as error:
             assert str(error)
         except Exception:
@@ -173,3 +193,75 @@ def test_a_reader_takes_or_refuses_whatever_it_gets(
             raise
         assert time.perf_counter() - started < MAX_SECONDS, number
         assert [entry.name for entry in path.parent.iterdir()] == [file]
+
+
+COMMANDS: dict[str, tuple[Callable[[Sequence[str]], int], str]] = {
+    "check": (check.main, "train.json --taxonomy train.json --images . --json"),
+    "score": (
+        score.main,
+        "--gt train.json --results results.json --by category,scale --json scores.json --diagnose",
+    ),
+    "submission check": (submission.main, "check val.zip --split val --gt train.json"),
+    "submission pack": (
+        submission.main,
+        "pack --results results.json --gt train.json --output packed.zip",
+    ),
+    "taxonomy": (taxonomy.main, "train.json --output out.yaml"),
+    "convert": (convert, "--annos annos --images images --output coco.json --jobs 1"),
+}
+"""Command -> its function and a whole command line."""
+ARGUMENTS = (
+    *("", ".", "..", "-", "--", "-1", "0", "nan", "9" * 30, "none.json", "x/y/z", "*", "'", "="),
+    *("--help", "--output", "--json", "--gt=", "--by=", "\udcff", "\n", "\x1b[31m", "🧥"),
+)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_line_is_carried_out_or_refused(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    main, line = COMMANDS[name]
+    monkeypatch.chdir(tmp_path)
+    for number in range(max(1, MUTATIONS // len(READERS))):
+        (tmp_path / "train.json").write_text(json.dumps(coco()))
+        (tmp_path / "results.json").write_bytes(_results())
+        (tmp_path / "val.zip").write_bytes(_zip())
+        (tmp_path / "annos").mkdir(exist_ok=True)
+        (tmp_path / "images").mkdir(exist_ok=True)
+        (tmp_path / "annos" / "000001.json").write_bytes(_raw())
+        (tmp_path / "images" / "000001.jpg").write_bytes(_picture("JPEG"))
+        arguments = mutated_arguments(line.split(), random.Random(f"{SEED} {name} {number}"))
+        started = time.perf_counter()
+        try:
+            code: object = main(arguments)
+        except SystemExit as end:  # argparse
+            code = end.code
+        except BaseException as error:
+            raise AssertionError(f"{name} {arguments}") from error
+        assert code in (0, 1, 2), arguments
+        out, err = capfd.readouterr()
+        assert "Traceback" not in out + err, arguments
+        assert code == 0 or err or out, arguments
+        assert time.perf_counter() - started < MAX_SECONDS, arguments
+
+
+def mutated_arguments(arguments: Sequence[str], rng: random.Random) -> list[str]:
+    """Leave out, repeat, insert, exchange or cut off the end of arguments, in one to three places.
+
+    None begins with a slash, so that nothing is written elsewhere.
+    """
+    changed = list(arguments)
+    for _ in range(rng.randint(1, 3)):
+        place = rng.randrange(len(changed) + 1)
+        kind = rng.randrange(5)
+        if kind == 0:
+            del changed[place : place + 1]
+        elif kind == 1:
+            changed[place:place] = changed[place : place + 2]
+        elif kind == 2:
+            changed.insert(place, rng.choice(ARGUMENTS))
+        elif kind == 3 and place < len(changed):
+            changed[place] = rng.choice((*ARGUMENTS, *arguments))
+        elif place < len(changed):
+            changed[place] = changed[place][: rng.randrange(len(changed[place]) + 1)]
+    return changed

@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from df2_landmarks.common import UserError, make_output_folder, run_command, say
+from df2_landmarks.common import UserError, locked_folder, make_output_folder, run_command, say
 
 if TYPE_CHECKING:
     from detectron2.config import CfgNode
@@ -66,7 +66,11 @@ def run(args: argparse.Namespace) -> None:
     if not (REPOSITORY / "datasets" / "make_synthetic.py").is_file():
         raise UserError("the demo needs a clone of the repository; run it there", exit_code=2)
     make_output_folder(args.output, "--output")
+    with locked_folder(args.output, "--output"):
+        draw_train_and_report(args, started)
 
+
+def draw_train_and_report(args: argparse.Namespace, started: float) -> None:
     heading("1/4 Data")
     draw_and_convert(args.datasets / FOLDER, args.draw)
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import sys
 from collections.abc import Callable
 
 from df2_landmarks.common.errors import UserError
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
 INTERRUPTED = 130
 """Exit code after Ctrl-C: 128 + the number of the signal, as shells have it."""
 
@@ -21,7 +23,8 @@ def run_command(
 ) -> int:
     """Run a command and return its exit code.
 
-    A `UserError` is printed to stderr as one line. Any other exception is a bug: it is raised.
+    A `UserError` is printed to stderr as one line, and so is a full disk, wherever it is noticed.
+    Any other exception is a bug: it is raised.
 
     Args:
         command: returns an exit code, or None for 0.
@@ -40,6 +43,12 @@ def run_command(
             message += f"; {advice}"
         print(f"{program}: {_one_line(message)}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"{program}: {_one_line(f'{where}{error.strerror}')}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print(f"{program}: {interrupted}", file=sys.stderr)
         return INTERRUPTED

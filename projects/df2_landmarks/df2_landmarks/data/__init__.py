@@ -5,6 +5,7 @@ Importing this package registers the data sets.
 * ``catalog``: registration and the named splits. ``sources``: data sets by folder and file.
 * ``loading``, ``cache``: dataset dicts of a COCO JSON, from a file that processes share.
 * ``dataset_mapper``: dataset dict -> training example, with augmentation.
+* ``order``: the endless shuffled order of the images, which can be entered at any place.
 """
 
 from df2_landmarks.data.catalog import EVALUATOR_TYPE, FOLDERS, SPLITS, register_landmark_dataset
@@ -14,6 +15,13 @@ from df2_landmarks.data.dataset_mapper import (
     read_image,
 )
 from df2_landmarks.data.loading import LandmarkRecords, load_landmark_json
+from df2_landmarks.data.order import (
+    ImageOrder,
+    OrderedImages,
+    OrderedSampler,
+    places_left,
+    seed_by,
+)
 from df2_landmarks.data.sources import TRAIN, VALIDATION, registered_name
 
 __all__ = [
@@ -22,11 +30,16 @@ __all__ = [
     "SPLITS",
     "TRAIN",
     "VALIDATION",
+    "ImageOrder",
     "LandmarkDatasetMapper",
     "LandmarkRecords",
+    "OrderedImages",
+    "OrderedSampler",
     "build_augmentation",
     "load_landmark_json",
+    "places_left",
     "read_image",
     "register_landmark_dataset",
     "registered_name",
+    "seed_by",
 ]

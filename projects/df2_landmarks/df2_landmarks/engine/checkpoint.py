@@ -130,7 +130,12 @@ class LandmarkCheckpointer(DetectionCheckpointer):
         logger.info(f"Saving checkpoint to {path}")
         with atomic_write(path) as file:
             weights = self.evaluated_model.state_dict()
-            torch.save({"model": weights, **self._record, **extra}, file)
+            try:
+                torch.save({"model": weights, **self._record, **extra}, file)
+            except RuntimeError as error:  # torch's own about a file that the disk did not take
+                if isinstance(error.__context__, OSError):
+                    raise error.__context__ from None
+                raise
 
     def tag_last_checkpoint(self, last_filename_basename: str) -> None:
         """Note the name of the newest file, whole or not at all."""

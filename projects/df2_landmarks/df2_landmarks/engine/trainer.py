@@ -17,7 +17,7 @@ from detectron2.data import (
     build_detection_test_loader,
     build_detection_train_loader,
 )
-from detectron2.engine import DefaultTrainer, HookBase
+from detectron2.engine import DefaultTrainer, HookBase, TrainerBase
 from detectron2.engine.hooks import EvalHook
 from detectron2.evaluation import DatasetEvaluators
 from detectron2.solver import build_optimizer, get_default_optimizer_params
@@ -29,13 +29,19 @@ from torch.utils.data import ConcatDataset
 
 import df2_landmarks.modeling  # noqa: F401 (registers the heads)
 from df2_landmarks.common import UserError
-from df2_landmarks.data import LandmarkDatasetMapper, LandmarkRecords
+from df2_landmarks.data import (
+    ImageOrder,
+    LandmarkDatasetMapper,
+    LandmarkRecords,
+    OrderedImages,
+    OrderedSampler,
+    places_left,
+)
 from df2_landmarks.engine.averaging import AverageWeights, WeightAverage
 from df2_landmarks.engine.checkpoint import LandmarkCheckpointer
 from df2_landmarks.engine.evaluation_hook import EarlyStop, EvaluationHook
 from df2_landmarks.engine.evaluators import BoxMaskEvaluator, LandmarkEvaluator
 from df2_landmarks.engine.training_step import (
-    OrderedSampler,
     WatchedLoader,
     check_accumulation,
     training_step,
@@ -83,7 +89,7 @@ class Trainer(DefaultTrainer):
             )
         super().resume_or_load(resume)
         if found:
-            self._skip_seen_images()
+            self._continue_order()
         comm.synchronize()  # all have looked at the folder as it was
         self.checkpointer.start_run(new=not found)
         if found and self.start_iter >= self.max_iter:
@@ -92,14 +98,13 @@ class Trainer(DefaultTrainer):
                 f"{self.max_iter} iterations); raise SOLVER.MAX_ITER to go on"
             )
 
-    def _skip_seen_images(self) -> None:
+    def _continue_order(self) -> None:
         """Go on in the order of the images where the training was interrupted."""
         sampler = self._trainer.data_loader.sampler
         if sampler is None or not self.start_iter:
             return
-        per_process = self.cfg.SOLVER.IMS_PER_BATCH // comm.get_world_size()
         loader = self.build_train_loader(
-            self.cfg, seed=sampler.seed, num_seen=self.start_iter * per_process
+            self.cfg, seed=sampler.order.seed, num_batches=self.start_iter
         )
         self._trainer.data_loader = loader
         if "_data_loader_iter" in vars(self._trainer):  # Detectron2 v0.5 makes it at once
@@ -116,14 +121,15 @@ class Trainer(DefaultTrainer):
 
     @classmethod
     def build_train_loader(
-        cls, cfg: CfgNode, *, seed: int | None = None, num_seen: int = 0
+        cls, cfg: CfgNode, *, seed: int | None = None, num_batches: int = 0
     ) -> WatchedLoader:
         """Return the loader of a training.
 
         Args:
             cfg: frozen configuration.
-            seed: of the order of the images; None: a new one, which cfg.SEED decides.
-            num_seen: images that this process has seen already, and that are not loaded again.
+            seed: of the order of the images and of their augmentation; None: a new one, which
+                cfg.SEED decides.
+            num_batches: that have been trained on already, and are not loaded again.
         """
         # The records stay on disk; Detectron2's own loader makes a list of all of them.
         splits = [DatasetCatalog.get(name) for name in cfg.DATASETS.TRAIN]
@@ -133,11 +139,27 @@ class Trainer(DefaultTrainer):
             raise UserError(f"DATASETS.TRAIN {cfg.DATASETS.TRAIN}: no image has a garment")
         dataset = splits[0] if len(splits) == 1 else ConcatDataset(splits)
         mapper = LandmarkDatasetMapper(cfg, is_train=True)
-        sampler = None  # Detectron2's own for SAMPLER_TRAIN
-        if cfg.DATALOADER.SAMPLER_TRAIN == "TrainingSampler":
-            sampler = OrderedSampler(len(dataset), seed=seed, num_seen=num_seen)
-        loader = build_detection_train_loader(cfg, mapper=mapper, dataset=dataset, sampler=sampler)
-        return WatchedLoader(loader, sampler)
+        if cfg.DATALOADER.SAMPLER_TRAIN != "TrainingSampler":
+            return WatchedLoader(build_detection_train_loader(cfg, mapper=mapper, dataset=dataset))
+        order = ImageOrder(len(dataset), seed=comm.shared_random_seed() if seed is None else seed)
+        by_shape = cfg.DATALOADER.ASPECT_RATIO_GROUPING
+        waiting, start = places_left(
+            order,
+            dataset,
+            num_batches=num_batches,
+            batch_size=cfg.SOLVER.IMS_PER_BATCH // comm.get_world_size(),
+            by_shape=by_shape,
+        )
+        sampler = OrderedSampler(order, waiting, start)
+        loader = build_detection_train_loader(
+            OrderedImages(dataset, mapper, order),
+            mapper=None,
+            sampler=sampler,
+            total_batch_size=cfg.SOLVER.IMS_PER_BATCH,
+            aspect_ratio_grouping=by_shape,
+            num_workers=cfg.DATALOADER.NUM_WORKERS,
+        )
+        return WatchedLoader(loader, sampler, num_batches=num_batches)
 
     @classmethod
     def test_records(cls, dataset_name: str) -> Sequence[dict[str, Any]]:
@@ -236,13 +258,12 @@ class Trainer(DefaultTrainer):
 
     def build_writers(self) -> list[EventWriter]:
         """Return the stock writers, without TensorBoard where it is not installed."""
+        metrics = Path(self.cfg.OUTPUT_DIR, "metrics.json")
+        drop_unfinished_line(metrics)
         if has_tensorboard():
             return super().build_writers()
         logger.warning("tensorboard is not installed: losses and scores go to metrics.json only.")
-        return [
-            CommonMetricPrinter(self.max_iter),
-            JSONWriter(str(Path(self.cfg.OUTPUT_DIR, "metrics.json"))),
-        ]
+        return [CommonMetricPrinter(self.max_iter), JSONWriter(str(metrics))]
 
     def run_step(self) -> None:
         """Do one iteration.
@@ -272,23 +293,55 @@ class Trainer(DefaultTrainer):
 
     def train(self) -> Any:
         """Train as Detectron2; end early, and save, where an evaluation raises `EarlyStop`."""
+        loop = logging.getLogger(TrainerBase.__module__)
+        loop.addFilter(without_traceback)
         try:
             return super().train()
         except EarlyStop as stop:
             logger.info(str(stop))
             self.checkpointer.save("model_final")
             return self._last_eval_results
+        finally:
+            loop.removeFilter(without_traceback)
 
     def state_dict(self) -> dict[str, Any]:
         # Detectron2 v0.5 leaves out the optimizer, so that a resumed training loses its momentum.
-        return {**super().state_dict(), "_trainer": self._trainer.state_dict()}
+        return {
+            **super().state_dict(),
+            "_trainer": self._trainer.state_dict(),
+            "images_per_batch": self.cfg.SOLVER.IMS_PER_BATCH,
+            "processes": comm.get_world_size(),
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._check_batch(state_dict)
         if "_trainer" in state_dict:
             self._check_optimizer(state_dict["_trainer"]["optimizer"])
         super().load_state_dict(state_dict)
         if "_trainer" in state_dict:
             self._trainer.load_state_dict(state_dict["_trainer"])
+
+    def _check_batch(self, saved: dict[str, Any]) -> None:
+        """Check that an iteration has as many images as before, in whatever number of processes.
+
+        Raises:
+            UserError: it has not, so that learning rates and places in the order would be wrong.
+        """
+        batch, processes = self.cfg.SOLVER.IMS_PER_BATCH, comm.get_world_size()
+        saved_batch = saved.get("images_per_batch", batch)
+        saved_processes = saved.get("processes", processes)
+        if saved_batch != batch:
+            raise UserError(
+                f"--resume: the training had {saved_batch} images in a batch ({saved_processes} "
+                f"processes), now it has {batch} ({processes}). Resume with SOLVER.IMS_PER_BATCH "
+                f"{saved_batch} and SOLVER.REFERENCE_WORLD_SIZE 0 (SOLVER.ACCUMULATE_STEPS saves "
+                "memory), or start another training from it: MODEL.WEIGHTS, and another OUTPUT_DIR"
+            )
+        if saved_processes != processes:
+            logger.warning(
+                f"--resume: {processes} processes go on with what {saved_processes} began, with "
+                f"{batch} images in a batch as before"
+            )
 
     def _check_optimizer(self, saved: dict[str, Any]) -> None:
         """Check that a saved optimizer is of the same kind; torch would load another one silently.
@@ -337,6 +390,21 @@ def merge_results(plain: dict[str, Any], augmented: dict[str, Any], cfg: CfgNode
 
 def _side_by_side(plain: dict[str, Any], augmented: dict[str, Any]) -> dict[str, Any]:
     return OrderedDict({**plain, **{task + TTA_SUFFIX: v for task, v in augmented.items()}})
+
+
+def without_traceback(record: logging.LogRecord) -> bool:
+    """Make one line of what Detectron2 logs about a user's error; a filter for loggers."""
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, UserError):
+        record.msg, record.args, record.exc_info = f"{record.msg} {error}", (), None
+    return True
+
+
+def drop_unfinished_line(path: Path) -> None:
+    """Cut off what a killed run wrote of a last line; Detectron2 appends to the file."""
+    if path.is_file():
+        with path.open("rb+") as file:
+            file.truncate(file.read().rfind(b"\n") + 1)
 
 
 def has_tensorboard() -> bool:

@@ -5,62 +5,43 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
-from itertools import islice
 from typing import Any
 
 import torch
 from detectron2.config import CfgNode
-from detectron2.data.samplers import TrainingSampler
 from detectron2.engine import SimpleTrainer
 from detectron2.utils import comm
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader
 
 from df2_landmarks.common import UserError
+from df2_landmarks.data import OrderedSampler, seed_by
 
 LOADER_SECONDS = 600.0
 """A loader that gives no batch for so long ends the training: its processes hang or are gone."""
 
 
-class OrderedSampler(TrainingSampler):
-    """Detectron2's endless shuffle of the images, from some place on.
-
-    Attributes:
-        seed: decides the order.
-    """
-
-    def __init__(self, size: int, *, seed: int | None = None, num_seen: int = 0) -> None:
-        """
-        Args:
-            size: number of images.
-            seed: of an earlier sampler, to continue its order; None: a new one.
-            num_seen: images of this process that are left out at the start.
-        """
-        super().__init__(size, seed=seed)
-        self.seed = self._seed
-        self._num_seen = num_seen
-
-    def __iter__(self) -> Iterator[int]:
-        yield from islice(super().__iter__(), self._num_seen, None)
-
-    def state_dict(self) -> dict[str, int]:
-        """Return what a checkpoint needs to continue the order."""
-        return {"seed": self.seed}
-
-    def load_state_dict(self, state: dict[str, int]) -> None:
-        """Take over the order of a checkpoint."""
-        self.seed = self._seed = state["seed"]
-
-
 class WatchedLoader:
     """A training loader that remembers its last images and does not wait for ever.
+
+    With each batch it gives the random numbers of the iteration that trains on it, which decide
+    what the losses are computed from: they depend on the seed and the number of the batch only.
 
     Attributes:
         files: of the last batch.
         sampler: decides the order of the images; None where Detectron2's own does.
     """
 
-    def __init__(self, loader: Any, sampler: OrderedSampler | None = None) -> None:
+    def __init__(
+        self, loader: Any, sampler: OrderedSampler | None = None, *, num_batches: int = 0
+    ) -> None:
+        """
+        Args:
+            loader: Detectron2's.
+            sampler: of the loader.
+            num_batches: that an earlier loader of this training has given.
+        """
+        self._num_batches = num_batches
         self.files: list[str] = []
         self.sampler = sampler
         self._loader = loader
@@ -85,6 +66,9 @@ class WatchedLoader:
                     "DATALOADER.NUM_WORKERS 0"
                 ) from error
             self.files = [image.get("file_name", "?") for image in batch]
+            if self.sampler is not None:
+                seed_by(self.sampler.order.seed, self._num_batches, comm.get_rank(), 1)
+            self._num_batches += 1
             yield batch
 
 
