@@ -91,7 +91,7 @@ docs: $(READY)  ## build the documentation into site/ (open site/index.html)
 test: $(READY)  ## run the tests
 	$(PYTHON) -m pytest
 
-test-slow: $(READY)  ## kill every command 50 times, try 10,000 damaged inputs (8 minutes)
+test-slow: $(READY)  ## kill every command 50 times, try 10,000 damaged inputs (9 minutes)
 	KILLS=50 MUTATIONS=10000 $(PYTHON) -m pytest tests/hostile
 
 lint: $(READY)  ## ruff and mypy

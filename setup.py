@@ -18,8 +18,8 @@ setup(
     entry_points={"console_scripts": ["df2 = df2_landmarks.cli.main:main"]},
     # Detectron2 is on no package index under its own name: tools/install_detectron2.py brings it.
     install_requires=[
-        "torch",
-        "torchvision",
+        "torch>=2.12",  # the oldest that was tested
+        "torchvision>=0.27",
         "pycocotools",
         "fvcore",
         "numpy",
