@@ -23,7 +23,7 @@ import sys
 from array import array
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -78,6 +78,8 @@ TILE_PX = 400
 WIDTH_IN_TILES = 4
 """Short rows are placed beside each other up to this width."""
 MAX_REASONS = 3
+STYLE = DrawingStyle(landmark_text="numbers", scale=1.4)  # to be read in a tile
+PREDICTION = replace(STYLE, lines=False, points=False)  # these are the errors'
 FAR_PX = 100_000
 """What lies farther outside is drawn there: drawing needs numbers of 32 bits."""
 
@@ -390,12 +392,6 @@ def caption(
     ]
 
 
-def style_for(image: Picture, **options: Any) -> DrawingStyle:
-    """Return a style whose lines and texts are seen in a tile."""
-    scale = max(1.0, max(image.shape[:2]) / TILE_PX)
-    return DrawingStyle(landmark_text="numbers", scale=scale, **options)
-
-
 def draw_truth(example: Example, image: Picture) -> Picture:
     record = {
         "height": image.shape[0],
@@ -403,7 +399,7 @@ def draw_truth(example: Example, image: Picture) -> Picture:
         "annotations": [_annotation(item) for item in example.items],
     }
     garments = garments_of_record(record, example.taxonomy)
-    return draw_garments(image, garments, style_for(image))
+    return draw_garments(image, garments, STYLE)
 
 
 def _annotation(item: CocoItem) -> dict[str, Any]:
@@ -434,7 +430,7 @@ def augmented_columns(source: Source, cfg: CfgNode, count: int) -> dict[str, Col
         image = mapped["image"].numpy().transpose(1, 2, 0)
         image = image if cfg.INPUT.FORMAT == "BGR" else image[:, :, ::-1]
         garments = garments_of_targets(mapped["instances"], source.taxonomy)
-        return draw_garments(np.ascontiguousarray(image), garments, style_for(image))
+        return draw_garments(np.ascontiguousarray(image), garments, STYLE)
 
     return {f"augmented, seed {seed}": partial(draw, seed) for seed in range(count)}
 
@@ -493,9 +489,8 @@ def found_garments(source: Source, results: str, image_ids: Sequence[int]) -> di
 
 def draw_prediction(found: Mapping[int, Found], example: Example, image: Picture) -> Picture:
     shown = [found[item.annotation.id] for item in example.items if item.annotation.id in found]
-    style = style_for(image, points=False)
-    drawn = draw_garments(image, [one.garment for one in shown], style)
-    return draw_errors(drawn, [one.errors for one in shown], scale=style.scale)
+    drawn = draw_garments(image, [one.garment for one in shown], PREDICTION)
+    return draw_errors(drawn, [one.errors for one in shown], scale=PREDICTION.scale)
 
 
 if __name__ == "__main__":

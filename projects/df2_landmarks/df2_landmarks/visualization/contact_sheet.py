@@ -17,7 +17,7 @@ BACKGROUND = 255
 HEADING_PX = 22
 CAPTION_PX = 12
 CAPTION_ROW_PX = 18
-LETTER_WIDTH = 0.55
+LETTER_WIDTH = 0.5
 """Mean width of a letter in sizes of the font."""
 
 
