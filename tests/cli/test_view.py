@@ -196,7 +196,7 @@ def test_errors_are_those_of_the_garment_that_the_score_matches(
     errors = [garment for picture in drawn.errors for garment in picture]
     assert len(errors) == len(truth["annotations"]) - 1
     for garment in errors:
-        assert np.allclose(garment.sigmas, 1, atol=1e-6)
+        assert np.allclose(garment.error_sigmas, 1, atol=1e-6)
         assert (garment.predicted_xy[:, 0] > garment.true_xy[:, 0]).all()
     first = truth["annotations"][0]
     assert ["(not found)" in line for _, line in drawn.captions].count(True) == 1

@@ -467,7 +467,7 @@ def found_garments(source: Source, results: str, image_ids: Sequence[int]) -> di
             predicted, true = detections.landmarks_xy[row], of_class.landmarks_xy[item]
             labelled = of_class.labelled(VISIBLE_AND_OCCLUDED)[item]
             unit_px = sigma_px(of_class.areas[[item]], source.taxonomy.sigmas(c))[0]
-            sigmas = np.hypot(*(predicted - true).T) / unit_px
+            error_sigmas = np.hypot(*(predicted - true).T) / unit_px
             predicted_xy = np.clip(to_continuous(predicted), -FAR_PX, FAR_PX)
             x, y, width, height = detections.boxes_xywh[row]
             box = np.array([x, y, x + width, y + height])
@@ -481,7 +481,7 @@ def found_garments(source: Source, results: str, image_ids: Sequence[int]) -> di
                     score=float(detections.scores[row]),
                 ),
                 LandmarkErrors(
-                    predicted_xy[labelled], to_continuous(true)[labelled], sigmas[labelled]
+                    predicted_xy[labelled], to_continuous(true)[labelled], error_sigmas[labelled]
                 ),
             )
     return found

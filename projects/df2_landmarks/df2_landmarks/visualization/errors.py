@@ -27,23 +27,23 @@ class LandmarkErrors:
     Attributes:
         predicted_xy: (K, 2) continuous coordinates.
         true_xy: (K, 2) continuous coordinates.
-        sigmas: (K,) distance between them in the unit of the score: the similarity of a landmark
-            is ``exp(-sigmas**2 / 2)``.
+        error_sigmas: (K,) distance between them in the unit of the score: the similarity of a landmark
+            is ``exp(-error_sigmas**2 / 2)``.
     """
 
     predicted_xy: NDArray[np.float64]
     true_xy: NDArray[np.float64]
-    sigmas: NDArray[np.float64]
+    error_sigmas: NDArray[np.float64]
 
 
-def error_color(sigmas: float) -> Color:
+def error_color(error_sigmas: float) -> Color:
     """Return the colour (BGR) of an error.
 
     Example:
         >>> error_color(0.5), error_color(10)
         ((80, 200, 0), (0, 0, 230))
     """
-    return next(color for limit, color in COLORS if sigmas < limit or limit == math.inf)
+    return next(color for limit, color in COLORS if error_sigmas < limit or limit == math.inf)
 
 
 def draw_errors(image_bgr: Image, errors: Sequence[LandmarkErrors], *, scale: float = 1.0) -> Image:
@@ -68,9 +68,11 @@ def draw_errors(image_bgr: Image, errors: Sequence[LandmarkErrors], *, scale: fl
     canvas = image_bgr.copy()
     pen = Pen(canvas, scale * math.sqrt(canvas.shape[0] * canvas.shape[1]))
     for garment in errors:
-        ends = zip(garment.predicted_xy, garment.true_xy, garment.sigmas.tolist(), strict=True)
-        for predicted, true, sigmas in ends:
-            color = error_color(sigmas)
+        ends = zip(
+            garment.predicted_xy, garment.true_xy, garment.error_sigmas.tolist(), strict=True
+        )
+        for predicted, true, error in ends:
+            color = error_color(error)
             pen.line([np.array([predicted, true])], color, width_px=pen.line_px)
             pen.point(true, WHITE, is_hollow=False)
             pen.point(predicted, color, is_hollow=False)
