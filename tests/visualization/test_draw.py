@@ -306,12 +306,19 @@ def test_errors_are_lines_to_the_truth_in_the_colour_of_their_size():
     predicted = np.array([[20.5, 20.5], [20.5, 60.5], [20.5, 100.5], [20.5, 140.5]])
     sizes = np.array([0.9, 1.5, 2.9, 3.0])
     image = errors.draw_errors(
-        blank(), [errors.LandmarkErrors(predicted, predicted + (100, 0), sizes)]
+        blank(), [errors.LandmarkErrors(predicted, predicted + (100, 0), sizes)], scale=4
     )
     colors = [tuple(image[row, 70].tolist()) for row in (20, 60, 100, 140)]
     assert colors == [color for _, color in errors.COLORS]
     assert (image[[20, 60, 100, 140], 120] == 255).all()  # the truth
     assert not changed(image)[160:].any() and not changed(blank()).any()
+
+
+def test_letters_that_the_font_lacks_are_escaped_in_captions():
+    picture = np.full((50, 50, 3), 128, np.uint8)
+    names = ["\u7537", "\u5973", "\x01", "\x02", "\n", "\t"]
+    sheets = {contact_sheet([[picture]], headings=["a"], captions=[[n]]).tobytes() for n in names}
+    assert len(sheets) == len(names)
 
 
 @pytest.mark.parametrize("module", [draw, errors, text])

@@ -27,8 +27,8 @@ class LandmarkErrors:
     Attributes:
         predicted_xy: (K, 2) continuous coordinates.
         true_xy: (K, 2) continuous coordinates.
-        error_sigmas: (K,) distance between them in the unit of the score: the similarity of a landmark
-            is ``exp(-error_sigmas**2 / 2)``.
+        error_sigmas: (K,) distance between them in the unit of the score (`sigma_px`): the
+            similarity of a landmark is ``exp(-error_sigmas**2 / 2)``.
     """
 
     predicted_xy: NDArray[np.float64]
@@ -62,16 +62,15 @@ def draw_errors(image_bgr: Image, errors: Sequence[LandmarkErrors], *, scale: fl
         >>> from df2_landmarks.visualization import LandmarkErrors, draw_errors
         >>> ends = np.array([[2.5, 8.5]]), np.array([[30.5, 8.5]])
         >>> image = np.zeros((17, 40, 3), np.uint8)
-        >>> draw_errors(image, [LandmarkErrors(*ends, np.array([4.0]))])[8, 16].tolist()
+        >>> errors = [LandmarkErrors(*ends, error_sigmas=np.array([4.0]))]
+        >>> draw_errors(image, errors, scale=30)[8, 16].tolist()
         [0, 0, 230]
     """
     canvas = image_bgr.copy()
     pen = Pen(canvas, scale * math.sqrt(canvas.shape[0] * canvas.shape[1]))
     for garment in errors:
-        ends = zip(
-            garment.predicted_xy, garment.true_xy, garment.error_sigmas.tolist(), strict=True
-        )
-        for predicted, true, error in ends:
+        ends = zip(garment.predicted_xy, garment.true_xy, strict=True)
+        for (predicted, true), error in zip(ends, garment.error_sigmas.tolist(), strict=True):
             color = error_color(error)
             pen.line([np.array([predicted, true])], color, width_px=pen.line_px)
             pen.point(true, WHITE, is_hollow=False)
