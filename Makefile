@@ -30,7 +30,7 @@ ifneq ($(shell $(PYTHON) -c 'import pip' 2>/dev/null && echo works),works)
 endif
 endif
 
-.PHONY: help install demo predict synth check convert train eval score submit docs test test-slow lint format clean
+.PHONY: help install demo predict synth check convert view train eval score submit docs test test-slow lint format clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -67,6 +67,9 @@ check: $(READY)  ## examine the raw data in DATA=
 
 convert: $(READY)  ## raw annotations of DATA= -> COCO JSON in DATA/annotations
 	$(PYTHON) -m converters.deepfashion2_to_coco --root $(DATA)
+
+view: $(READY)  ## pictures as the training gets them, as PNG: DATA= OUTPUT= FLAGS="--augmented 4 ..."
+	$(PYTHON) -m df2_landmarks.cli.view $(DATA) --output $(or $(OUTPUT),output/view) $(FLAGS)
 
 # What a training reads is named by its config.
 NO_DATA = $(if $(filter command%,$(origin DATA)),$(error make $@ takes no DATA=, its config names the data sets: give the folder above deepfashion2/ as DETECTRON2_DATASETS (see datasets/README.md)))

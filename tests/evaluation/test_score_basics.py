@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from df2_landmarks.evaluation.mean_shape import mean_shapes, place_mean_shapes
-from df2_landmarks.evaluation.oks import landmark_oks
+from df2_landmarks.evaluation.oks import landmark_oks, sigma_px
 from df2_landmarks.evaluation.score import score
 from df2_landmarks.formats.annotations import read_ground_truth
 from df2_landmarks.formats.detections import Detections, empty_class
@@ -70,3 +70,12 @@ def test_mean_shape_of_identical_garments_is_a_perfect_prediction(
 
 def test_mean_shape_of_a_category_without_items_is_the_centre(ground_truth: GroundTruth) -> None:
     assert (mean_shapes(ground_truth)[12] == 0.5).all()
+
+
+def test_one_sigma_is_the_unit_of_the_similarity() -> None:
+    rng = np.random.default_rng(0)
+    areas, sigmas, errors = rng.uniform(1, 9e4, 5), rng.uniform(0.01, 0.2, 7), rng.uniform(0, 3)
+    true_xy = rng.uniform(0, 500, (5, 7, 2))
+    moved = true_xy + errors * sigma_px(areas, sigmas)[:, :, None] * (0.6, -0.8)
+    oks = landmark_oks(moved, true_xy, np.ones((5, 7), bool), areas, sigmas)
+    assert oks == pytest.approx(np.exp(-(errors**2) / 2))

@@ -16,6 +16,9 @@ COMMANDS = {
     "datasets/deepfashion2/annotations/validation.json --results out/landmark_results.json",
     "submit RESULTS=r.json GT=g.json ZIP=z.zip": "pack --gt g.json --results r.json --output z.zip",
     "convert DATA=some/where": "-m converters.deepfashion2_to_coco --root some/where",
+    "view": "-m df2_landmarks.cli.view datasets/deepfashion2 --output output/view",
+    "view DATA=some/where OUTPUT=out FLAGS=--suspicious": "-m df2_landmarks.cli.view some/where "
+    "--output out --suspicious",
     "train GPUS=8": "train_net.py --num-gpus 8 --config-file projects/df2_landmarks/configs/"
     "df2_landmark_rcnn_R_50_FPN_1x.yaml",
     "train GPUS=0 CONFIG=a.yaml OUTPUT=out": "--num-gpus 0 --config-file a.yaml OUTPUT_DIR out",

@@ -47,6 +47,7 @@ WITHOUT_TORCH = (
     "df2_landmarks.cli.score",
     "df2_landmarks.cli.submission",
     "df2_landmarks.cli.taxonomy",
+    "df2_landmarks.cli.view",
     "converters.deepfashion2_to_coco",
     "converters.check_dataset",
     "converters.make_subset",

@@ -22,6 +22,7 @@ from df2_landmarks.visualization import (
     contact_sheet,
     draw,
     draw_garments,
+    errors,
     text,
 )
 from tests.support import category_named
@@ -277,11 +278,50 @@ def test_contact_sheet_places_pairs_in_a_grid():
     assert sheet[72, 50].tolist() == [0, 0, 255]
     assert sheet[72, 150].tolist() == [255, 0, 0]
     assert sheet[172, 250].tolist() == [255, 255, 255]  # no fifth pair
-    with pytest.raises(ValueError, match="at least one pair"):
+    with pytest.raises(ValueError, match="at least one row"):
         contact_sheet([])
 
 
-@pytest.mark.parametrize("module", [draw, text])
+def test_contact_sheet_takes_rows_one_by_one_and_writes_captions_below_them():
+    picture, taken = np.full((50, 50, 3), 128, np.uint8), []
+
+    def rows():
+        for number in range(2):
+            taken.append(number)
+            yield [picture] * 3
+
+    captions = [["a name", "x" * 1000], ["\x1b\n\u7537"]]
+    sheet = contact_sheet(
+        rows(), headings=["a", "b", "c"], captions=captions, num_columns=1, tile_px=100
+    )
+    assert taken == [0, 1]
+    assert sheet.shape == (22 + 2 * (100 + 2 * 18), 300, 3)
+    lines = [sheet[top : top + 18] for top in (122, 140, 258, 276)]
+    assert [bool((line < 100).any()) for line in lines] == [True, True, True, False]
+    with pytest.raises(ValueError, match="zip"):
+        contact_sheet([[picture]] * 2, headings=["a"], captions=[["a"]])
+
+
+def test_errors_are_lines_to_the_truth_in_the_colour_of_their_size():
+    predicted = np.array([[20.5, 20.5], [20.5, 60.5], [20.5, 100.5], [20.5, 140.5]])
+    sizes = np.array([0.9, 1.5, 2.9, 3.0])
+    image = errors.draw_errors(
+        blank(), [errors.LandmarkErrors(predicted, predicted + (100, 0), sizes)], scale=4
+    )
+    colors = [tuple(image[row, 70].tolist()) for row in (20, 60, 100, 140)]
+    assert colors == [color for _, color in errors.COLORS]
+    assert (image[[20, 60, 100, 140], 120] == 255).all()  # the truth
+    assert not changed(image)[160:].any() and not changed(blank()).any()
+
+
+def test_letters_that_the_font_lacks_are_escaped_in_captions():
+    picture = np.full((50, 50, 3), 128, np.uint8)
+    names = ["\u7537", "\u5973", "\x01", "\x02", "\n", "\t"]
+    sheets = {contact_sheet([[picture]], headings=["a"], captions=[[n]]).tobytes() for n in names}
+    assert len(sheets) == len(names)
+
+
+@pytest.mark.parametrize("module", [draw, errors, text])
 def test_the_examples_of_the_docstrings_run(module):
     tested = doctest.testmod(module)
     assert tested.attempted > 0 and tested.failed == 0

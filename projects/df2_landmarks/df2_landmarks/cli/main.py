@@ -11,6 +11,7 @@ from df2_landmarks.common import say
 COMMANDS = {
     "predict": "find the garments in pictures and videos: named landmarks as JSON, and drawings",
     "check": "check a COCO file before hours of training go into it",
+    "view": "draw annotated pictures: as in the file, as the training gets them, with errors",
     "taxonomy": "print and check the categories and landmarks of a data set of your own",
     "score": "score a results file or a submission, break it down, diagnose or compare it",
     "submission": "pack, check and score a submission of the challenge",

@@ -9,9 +9,10 @@
 * ``diagnosis``: a room of its own, why a score is what it is; imported where it is needed.
 """
 
-from df2_landmarks.evaluation.breakdown import AXES, break_down
+from df2_landmarks.evaluation.breakdown import AXES, VALUES, break_down
 from df2_landmarks.evaluation.comparison import compare_scores
 from df2_landmarks.evaluation.mean_shape import mean_shapes, place_mean_shapes
+from df2_landmarks.evaluation.oks import sigma_px
 from df2_landmarks.evaluation.score import Score, score
 from df2_landmarks.evaluation.tables import (
     TITLES,
@@ -39,6 +40,7 @@ from df2_landmarks.evaluation.visibility import (
 __all__ = [
     "AXES",
     "TITLES",
+    "VALUES",
     "Score",
     "VisibilityScore",
     "break_down",
@@ -55,6 +57,7 @@ __all__ = [
     "score_as_dict",
     "score_text",
     "score_visibility",
+    "sigma_px",
     "table",
     "taxonomy_notes",
     "thresholds_as_dict",

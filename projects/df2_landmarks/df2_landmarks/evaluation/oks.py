@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _SPACING = np.spacing(1)
+_MIN_AREA = 1e-3  # keeps the errors of an item without area finite
 
 
 def landmark_oks(
@@ -83,3 +84,19 @@ def box_oks(
     squared = outside[:, :, 0] ** 2 + outside[:, :, 1] ** 2
     exponents = squared / (slot_sigmas * 2) ** 2 / (areas + _SPACING)[:, None] / 2
     return np.sum(np.exp(-exponents), axis=1) / len(slot_sigmas)
+
+
+def sigma_px(areas: NDArray[np.float64], sigmas: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return (P, K) the distance in pixels that is one sigma: ``2 * sigma * sqrt(area)``.
+
+    A landmark at the distance ``e`` of these has the similarity ``exp(-e**2 / 2)``.
+
+    Args:
+        areas: (P,) of the items, in square pixels.
+        sigmas: (K,).
+
+    Example:
+        >>> sigma_px(np.array([100.0]), np.array([0.5, 0.05])).tolist()
+        [[10.0, 1.0]]
+    """
+    return np.sqrt(np.maximum(areas, _MIN_AREA))[:, None] * 2 * sigmas

@@ -43,6 +43,7 @@ from df2_landmarks.formats.garment import (
     detected_garments,
     garments_of_instances,
     garments_of_record,
+    garments_of_targets,
 )
 from df2_landmarks.formats.ground_truth import (
     ATTRIBUTES,
@@ -115,6 +116,7 @@ __all__ = [
     "empty_class",
     "garments_of_instances",
     "garments_of_record",
+    "garments_of_targets",
     "model_record",
     "plain_name",
     "polygons_of_annotation",

@@ -319,3 +319,35 @@ def garments_of_instances(
         visible=kept.pred_visibility.numpy() if kept.has("pred_visibility") else None,
         masks=masks,
     )
+
+
+def garments_of_targets(instances: Any, taxonomy: Taxonomy = DEEPFASHION2) -> list[Garment]:
+    """Return the garments of a training example, as the model gets them.
+
+    Args:
+        instances: Detectron2's `Instances` of `LandmarkDatasetMapper`: ``gt_boxes``,
+            ``gt_classes``, ``gt_keypoints`` (N, M, 3) and, if any, ``gt_masks`` (polygons).
+        taxonomy: the categories.
+    """
+    height, width = instances.image_size
+    garments = []
+    for index, class_index in enumerate(instances.gt_classes.tolist()):
+        category = taxonomy.categories[class_index]
+        landmarks = instances.gt_keypoints.tensor[index, : category.num_landmarks].numpy()
+        mask = None
+        if instances.has("gt_masks"):
+            polygons = [np.reshape(p, (-1, 2)) for p in instances.gt_masks.polygons[index]]
+            mask = Mask.from_polygons(polygons, height, width)
+        garments.append(
+            Garment(
+                definition=category,
+                box_xyxy=instances.gt_boxes.tensor[index].numpy().astype(np.float64),
+                landmarks=Landmarks(
+                    category.landmark_names,
+                    landmarks[:, :2].astype(np.float64),
+                    landmarks[:, 2].astype(np.int64),
+                ),
+                mask=mask,
+            )
+        )
+    return garments

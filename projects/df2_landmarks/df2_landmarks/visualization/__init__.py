@@ -2,7 +2,7 @@
 
 * ``draw``: masks, boxes, outlines, landmarks, measured lengths and names of garments in a photo.
 * ``pen``: lines and points with a halo. ``text``: texts on plates, and places for them.
-* ``contact_sheet``: pairs of pictures in a grid.
+* ``contact_sheet``: rows of pictures in a grid. ``errors``: lines from predictions to the truth.
 """
 
 from df2_landmarks.visualization.contact_sheet import contact_sheet
@@ -11,10 +11,13 @@ from df2_landmarks.visualization.draw import (
     DrawingStyle,
     draw_garments,
 )
+from df2_landmarks.visualization.errors import LandmarkErrors, draw_errors
 
 __all__ = [
     "DrawableLength",
     "DrawingStyle",
+    "LandmarkErrors",
     "contact_sheet",
+    "draw_errors",
     "draw_garments",
 ]

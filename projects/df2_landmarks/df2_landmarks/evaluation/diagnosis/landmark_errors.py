@@ -31,6 +31,7 @@ from df2_landmarks.evaluation.diagnosis.detection_errors import (
     class_of,
     image_pairs,
 )
+from df2_landmarks.evaluation.oks import sigma_px
 from df2_landmarks.evaluation.score import Score
 from df2_landmarks.formats import GroundTruth
 from df2_landmarks.taxonomy import Taxonomy
@@ -41,7 +42,6 @@ LANDMARK_TYPES = ("good", "jitter", "inversion", "swap", "miss")
 UNLABELLED = -1
 PCK_FRACTION = 0.1
 """A landmark is correct (PCK) within this fraction of the longer side of the item's box."""
-_MIN_AREA = 1e-3  # keeps the errors of an item without area finite
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +94,7 @@ def _classify(
     labelled = truth.labelled(score.protocol)[item]
     predicted_xy = pairs.ranked[c].landmarks_xy[detection]
     true_xy = truth.landmarks_xy[item]
-    scale = np.sqrt(np.maximum(truth.areas[item], _MIN_AREA))[:, None] * 2 * taxonomy.sigmas(c)
+    scale = sigma_px(truth.areas[item], taxonomy.sigmas(c))
     error_px = np.where(labelled, _distance(predicted_xy, true_xy), np.nan)
     true_ks = _ks(error_px, scale)
     partner = taxonomy.flip_indices[c, : taxonomy.counts[c]]

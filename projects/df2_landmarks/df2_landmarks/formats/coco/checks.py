@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from array import array
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import NamedTuple
@@ -381,6 +381,20 @@ class CocoChecks:
             findings=tuple(sorted(findings, key=lambda finding: LEVELS.index(finding.level))),
         )
 
+    def suspects(self) -> dict[int, list[str]]:
+        """Return image id -> a line for each garment that breaks a rule or has no landmarks."""
+        garments = self._garments()
+        found = [(rule.text, rows) for rule, rows in _broken_rules(garments)]
+        listed = {row for _, rows in found for row in rows.tolist()}
+        unlabelled = set(np.flatnonzero(_no_landmarks(garments)).tolist()) - listed
+        found.append(("no landmark is labelled", np.asarray(sorted(unlabelled), dtype=np.int64)))
+        lines: dict[int, list[str]] = defaultdict(list)
+        for text, rows in found:
+            for row in rows:
+                line = f"annotation {garments.ids[row]}: {text.partition(';')[0]}"
+                lines[int(garments.image_ids[row])].append(line)
+        return dict(lines)
+
     def _garments(self) -> Garments:
         """Return all garments, without crowds."""
         image_ids = np.asarray(self._images_of_garments)
@@ -486,18 +500,24 @@ def _num_beside(
 
 
 def _garment_findings(garments: Garments) -> Iterator[Finding]:
-    """Yield what the rules find; a garment counts for the first rule that it breaks."""
+    """Yield what the rules find."""
     total = len(garments.ids)
-    reported = np.zeros(total, dtype=bool)
+    for rule, rows in _broken_rules(garments):
+        level = ERROR if len(rows) >= rule.error_from * total else WARNING
+        examples = tuple(garments.example(row) for row in rows[:NUM_EXAMPLES])
+        yield Finding(level, rule.text, len(rows), total, "garments", examples)
+
+
+def _broken_rules(garments: Garments) -> Iterator[tuple[Rule, NDArray[np.int64]]]:
+    """Yield each broken rule and its garments; a garment counts for the first one it breaks."""
+    reported = np.zeros(len(garments.ids), dtype=bool)
     for rule in RULES:
         flags = rule.flags(garments) & ~reported
         count = int(np.count_nonzero(flags))
-        if not count or count < rule.warning_from * total:
+        if not count or count < rule.warning_from * len(garments.ids):
             continue
         reported |= flags
-        level = ERROR if count >= rule.error_from * total else WARNING
-        examples = tuple(garments.example(row) for row in np.flatnonzero(flags)[:NUM_EXAMPLES])
-        yield Finding(level, rule.text, count, total, "garments", examples)
+        yield rule, np.flatnonzero(flags)
 
 
 def _check_unique(what: str, ids: NDArray[np.int64]) -> None:

@@ -50,6 +50,7 @@ class CocoReader:
             needs_pictures: refuse images without a file name or a size.
         """
         self._report: CocoReport | None = None
+        self._checks: CocoChecks | None = None
         self._ids: CategoryIds | None = None
         self._path = path
         self._taxonomy = taxonomy
@@ -66,6 +67,15 @@ class CocoReader:
         """The category ids of the file; there once `blocks` has come to its end."""
         assert self._ids is not None, "the file has not been read to its end"
         return self._ids
+
+    @property
+    def suspects(self) -> dict[int, list[str]]:
+        """Image id -> a line for each garment that the report warns of, or without landmarks.
+
+        There once `blocks` has come to its end.
+        """
+        assert self._checks is not None, "the file has not been read to its end"
+        return self._checks.suspects()
 
     def blocks(
         self, *, raise_errors: bool = True
@@ -108,6 +118,7 @@ class CocoReader:
         checks.check_ids(name)
         for decoder in decoders.values():
             checks.notes.update(decoder.repairs)
+        self._checks = checks
         self._report = checks.report(name, needs_pictures=self._needs_pictures)
         if raise_errors:
             self._report.raise_first_error()
