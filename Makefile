@@ -30,7 +30,7 @@ ifneq ($(shell $(PYTHON) -c 'import pip' 2>/dev/null && echo works),works)
 endif
 endif
 
-.PHONY: help install demo predict synth check convert view train eval score submit docs test test-slow lint format clean
+.PHONY: help install demo predict synth check convert view train eval score report submit docs test test-slow lint format clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -82,6 +82,9 @@ eval: $(READY)  ## evaluate the last checkpoint of OUTPUT= (or MODEL.WEIGHTS in 
 
 score: $(READY)  ## score a results file without torch: OUTPUT= DATA= (or RESULTS= GT=) FLAGS="--diagnose ..."
 	$(PYTHON) -m df2_landmarks.cli.score --gt $(GT) --results $(RESULTS) $(FLAGS)
+
+report: $(READY)  ## scores, errors, curves and pictures as one HTML file: OUTPUT= DATA= (or RESULTS= GT=)
+	$(PYTHON) -m df2_landmarks.cli.report --gt $(GT) --results $(RESULTS) $(if $(OUTPUT),--run $(OUTPUT)) $(FLAGS)
 
 submit: $(READY)  ## results file -> checked zip of the challenge: OUTPUT= DATA= (or RESULTS= GT=) ZIP=
 	$(PYTHON) -m df2_landmarks.cli.submission pack --gt $(GT) --results $(RESULTS) --output $(ZIP)

@@ -14,6 +14,8 @@ COMMANDS = {
     "check DATA=some/where": "-m converters.check_dataset some/where",
     "score OUTPUT=out": "-m df2_landmarks.cli.score --gt "
     "datasets/deepfashion2/annotations/validation.json --results out/landmark_results.json",
+    "report OUTPUT=out": "-m df2_landmarks.cli.report --gt datasets/deepfashion2/annotations/"
+    "validation.json --results out/landmark_results.json --run out",
     "submit RESULTS=r.json GT=g.json ZIP=z.zip": "pack --gt g.json --results r.json --output z.zip",
     "convert DATA=some/where": "-m converters.deepfashion2_to_coco --root some/where",
     "view": "-m df2_landmarks.cli.view datasets/deepfashion2 --output output/view",

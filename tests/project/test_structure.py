@@ -28,6 +28,7 @@ FLOORS = {
     "visualization": 4,
     "engine": 5,
     "predict": 6,
+    "report": 6,
     "cli": 7,
 }
 """Room -> floor. A room imports from lower floors only; floor 6 waits for export."""
@@ -41,9 +42,11 @@ WITHOUT_TORCH = (
     "df2_landmarks.formats",
     "df2_landmarks.evaluation",
     "df2_landmarks.evaluation.diagnosis",
+    "df2_landmarks.report",
     "df2_landmarks.synthetic",
     "df2_landmarks.cli.main",
     "df2_landmarks.cli.check",
+    "df2_landmarks.cli.report",
     "df2_landmarks.cli.score",
     "df2_landmarks.cli.submission",
     "df2_landmarks.cli.taxonomy",

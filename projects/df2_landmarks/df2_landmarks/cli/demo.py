@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib.util
 import io
 import logging
 import math
@@ -21,6 +22,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from df2_landmarks.cli import report
 from df2_landmarks.common import UserError, locked_folder, make_output_folder, run_command, say
 
 if TYPE_CHECKING:
@@ -81,9 +83,17 @@ def draw_train_and_report(args: argparse.Namespace, started: float) -> None:
     heading("2/4 Training from scratch on the CPU")
     trained = train_within(cfg, args.minutes)
     heading("3/4 Evaluation on held-out pictures")
-    report = evaluate(cfg, args.datasets / FOLDER / "annotations")
+    annotations = args.datasets / FOLDER / "annotations"
+    summary = evaluate(cfg, annotations)
     heading("4/4 Results")
-    say(report)
+    say(summary)
+    if importlib.util.find_spec("jinja2"):
+        report.main(
+            [
+                *("--gt", str(annotations / "validation.json"), "--run", str(args.output)),
+                *("--results", str(args.output / "landmark_results.json")),
+            ]
+        )
     say(
         f"\nTrained for {trained.minutes:.1f} minutes, {trained.iterations} iterations; "
         f"{(time.perf_counter() - started) / 60:.1f} minutes in all. Files in {args.output}:"

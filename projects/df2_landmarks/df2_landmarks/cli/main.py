@@ -14,6 +14,7 @@ COMMANDS = {
     "view": "draw annotated pictures: as in the file, as the training gets them, with errors",
     "taxonomy": "print and check the categories and landmarks of a data set of your own",
     "score": "score a results file or a submission, break it down, diagnose or compare it",
+    "report": "write one HTML file with scores, errors, curves and the costliest pictures",
     "submission": "pack, check and score a submission of the challenge",
     "demo": "draw data, train from scratch on the CPU, evaluate: the whole job in ten minutes",
     "convert-checkpoint": "convert a checkpoint between a stock head and one head per category",

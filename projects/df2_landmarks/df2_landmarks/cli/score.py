@@ -64,6 +64,12 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         help="show precision and recall over score thresholds (OKS .50)",
     )
     parser.add_argument(
+        "--confusion", action="store_true", help="show which category is predicted for which"
+    )
+    parser.add_argument(
+        "--intervals", action="store_true", help="show the AP of each category with its interval"
+    )
+    parser.add_argument(
         "--diagnose", action="store_true", help="show how much AP each error type costs"
     )
     parser.add_argument(
@@ -83,7 +89,10 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         "--compare", metavar="FILE|ZIP", help="show the difference to these results"
     )
     parser.add_argument(
-        "--resamples", type=positive, default=500, help="bootstrap draws of --compare (500)"
+        "--resamples",
+        type=positive,
+        default=500,
+        help="bootstrap draws of --compare and --intervals (500)",
     )
     args = parser.parse_args(argv)
     if args.true_box_results and not args.diagnose:
@@ -117,6 +126,10 @@ def run(args: argparse.Namespace) -> None:
     say(f"{args.results} on {args.gt}\n{score_text(ground_truth, detections, scores, breakdowns)}")
     if args.thresholds:
         add_thresholds(scores, content)
+    if args.intervals:
+        add_intervals(args, ground_truth, scores, content)
+    if args.confusion:
+        add_confusion(ground_truth, scores[0], content)
     if args.diagnose:
         add_diagnosis(args, ground_truth, scores[0], content)
     if args.compare:
@@ -130,6 +143,8 @@ def add_thresholds(scores: Sequence[Score], content: dict[str, Any]) -> None:
     """Print precision and recall over score thresholds and add them to the JSON file."""
     from df2_landmarks.evaluation import (
         TITLES,
+        best_points_as_dict,
+        best_points_text,
         operating_points,
         thresholds_as_dict,
         thresholds_text,
@@ -138,7 +153,34 @@ def add_thresholds(scores: Sequence[Score], content: dict[str, Any]) -> None:
     for result in scores:
         points = operating_points(result)
         content[result.protocol]["thresholds"] = thresholds_as_dict(points)
+        content[result.protocol]["best_thresholds"] = best_points_as_dict(result)
         say(f"\nScore thresholds, {TITLES[result.protocol]}\n{thresholds_text(points)}")
+        say(f"\n{best_points_text(result)}")
+
+
+def add_intervals(
+    args: argparse.Namespace,
+    ground_truth: GroundTruth,
+    scores: Sequence[Score],
+    content: dict[str, Any],
+) -> None:
+    """Print AP with intervals, AP50 and AP75, and add the intervals to the JSON file."""
+    from df2_landmarks.evaluation import ap_intervals, intervals_text
+
+    for result in scores:
+        num_images = len(ground_truth.image_ids)
+        intervals = ap_intervals(result, num_images=num_images, resamples=args.resamples)
+        content[result.protocol]["intervals"] = intervals.as_dict(ground_truth.taxonomy)
+        say(f"\n{intervals_text(result, intervals)}")
+
+
+def add_confusion(ground_truth: GroundTruth, result: Score, content: dict[str, Any]) -> None:
+    """Print which category is predicted for which, and add it to the JSON file."""
+    from df2_landmarks.evaluation.diagnosis import confusion
+
+    counted = confusion(ground_truth, result)
+    content[result.protocol]["confusion"] = counted.as_dict()
+    say(f"\n{counted.text()}")
 
 
 def add_diagnosis(

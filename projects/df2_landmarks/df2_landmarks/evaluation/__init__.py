@@ -10,15 +10,17 @@
 """
 
 from df2_landmarks.evaluation.breakdown import AXES, VALUES, break_down
-from df2_landmarks.evaluation.comparison import compare_scores
+from df2_landmarks.evaluation.comparison import Interval, Intervals, ap_intervals, compare_scores
 from df2_landmarks.evaluation.mean_shape import mean_shapes, place_mean_shapes
 from df2_landmarks.evaluation.oks import sigma_px
+from df2_landmarks.evaluation.published import is_real_validation_set, paper_ap
 from df2_landmarks.evaluation.score import Score, score
 from df2_landmarks.evaluation.tables import (
     TITLES,
     category_table,
     comparison_text,
     counts_line,
+    intervals_text,
     number,
     overall_table,
     score_as_dict,
@@ -27,6 +29,9 @@ from df2_landmarks.evaluation.tables import (
     taxonomy_notes,
 )
 from df2_landmarks.evaluation.thresholds import (
+    best_points,
+    best_points_as_dict,
+    best_points_text,
     operating_points,
     thresholds_as_dict,
     thresholds_text,
@@ -41,17 +46,26 @@ __all__ = [
     "AXES",
     "TITLES",
     "VALUES",
+    "Interval",
+    "Intervals",
     "Score",
     "VisibilityScore",
+    "ap_intervals",
+    "best_points",
+    "best_points_as_dict",
+    "best_points_text",
     "break_down",
     "category_table",
     "compare_scores",
     "comparison_text",
     "counts_line",
+    "intervals_text",
+    "is_real_validation_set",
     "mean_shapes",
     "number",
     "operating_points",
     "overall_table",
+    "paper_ap",
     "place_mean_shapes",
     "score",
     "score_as_dict",

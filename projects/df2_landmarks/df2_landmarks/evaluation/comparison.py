@@ -1,9 +1,9 @@
-"""The difference between two results with its confidence interval: paired bootstrap over images.
+"""AP, and the difference between two results, with confidence intervals: bootstrap over images.
 
 Each resample draws as many images as there are, with replacement, and scores both results on the
-same draw. An image drawn n times counts n times: its detections and items get the weight n, which
-equals n copies. Source of the method: Efron and Tibshirani, An Introduction to the Bootstrap
-(percentile interval).
+same draw (paired). An image drawn n times counts n times: its detections and items get the weight
+n, which equals n copies. Source of the method: Efron and Tibshirani, An Introduction to the
+Bootstrap (percentile interval).
 """
 
 from __future__ import annotations
@@ -71,6 +71,69 @@ class Comparison:
         }
 
 
+@dataclass(frozen=True)
+class Interval:
+    """An AP with the ends of its interval."""
+
+    ap: float
+    low: float
+    high: float
+
+    def as_dict(self) -> dict[str, float]:
+        """Return plain data for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """The AP of a result, overall and per category (None without ground truth)."""
+
+    resamples: int
+    overall: Interval | None
+    per_category: tuple[Interval | None, ...]
+
+    def as_dict(self, taxonomy: Taxonomy) -> dict[str, Any]:
+        """Return plain data for JSON, by official category name."""
+        overall, *per_category = (
+            None if interval is None else interval.as_dict()
+            for interval in (self.overall, *self.per_category)
+        )
+        return {
+            "resamples": self.resamples,
+            "confidence": CONFIDENCE,
+            "AP": overall,
+            "per_category": by_category(taxonomy, per_category),
+        }
+
+
+def ap_intervals(
+    result: Score, *, num_images: int, resamples: int = 500, seed: int = 0
+) -> Intervals:
+    """Return the AP of a result with its interval of 95 %.
+
+    Args:
+        result: the score.
+        num_images: number of images of the ground truth.
+        resamples: number of bootstrap draws.
+        seed: seed of the draws.
+
+    Example:
+        >>> from df2_landmarks.evaluation import score
+        >>> from df2_landmarks.formats import read_ground_truth, read_results
+        >>> ground_truth = read_ground_truth("validation.json")
+        >>> detections = read_results("landmark_results.json", ground_truth)
+        >>> result = score(ground_truth, detections, "visible")
+        >>> num_images = len(ground_truth.image_ids)
+        >>> overall = ap_intervals(result, num_images=num_images, resamples=9).overall
+        >>> overall.low <= overall.ap <= overall.high
+        True
+    """
+    draws = _drawn_aps([result], num_images, resamples, seed)[:, 0]
+    aps = np.asarray(_with_nan(result.curves.per_category()))
+    per_category = tuple(_interval(aps[[c]], draws[:, [c]]) for c in range(len(aps)))
+    return Intervals(resamples, _interval(aps, draws), per_category)
+
+
 def compare_scores(
     first: Score, second: Score, *, num_images: int, resamples: int = 500, seed: int = 0
 ) -> Comparison:
@@ -94,17 +157,26 @@ def compare_scores(
         >>> overall.difference, overall.is_clear
         (0.0, False)
     """
-    rng = np.random.default_rng(seed)
-    weighted = [WeightedAP(first), WeightedAP(second)]
     taxonomy = first.pairs.taxonomy
-    draws = np.full((resamples, 2, taxonomy.num_categories), np.nan)
-    for draw in draws:
-        weights = np.bincount(rng.integers(0, num_images, num_images), minlength=num_images)
-        draw[:] = [result.per_category(weights) for result in weighted]
+    draws = _drawn_aps([first, second], num_images, resamples, seed)
     aps = np.asarray([_with_nan(result.curves.per_category()) for result in (first, second)])
     per_category = [_difference(aps[:, [c]], draws[:, :, [c]]) for c in range(aps.shape[1])]
     overall = _difference(aps, draws)
     return Comparison(taxonomy, first.protocol, resamples, overall, tuple(per_category))
+
+
+def _drawn_aps(
+    results: Sequence[Score], num_images: int, resamples: int, seed: int
+) -> NDArray[np.float64]:
+    """Return the (resamples, R, C) AP of R results on the same draws of images."""
+    rng = np.random.default_rng(seed)
+    weighted = [WeightedAP(result) for result in results]
+    num_categories = results[0].pairs.taxonomy.num_categories
+    draws = np.full((resamples, len(results), num_categories), np.nan)
+    for draw in draws:
+        weights = np.bincount(rng.integers(0, num_images, num_images), minlength=num_images)
+        draw[:] = [result.per_category(weights) for result in weighted]
+    return draws
 
 
 def _with_nan(values: Sequence[float | None]) -> list[float]:
@@ -161,9 +233,28 @@ def _difference(aps: NDArray[np.float64], draws: NDArray[np.float64]) -> Differe
     present = ~np.isnan(aps[0])
     if not present.any():
         return None
-    drawn = draws[:, :, present]
-    num_drawn = (~np.isnan(drawn)).sum(axis=2)
-    means = np.nansum(drawn, axis=2) / np.maximum(num_drawn, 1)
-    low, high = np.quantile(means[:, 0] - means[:, 1], [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    means = _means(draws[:, :, present])
+    low, high = _ends(means[:, 0] - means[:, 1])
     first, second = aps[:, present].mean(axis=1)
-    return Difference(float(first), float(second), float(low), float(high))
+    return Difference(float(first), float(second), low, high)
+
+
+def _interval(aps: NDArray[np.float64], draws: NDArray[np.float64]) -> Interval | None:
+    """Return the mean of (n,) APs and its interval from (resamples, n) drawn ones, likewise."""
+    present = ~np.isnan(aps)
+    if not present.any():
+        return None
+    low, high = _ends(_means(draws[:, present]))
+    return Interval(float(aps[present].mean()), low, high)
+
+
+def _means(drawn: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the mean over the last axis of what is not NaN, 0 where all is."""
+    num_drawn = (~np.isnan(drawn)).sum(axis=-1)
+    means: NDArray[np.float64] = np.nansum(drawn, axis=-1) / np.maximum(num_drawn, 1)
+    return means
+
+
+def _ends(values: NDArray[np.float64]) -> tuple[float, float]:
+    low, high = np.quantile(values, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+    return float(low), float(high)

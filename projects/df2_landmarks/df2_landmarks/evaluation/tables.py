@@ -9,7 +9,7 @@ import numpy as np
 
 from df2_landmarks.evaluation.average_precision import by_category
 from df2_landmarks.evaluation.breakdown import CATEGORY, Breakdown, Subset
-from df2_landmarks.evaluation.comparison import CONFIDENCE, Comparison, Difference
+from df2_landmarks.evaluation.comparison import CONFIDENCE, Comparison, Difference, Intervals
 from df2_landmarks.evaluation.published import BASELINE, PAPER, is_real_validation_set, paper_ap
 from df2_landmarks.evaluation.score import Score
 from df2_landmarks.formats import (
@@ -197,6 +197,31 @@ def breakdown_table(
             row += [number(subset.summary[name]) for name in ("AP", "AP50", "AP75")]
             row += [number(paper_ap(axis, value, protocol))] if has_paper else []
     return table(header, rows)
+
+
+def intervals_text(score: Score, intervals: Intervals) -> str:
+    """Format AP with its interval, AP50 and AP75, overall and per category with ground truth."""
+    categories = score.pairs.taxonomy.categories
+    summaries = [score.curves.summary(), *(score.curves.summary(c) for c in range(len(categories)))]
+    rows = [
+        [
+            name,
+            *map(number, (interval.ap, interval.low, interval.high)),
+            *(number(summary[key]) for key in ("AP50", "AP75")),
+        ]
+        for name, interval, summary in zip(
+            ["all", *(category.official_name for category in categories)],
+            (intervals.overall, *intervals.per_category),
+            summaries,
+            strict=True,
+        )
+        if interval is not None
+    ]
+    return (
+        f"AP, {TITLES[score.protocol]}, with its {CONFIDENCE:.0%} interval from low to high "
+        f"({intervals.resamples} bootstrap draws of images)\n\n"
+        + table(["category", "AP", "low", "high", "AP50", "AP75"], rows)
+    )
 
 
 def comparison_text(comparison: Comparison, first: str, second: str) -> str:

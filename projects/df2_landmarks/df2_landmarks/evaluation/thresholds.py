@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from df2_landmarks.evaluation.average_precision import by_category
 from df2_landmarks.evaluation.matching import THRESHOLDS, UNMATCHED
 from df2_landmarks.evaluation.score import Score
 from df2_landmarks.evaluation.tables import number, table
@@ -35,7 +36,10 @@ class OperatingPoint:
 
 
 def operating_points(
-    result: Score, thresholds: Sequence[float] = SCORE_THRESHOLDS
+    result: Score,
+    thresholds: Sequence[float] = SCORE_THRESHOLDS,
+    *,
+    class_index: int | None = None,
 ) -> list[OperatingPoint]:
     """Return precision and recall at score thresholds.
 
@@ -45,14 +49,18 @@ def operating_points(
     Args:
         result: of `score`.
         thresholds: least scores.
+        class_index: 0-based class; all by default.
     """
+    detections, items = slice(None), slice(None)
+    if class_index is not None:
+        detections, items = result.pairs.class_rows(class_index)
     row = int(np.flatnonzero(THRESHOLDS == OKS)[0])
-    counted = ~result.matching.ignored[0, row]
-    right = counted & (result.matching.item[0, row] != UNMATCHED)
-    num_items = int((~result.matching.item_ignored[0]).sum())
+    counted = ~result.matching.ignored[0, row, detections]
+    right = counted & (result.matching.item[0, row, detections] != UNMATCHED)
+    num_items = int((~result.matching.item_ignored[0, items]).sum())
     points = []
     for threshold in thresholds:
-        above = result.pairs.scores >= threshold
+        above = result.pairs.scores[detections] >= threshold
         num_right, num_above = int((right & above).sum()), int((counted & above).sum())
         points.append(
             OperatingPoint(
@@ -63,6 +71,38 @@ def operating_points(
             )
         )
     return points
+
+
+def best_points(result: Score) -> list[OperatingPoint | None]:
+    """Return, per category, the operating point of the best F1; None without ground truth.
+
+    Of equal ones it is that of the lowest threshold.
+    """
+    best: list[OperatingPoint | None] = []
+    for class_index in range(result.pairs.taxonomy.num_categories):
+        points = operating_points(result, class_index=class_index)
+        known = [point for point in points if point.recall is not None]
+        best.append(max(known, key=lambda point: point.f1 or 0, default=None))
+    return best
+
+
+def best_points_as_dict(result: Score) -> dict[str, dict[str, Any] | None]:
+    """Return `best_points` by official category name, as plain data for JSON."""
+    points = [None if point is None else asdict(point) for point in best_points(result)]
+    return by_category(result.pairs.taxonomy, points)
+
+
+def best_points_text(result: Score) -> str:
+    """Format the best operating point of each category as a table."""
+    rows = [
+        [category.official_name, f"{point.threshold:.2f}"]
+        + [number(value) for value in (point.precision, point.recall, point.f1)]
+        for category, point in zip(
+            result.pairs.taxonomy.categories, best_points(result), strict=True
+        )
+        if point is not None
+    ]
+    return table(["best F1 of", "score from", "precision", "recall", "F1"], rows)
 
 
 def thresholds_text(points: Sequence[OperatingPoint]) -> str:

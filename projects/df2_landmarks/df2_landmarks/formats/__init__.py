@@ -18,6 +18,7 @@ from df2_landmarks.formats.coco import (
     Finding,
     plain_name,
     polygons_of_annotation,
+    read_image_records,
     read_taxonomy,
     write_taxonomy,
 )
@@ -57,6 +58,7 @@ from df2_landmarks.formats.mask import Mask
 from df2_landmarks.formats.model_record import (
     RECORD_KEY,
     check_record,
+    code_version,
     model_record,
     recorded_config_text,
     recorded_taxonomy,
@@ -109,6 +111,7 @@ __all__ = [
     "TooManyPixelsError",
     "check_record",
     "check_submission",
+    "code_version",
     "concatenate_class",
     "concatenate_present",
     "detected_garments",
@@ -123,6 +126,7 @@ __all__ = [
     "rank_in_group",
     "read_boxes_and_masks",
     "read_ground_truth",
+    "read_image_records",
     "read_picture",
     "read_results",
     "read_taxonomy",

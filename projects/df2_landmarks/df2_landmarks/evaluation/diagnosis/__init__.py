@@ -2,15 +2,35 @@
 
 * ``detection_errors``, ``landmark_errors``: the error type of each detection and each landmark.
 * ``corrections``: the detections with errors of a type corrected.
+* ``cases``: the errors image by image, the costliest first.
+* ``confusion``: which category is predicted for which.
 * ``diagnose``: the AP after each correction, the baseline and the oracles.
 * ``tables``: the diagnosis as text.
 """
 
+from df2_landmarks.evaluation.diagnosis.cases import Cases, GarmentCase, ImageCase
+from df2_landmarks.evaluation.diagnosis.confusion import Confusion, confusion
+from df2_landmarks.evaluation.diagnosis.corrections import CorrectedAP
+from df2_landmarks.evaluation.diagnosis.detection_errors import (
+    DETECTION_TYPES,
+    MISSED,
+)
 from df2_landmarks.evaluation.diagnosis.diagnose import Diagnosis, diagnose
+from df2_landmarks.evaluation.diagnosis.landmark_errors import LANDMARK_TYPES, LandmarkErrors
 from df2_landmarks.evaluation.diagnosis.tables import diagnosis_text
 
 __all__ = [
+    "DETECTION_TYPES",
+    "LANDMARK_TYPES",
+    "MISSED",
+    "Cases",
+    "Confusion",
+    "CorrectedAP",
     "Diagnosis",
+    "GarmentCase",
+    "ImageCase",
+    "LandmarkErrors",
+    "confusion",
     "diagnose",
     "diagnosis_text",
 ]

@@ -9,6 +9,7 @@
 """
 
 from df2_landmarks.formats.coco.categories import listed_ids, plain_name
+from df2_landmarks.formats.coco.images import read_image_records
 from df2_landmarks.formats.coco.reader import CocoReader
 from df2_landmarks.formats.coco.records import CocoAnnotation, CocoImage, CocoItem
 from df2_landmarks.formats.coco.report import CocoReport, Finding
@@ -25,6 +26,7 @@ __all__ = [
     "listed_ids",
     "plain_name",
     "polygons_of_annotation",
+    "read_image_records",
     "read_taxonomy",
     "write_taxonomy",
 ]
