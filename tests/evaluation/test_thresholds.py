@@ -54,6 +54,6 @@ def test_the_command_prints_them_and_writes_them(tmp_path, capsys):
     out = tmp_path / "out.json"
     arguments = ["--gt", str(truth), "--results", str(results), "--json", str(out)]
     assert main([*arguments, "--thresholds"]) == 0
-    assert capsys.readouterr().out.count("best F1") == 2
+    assert capsys.readouterr().out.count(" best F1\n") == 2
     points = json.loads(out.read_text())["visible"]["thresholds"]
     assert [p["threshold"] for p in points][:2] == [0.05, 0.1]

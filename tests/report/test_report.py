@@ -210,7 +210,7 @@ const shown = [...document.querySelectorAll("#gallery figure:not([hidden]) b")];
 const truth = document.querySelector("input[name=show-truth]");
 truth.click();
 const hidden = getComputedStyle(document.querySelector(".truth")).display;
-const point = document.querySelector("#gallery .predicted circle title").textContent;
+const point = document.querySelector("#gallery .predicted circle[class] title").textContent;
 const dark = matchMedia("(prefers-color-scheme: dark)").matches;
 say([shown.map((b) => b.textContent), hidden, point,
      performance.getEntriesByType("resource").length,
