@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import json
 import zipfile
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from df2_landmarks.cli.score import main
+from df2_landmarks.taxonomy import DEEPFASHION2
 from tests.evaluation.cases import (
     make_ground_truth,
     make_results,
@@ -99,7 +101,61 @@ def test_diagnosis_and_comparison_are_printed_and_written(
     assert "What limits AP" in text and "paired bootstrap" in text
     content = json.loads(out.read_text())
     assert len(content["visible_and_occluded"]["diagnosis"]["per_landmark"]) == 294
-    assert content["visible"]["compare"]["AP"]["difference"] == 0
+    assert content["visible"]["compare"][paths[-1]]["AP"]["difference"] == 0
+
+
+@pytest.fixture
+def others(tmp_path: Path) -> list[str]:
+    """Two more results."""
+    noises = {"b_&_%.json": 8.0, "c|d.json": 2.0}
+    return [
+        str(write_json(tmp_path / name, make_results(np.random.default_rng(1), TRUTH, noise=noise)))
+        for name, noise in noises.items()
+    ]
+
+
+@pytest.mark.parametrize("twice", [False, True])
+def test_all_results_of_compare_stand_in_one_table(
+    paths: list[str], others: list[str], capsys: pytest.CaptureFixture[str], twice: bool
+) -> None:
+    words = ["--compare", others[0], *(["--compare"] if twice else []), others[1]]
+    assert main([*paths, *words, "--resamples", "5"]) == 0
+    text = capsys.readouterr().out
+    table = text[text.rindex("Landmark AP") :]
+    rows = [line.split()[0] for line in table.splitlines()[4:]]
+    assert rows == [paths[-1], *others]
+    assert text.count("A = ") == 2
+
+
+def test_tables_for_papers_are_read_back_with_the_same_numbers(
+    paths: list[str], others: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = ["--compare", *others, "--by", "scale", "--intervals", "--resamples", "5", "--format"]
+    assert main([*paths, *more, "csv"]) == 0
+    blocks = [list(csv.reader(b.splitlines())) for b in capsys.readouterr().out.split("\n\n")]
+    assert [block[0][0] for block in blocks] == ["results", "category", "scale"]
+    ap = pycocotools_score(TRUTH, RESULTS).stats[0]
+    assert blocks[0][1][:2] == [paths[-1], f"{ap:.3f}"]
+    assert [row[0] for row in blocks[0][1:]] == [paths[-1], *others]
+    assert len(blocks[1]) == 1 + DEEPFASHION2.num_categories
+    assert main([*paths, *more, "latex"]) == 0
+    latex = capsys.readouterr().out
+    assert r"b\_\&\_\%.json" in latex and latex.count(r"\toprule") == 3
+    assert main([*paths, *more, "markdown"]) == 0
+    markdown = capsys.readouterr().out
+    assert r"c\|d.json" in markdown
+    assert f"| {ap:.3f} |" in markdown
+    for table in markdown.split("\n\n")[1::2]:
+        assert len({line.replace("\\|", "").count("|") for line in table.splitlines()}) == 1
+    assert main([*paths, "--format", "csv", "--protocol", "visible"]) == 0
+
+
+def test_a_format_for_papers_goes_with_scores_only(
+    paths: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main([*paths, "--format", "csv", "--diagnose"])
+    assert "are for --format text" in capsys.readouterr().err
 
 
 def test_results_in_true_boxes_are_a_row_of_the_diagnosis(

@@ -11,7 +11,10 @@ import pytest
 
 from tests.evaluation.cases import make_ground_truth, write_json
 
-MODULES = ("oks", "score", "tables", "comparison", "mean_shape", "diagnosis.detection_errors")
+MODULES = (
+    *("oks", "score", "tables.scores", "tables.papers", "comparison", "mean_shape"),
+    *("diagnosis.detection_errors", "diagnosis.cases", "diagnosis.confusion"),
+)
 
 
 @pytest.mark.parametrize("name", [*MODULES, "diagnosis.diagnose"])

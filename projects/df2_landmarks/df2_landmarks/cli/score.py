@@ -4,7 +4,8 @@
     df2 score --gt GT.json --results val_keypoints.zip \\
         --by scale,occlusion,zoom_in,viewpoint --json scores.json
     df2 score --gt GT.json --results A.json --diagnose
-    df2 score --gt GT.json --results A.json --compare B.json
+    df2 score --gt GT.json --results A.json --compare B.json C.json
+    df2 score --gt GT.json --results A.json --by scale --intervals --format latex > tables.tex
 
 GT is the COCO JSON with all landmarks (both protocols are derived from it), or an official file.
 Files may be plain, gzipped or zipped. The challenge's server is closed: this score replaces it, and
@@ -21,7 +22,17 @@ from pathlib import Path
 from typing import Any
 
 from df2_landmarks.common import atomic_write, check_output_file, positive, run_command, say
-from df2_landmarks.evaluation import AXES, Score, break_down, score, score_as_dict, score_text
+from df2_landmarks.evaluation import (
+    AXES,
+    FORMATS,
+    Breakdown,
+    Comparison,
+    Score,
+    break_down,
+    score,
+    score_as_dict,
+    score_text,
+)
 from df2_landmarks.formats import (
     PROTOCOLS,
     GroundTruth,
@@ -86,7 +97,18 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         "OUTPUT_DIR/ground_truth_boxes/landmark_results.json",
     )
     parser.add_argument(
-        "--compare", metavar="FILE|ZIP", help="show the difference to these results"
+        "--compare",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="FILE|ZIP",
+        help="show the difference to each of these results",
+    )
+    parser.add_argument(
+        "--format",
+        choices=FORMATS,
+        default="text",
+        help="markdown, latex, csv: only the tables of scores, for papers (default: text)",
     )
     parser.add_argument(
         "--resamples",
@@ -97,6 +119,8 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if args.true_box_results and not args.diagnose:
         parser.error("--true-box-results needs --diagnose")
+    if args.format != "text" and (args.diagnose or args.confusion or args.thresholds):
+        parser.error("--diagnose, --confusion and --thresholds are for --format text")
     return args
 
 
@@ -113,7 +137,7 @@ def run(args: argparse.Namespace) -> None:
         check_output_file("--json", args.json)
     taxonomy = read_taxonomy(args.taxonomy) if args.taxonomy else DEEPFASHION2
     ground_truth = read_ground_truth(args.gt, needs_annotations=True, taxonomy=taxonomy)
-    for remark in ground_truth.remarks:
+    for remark in ground_truth.remarks if args.format == "text" else ():
         say(remark)
     detections = read_results(args.results, ground_truth)
     protocols = PROTOCOLS if args.protocol == "both" else (args.protocol,)
@@ -123,6 +147,10 @@ def run(args: argparse.Namespace) -> None:
         result.protocol: score_as_dict(ground_truth, result, breakdown)
         for result, breakdown in zip(scores, breakdowns, strict=True)
     }
+    if args.format != "text":
+        say_tables(args, ground_truth, scores, breakdowns, content)
+        write_json(args, content)
+        return
     say(f"{args.results} on {args.gt}\n{score_text(ground_truth, detections, scores, breakdowns)}")
     if args.thresholds:
         add_thresholds(scores, content)
@@ -134,9 +162,42 @@ def run(args: argparse.Namespace) -> None:
         add_diagnosis(args, ground_truth, scores[0], content)
     if args.compare:
         add_comparison(args, ground_truth, scores, content)
+    write_json(args, content)
+
+
+def write_json(args: argparse.Namespace, content: dict[str, Any]) -> None:
     if args.json:
         with atomic_write(Path(args.json)) as file:
             file.write(json.dumps(content, indent=1, allow_nan=False).encode() + b"\n")
+
+
+def say_tables(
+    args: argparse.Namespace,
+    ground_truth: GroundTruth,
+    scores: Sequence[Score],
+    breakdowns: Sequence[Breakdown],
+    content: dict[str, Any],
+) -> None:
+    """Print the tables for papers, and add what they need to the content of the JSON file."""
+    from df2_landmarks.evaluation import ap_intervals, formatted, paper_tables, results_table
+
+    num_images = len(ground_truth.image_ids)
+    intervals = [
+        ap_intervals(result, num_images=num_images, resamples=args.resamples)
+        if args.intervals
+        else None
+        for result in scores
+    ]
+    for result, interval in zip(scores, intervals, strict=True):
+        if interval is not None:
+            content[result.protocol]["intervals"] = interval.as_dict(ground_truth.taxonomy)
+    others, comparisons = compared(args, ground_truth, scores, content)
+    results = {args.results: scores, **others}
+    tables = [
+        results_table(results, comparisons),
+        *paper_tables(ground_truth, scores, breakdowns, intervals),
+    ]
+    say(formatted(tables, args.format))
 
 
 def add_thresholds(scores: Sequence[Score], content: dict[str, Any]) -> None:
@@ -205,25 +266,51 @@ def add_diagnosis(
     say(f"\n{diagnosis_text(diagnosis)}")
 
 
+def compared(
+    args: argparse.Namespace,
+    ground_truth: GroundTruth,
+    scores: Sequence[Score],
+    content: dict[str, Any],
+) -> tuple[dict[str, list[Score]], dict[str, Comparison]]:
+    """Score the results of --compare, and add the differences to the content of the JSON file.
+
+    Returns:
+        Name -> scores, and name -> differences under the first protocol.
+    """
+    from df2_landmarks.evaluation import compare_scores
+
+    others: dict[str, list[Score]] = {}
+    first: dict[str, Comparison] = {}
+    for name in args.compare:
+        detections = read_results(name, ground_truth)
+        others[name] = [score(ground_truth, detections, one.protocol) for one in scores]
+        for result, other in zip(scores, others[name], strict=True):
+            comparison = compare_scores(
+                result,
+                other,
+                num_images=len(ground_truth.image_ids),
+                resamples=args.resamples,
+            )
+            first.setdefault(name, comparison)
+            all_differences = content[result.protocol].setdefault("compare", {})
+            all_differences[name] = comparison.as_dict()
+    return others, first
+
+
 def add_comparison(
     args: argparse.Namespace,
     ground_truth: GroundTruth,
     scores: Sequence[Score],
     content: dict[str, Any],
 ) -> None:
-    """Print the comparison with other results and add it to the content of the JSON file."""
-    from df2_landmarks.evaluation import compare_scores, comparison_text
+    """Print the differences to the results of --compare, a table for each and one of all."""
+    from df2_landmarks.evaluation import comparison_text, formatted, results_table
 
-    other = read_results(args.compare, ground_truth)
-    for result in scores:
-        comparison = compare_scores(
-            result,
-            score(ground_truth, other, result.protocol),
-            num_images=len(ground_truth.image_ids),
-            resamples=args.resamples,
-        )
-        content[result.protocol]["compare"] = comparison.as_dict()
-        say(f"\n{comparison_text(comparison, args.results, args.compare)}")
+    others, comparisons = compared(args, ground_truth, scores, content)
+    for name, comparison in comparisons.items():
+        say(f"\n{comparison_text(comparison, args.results, name)}")
+    table = results_table({args.results: scores, **others}, comparisons)
+    say(f"\n{formatted([table], 'text')}")
 
 
 if __name__ == "__main__":

@@ -5,24 +5,34 @@
 * ``visibility``: average precision of predicting whether a landmark is visible.
 * ``mean_shape``: the baseline; ``published``: scores of others on the real validation set.
 * ``thresholds``: precision and recall over score thresholds.
-* ``tables``: scores and comparisons as text and as plain data.
+* ``tables``: scores and comparisons as text, for papers, and as plain data.
 * ``diagnosis``: a room of its own, why a score is what it is; imported where it is needed.
 """
 
-from df2_landmarks.evaluation.breakdown import AXES, VALUES, break_down
-from df2_landmarks.evaluation.comparison import Interval, Intervals, ap_intervals, compare_scores
+from df2_landmarks.evaluation.breakdown import AXES, VALUES, Breakdown, break_down
+from df2_landmarks.evaluation.comparison import (
+    Comparison,
+    Interval,
+    Intervals,
+    ap_intervals,
+    compare_scores,
+)
 from df2_landmarks.evaluation.mean_shape import mean_shapes, place_mean_shapes
 from df2_landmarks.evaluation.oks import sigma_px
 from df2_landmarks.evaluation.published import is_real_validation_set, paper_ap
 from df2_landmarks.evaluation.score import Score, score
 from df2_landmarks.evaluation.tables import (
+    FORMATS,
     TITLES,
     category_table,
     comparison_text,
     counts_line,
+    formatted,
     intervals_text,
     number,
     overall_table,
+    paper_tables,
+    results_table,
     score_as_dict,
     score_text,
     table,
@@ -44,8 +54,11 @@ from df2_landmarks.evaluation.visibility import (
 
 __all__ = [
     "AXES",
+    "FORMATS",
     "TITLES",
     "VALUES",
+    "Breakdown",
+    "Comparison",
     "Interval",
     "Intervals",
     "Score",
@@ -59,6 +72,7 @@ __all__ = [
     "compare_scores",
     "comparison_text",
     "counts_line",
+    "formatted",
     "intervals_text",
     "is_real_validation_set",
     "mean_shapes",
@@ -66,7 +80,9 @@ __all__ = [
     "operating_points",
     "overall_table",
     "paper_ap",
+    "paper_tables",
     "place_mean_shapes",
+    "results_table",
     "score",
     "score_as_dict",
     "score_text",

@@ -1,0 +1,182 @@
+"""Tables for papers: the numbers of one or several results as text, Markdown, LaTeX or CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from df2_landmarks.evaluation.breakdown import Breakdown
+from df2_landmarks.evaluation.comparison import Comparison, Interval, Intervals
+from df2_landmarks.evaluation.published import PAPER, paper_ap
+from df2_landmarks.evaluation.score import Score
+from df2_landmarks.evaluation.tables.scores import TITLES, number, table
+from df2_landmarks.formats import GroundTruth
+from df2_landmarks.taxonomy import DEEPFASHION2
+
+FORMATS = ("text", "markdown", "latex", "csv")
+NUMBERS = ("AP", "AP50", "AP75")
+_LATEX = {
+    **{character: f"\\{character}" for character in "&%$#_{}"},
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+}
+
+
+@dataclass(frozen=True)
+class PaperTable:
+    """A table.
+
+    Attributes:
+        caption: what it shows.
+        header: titles of the columns.
+        rows: cells.
+    """
+
+    caption: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+def results_table(
+    results: Mapping[str, Sequence[Score]], comparisons: Mapping[str, Comparison]
+) -> PaperTable:
+    """Return one row for each result: AP, AP50 and AP75 under each protocol.
+
+    Args:
+        results: name -> scores of a result, under the same protocols in the same order.
+        comparisons: name -> differences of the first result to that one under the first protocol.
+    """
+    protocols = [score.protocol for score in next(iter(results.values()))]
+    header = ["results", *(f"{name} {TITLES[p]}" for p in protocols for name in NUMBERS)]
+    rows = []
+    for name, scores in results.items():
+        row = [name]
+        for score in scores:
+            summary = score.curves.summary()
+            row += [number(summary[key]) for key in NUMBERS]
+        rows.append(row)
+    if comparisons:
+        header += ["first minus this", "low", "high"]
+        for row in rows:
+            compared = comparisons.get(row[0])
+            difference = None if compared is None else compared.overall
+            row += (
+                [""] * 3
+                if difference is None
+                else [f"{v:+.3f}" for v in (difference.difference, difference.low, difference.high)]
+            )
+    return PaperTable("Landmark AP", header, rows)
+
+
+def paper_tables(
+    ground_truth: GroundTruth,
+    scores: Sequence[Score],
+    breakdowns: Sequence[Breakdown],
+    intervals: Sequence[Intervals | None],
+) -> list[PaperTable]:
+    """Return the tables of a result: each category and each subset.
+
+    Args:
+        ground_truth: the items.
+        scores: one for each protocol.
+        breakdowns: of each score.
+        intervals: of each score, None where they were not asked for.
+    """
+    header, columns = ["category", "items"], []
+    for score, interval in zip(scores, intervals, strict=True):
+        title = TITLES[score.protocol]
+        header += [f"{name} {title}" for name in NUMBERS]
+        columns.append((score, interval))
+        header += [f"95 % {title}"] if interval is not None else []
+    rows = []
+    for c, category in enumerate(ground_truth.taxonomy.categories):
+        row = [category.official_name, str(len(ground_truth.classes[c]))]
+        for score, interval in columns:
+            summary = score.curves.summary(c)
+            row += [number(summary[name]) for name in NUMBERS]
+            row += [_ends(interval.per_category[c])] if interval is not None else []
+        rows.append(row)
+    tables = [PaperTable("Landmark AP of each category", header, rows)]
+    with_paper = ground_truth.taxonomy == DEEPFASHION2
+    for axis in breakdowns[0]:
+        has_paper = with_paper and axis in PAPER
+        header = [axis, "items"]
+        rows = [[value, str(subset.items)] for value, subset in breakdowns[0][axis].items()]
+        for score, breakdown in zip(scores, breakdowns, strict=True):
+            header += [f"{name} {TITLES[score.protocol]}" for name in NUMBERS]
+            header += ["paper's AP"] if has_paper else []
+            for row in rows:
+                summary = breakdown[axis][row[0]].summary
+                row += [number(summary[name]) for name in NUMBERS]
+                row += [number(paper_ap(axis, row[0], score.protocol))] if has_paper else []
+        tables.append(PaperTable(f"Landmark AP by {axis}", header, rows))
+    return tables
+
+
+def _ends(interval: Interval | None) -> str:
+    return "" if interval is None else f"{interval.low:.3f} to {interval.high:.3f}"
+
+
+def formatted(tables: Sequence[PaperTable], form: str) -> str:
+    """Return tables in one of `FORMATS`, an empty line between them.
+
+    LaTeX needs the package booktabs.
+
+    Example:
+        >>> print(formatted([PaperTable("AP", ["category", "AP"], [["skirt", ".75"]])], "markdown"))
+        AP
+        <BLANKLINE>
+        | category | AP |
+        |---|---:|
+        | skirt | .75 |
+    """
+    return "\n\n".join(_FORMS[form](one) for one in tables)
+
+
+def _text(one: PaperTable) -> str:
+    return f"{one.caption}\n\n{table(one.header, one.rows)}"
+
+
+def _markdown(one: PaperTable) -> str:
+    def line(cells: Sequence[str]) -> str:
+        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+    rule = "|---" + "|---:" * (len(one.header) - 1) + "|"
+    rows = [line(one.header), rule, *map(line, one.rows)]
+    return f"{one.caption}\n\n" + "\n".join(rows)
+
+
+def _latex(one: PaperTable) -> str:
+    def line(cells: Sequence[str]) -> str:
+        return " & ".join(map(_escaped, cells)) + r" \\"
+
+    return "\n".join(
+        [
+            r"\begin{table}",
+            rf"\caption{{{_escaped(one.caption)}}}",
+            rf"\begin{{tabular}}{{l{'r' * (len(one.header) - 1)}}}",
+            r"\toprule",
+            line(one.header),
+            r"\midrule",
+            *map(line, one.rows),
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\end{table}",
+        ]
+    )
+
+
+def _escaped(text: str) -> str:
+    return "".join(_LATEX.get(character, character) for character in text)
+
+
+def _csv(one: PaperTable) -> str:
+    stream = io.StringIO()
+    csv.writer(stream, lineterminator="\n").writerows([one.header, *one.rows])
+    return stream.getvalue().rstrip("\n")
+
+
+_FORMS = {"text": _text, "markdown": _markdown, "latex": _latex, "csv": _csv}
