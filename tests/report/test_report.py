@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from df2_landmarks.cli import score
 from df2_landmarks.cli.report import main
 from df2_landmarks.taxonomy import DEEPFASHION2
 from tests.evaluation.cases import annotation, make_ground_truth, make_results, write_json
@@ -197,6 +198,25 @@ def test_a_wrong_path_is_one_line(
 ) -> None:
     assert main([*planted[1], *arguments]) != 0
     assert capsys.readouterr().err.startswith(f"df2 report: {message}")
+
+
+def test_the_costliest_pictures_are_written_as_files(
+    planted: tuple[Path, list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, arguments = planted
+    out = folder / "worst"
+    assert score.main([*arguments, "--pictures", str(out), "--num-pictures", "3"]) == 0
+    names = sorted(path.name for path in out.iterdir())
+    # those that cost 1, and the duplicate with its score of .8 or the exchanged sides
+    assert names[:2] == ["001_image_2.png", "002_image_3.png"] and len(names) == 3
+    picture = np.asarray(Image.open(out / names[0]))
+    truth, predicted = np.hsplit(picture, 2)
+    black = np.array([0, 0, 0])
+    drawn = [((half != black) & (half != 255)).any(axis=2).mean() for half in (truth, predicted)]
+    assert drawn[0] > drawn[1]  # it was missed
+    shutil.rmtree(folder / "validation")
+    assert score.main([*arguments, "--pictures", str(out)]) == 2
+    assert "name their folder (--images)" in capsys.readouterr().err
 
 
 PROBE = """

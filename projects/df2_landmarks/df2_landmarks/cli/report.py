@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> None:
     for option, folder in (("--images", args.images), ("--run", args.run)):
         if folder is not None and not folder.is_dir():
             raise UserError(f"{option} {folder}: there is no such folder", exit_code=2)
-    from df2_landmarks.report import Inputs, write_report
+    from df2_landmarks.report import Inputs, images_beside, write_report
 
     taxonomy = read_taxonomy(args.taxonomy) if args.taxonomy else DEEPFASHION2
     ground_truth = read_ground_truth(args.gt, needs_annotations=True, taxonomy=taxonomy)
@@ -79,14 +79,6 @@ def run(args: argparse.Namespace) -> None:
     )
     write_report(output, inputs, ground_truth, detections, other)
     say(f"{output} ({output.stat().st_size / MEGABYTE:.1f} MB)")
-
-
-def images_beside(annotations: Path) -> Path | None:
-    """Return the folder of the photos of ``annotations/<split>.json``, None if there is none."""
-    split = annotations.name.partition(".")[0]
-    folder = annotations.resolve().parent.parent
-    found = (folder / split / "image", folder / "images")
-    return next((path for path in found if path.is_dir()), None)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from df2_landmarks.common import atomic_write, check_output_file, positive, run_command, say
+from df2_landmarks.common import (
+    UserError,
+    atomic_write,
+    check_output_file,
+    positive,
+    run_command,
+    say,
+)
 from df2_landmarks.evaluation import (
     AXES,
     FORMATS,
@@ -81,6 +88,18 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         "--intervals", action="store_true", help="show the AP of each category with its interval"
     )
     parser.add_argument(
+        "--pictures", type=Path, metavar="FOLDER", help="write the costliest pictures as PNG files"
+    )
+    parser.add_argument(
+        "--num-pictures", type=positive, default=50, metavar="N", help="at most so many (50)"
+    )
+    parser.add_argument(
+        "--images",
+        type=Path,
+        metavar="FOLDER",
+        help="with --pictures: the photos (default: beside the annotations)",
+    )
+    parser.add_argument(
         "--diagnose", action="store_true", help="show how much AP each error type costs"
     )
     parser.add_argument(
@@ -119,8 +138,10 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if args.true_box_results and not args.diagnose:
         parser.error("--true-box-results needs --diagnose")
-    if args.format != "text" and (args.diagnose or args.confusion or args.thresholds):
-        parser.error("--diagnose, --confusion and --thresholds are for --format text")
+    if args.format != "text" and (
+        args.pictures or args.diagnose or args.confusion or args.thresholds
+    ):
+        parser.error("--pictures, --diagnose, --confusion and --thresholds are for --format text")
     return args
 
 
@@ -135,6 +156,7 @@ def axes(text: str) -> list[str]:
 def run(args: argparse.Namespace) -> None:
     if args.json is not None:
         check_output_file("--json", args.json)
+    images = images_of(args) if args.pictures else None
     taxonomy = read_taxonomy(args.taxonomy) if args.taxonomy else DEEPFASHION2
     ground_truth = read_ground_truth(args.gt, needs_annotations=True, taxonomy=taxonomy)
     for remark in ground_truth.remarks if args.format == "text" else ():
@@ -158,6 +180,8 @@ def run(args: argparse.Namespace) -> None:
         add_intervals(args, ground_truth, scores, content)
     if args.confusion:
         add_confusion(ground_truth, scores[0], content)
+    if images is not None:
+        say_pictures(args, images, ground_truth, scores[0])
     if args.diagnose:
         add_diagnosis(args, ground_truth, scores[0], content)
     if args.compare:
@@ -198,6 +222,38 @@ def say_tables(
         *paper_tables(ground_truth, scores, breakdowns, intervals),
     ]
     say(formatted(tables, args.format))
+
+
+def images_of(args: argparse.Namespace) -> Path:
+    """Return the folder of the photos.
+
+    Raises:
+        UserError: there is none.
+    """
+    from df2_landmarks.report import images_beside
+
+    folder: Path | None = args.images or images_beside(Path(args.gt))
+    if folder is None or not folder.is_dir():
+        raise UserError(
+            f"--pictures: the photos of {args.gt} are not beside it; name their folder (--images)",
+            exit_code=2,
+        )
+    return folder
+
+
+def say_pictures(
+    args: argparse.Namespace, images: Path, ground_truth: GroundTruth, result: Score
+) -> None:
+    """Write the costliest pictures, and print how many."""
+    from df2_landmarks.report import write_worst_pictures
+
+    gt = Path(args.gt)
+    files = list(
+        write_worst_pictures(
+            args.pictures, gt, images, ground_truth, result, count=args.num_pictures
+        )
+    )
+    say(f"\n{len(files)} pictures, the costliest first, in {args.pictures}")
 
 
 def add_thresholds(scores: Sequence[Score], content: dict[str, Any]) -> None:

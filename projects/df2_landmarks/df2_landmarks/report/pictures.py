@@ -18,7 +18,7 @@ from df2_landmarks.evaluation import VALUES, Score
 from df2_landmarks.evaluation.diagnosis import LANDMARK_TYPES, GarmentCase, ImageCase
 from df2_landmarks.formats import ATTRIBUTES, CocoImage, GroundTruth, read_picture
 from df2_landmarks.report.charts import sigma_step
-from df2_landmarks.taxonomy import Category
+from df2_landmarks.taxonomy import Category, Taxonomy
 
 LONGER_SIDE = 360
 """Pixels of a picture in the report; 200 pictures stay below 15 MB."""
@@ -87,7 +87,7 @@ class Gallery:
         lines, overlay = [], []
         for garment in case.garments:
             overlay.append(self._overlay(garment))
-            lines.append(self._line(garment))
+            lines.append(line_about(garment, self._ground_truth.taxonomy))
             self._add_tags(garment, tags)
         title = record.file_name or f"image {image_id}"
         return Picture(
@@ -166,26 +166,6 @@ class Gallery:
             if kind > 0
         )
 
-    def _line(self, garment: GarmentCase) -> str:
-        truth, predicted = self._category(garment, "item"), self._category(garment, "detection")
-        words = [garment.kind]
-        if truth is not None:
-            words.append(truth.name)
-        if predicted is not None and predicted != truth:
-            words.append(f"predicted {predicted.name}")
-        if garment.score is not None:
-            words.append(f"score {garment.score:.2f}")
-        if garment.oks is not None:
-            words.append(f"OKS {garment.oks:.2f}")
-        if garment.landmark_types is not None:
-            counts = np.bincount(garment.landmark_types[garment.landmark_types > 0], minlength=5)
-            words += [
-                f"{count} {name}"
-                for name, count in zip(LANDMARK_TYPES, counts, strict=True)
-                if count
-            ]
-        return ", ".join(words)
-
     def _add_tags(self, garment: GarmentCase, tags: dict[str, list[str]]) -> None:
         for of in ("item", "detection"):
             category = self._category(garment, of)
@@ -202,6 +182,29 @@ class Gallery:
             for name, value in zip(ATTRIBUTES, values, strict=True):
                 if 1 <= value <= len(VALUES[name]):
                     tags.setdefault(name, []).append(VALUES[name][value - 1])
+
+
+def line_about(garment: GarmentCase, taxonomy: Taxonomy) -> str:
+    """Return what is right and wrong about a garment, such as ``missed item, skirt``."""
+    truth, predicted = (
+        None if place is None else taxonomy.categories[place[0]]
+        for place in (garment.item, garment.detection)
+    )
+    words = [garment.kind]
+    if truth is not None:
+        words.append(truth.name)
+    if predicted is not None and predicted != truth:
+        words.append(f"predicted {predicted.name}")
+    if garment.score is not None:
+        words.append(f"score {garment.score:.2f}")
+    if garment.oks is not None:
+        words.append(f"OKS {garment.oks:.2f}")
+    if garment.landmark_types is not None:
+        wrong = garment.landmark_types[garment.landmark_types > 0]
+        counts = np.bincount(wrong, minlength=len(LANDMARK_TYPES)).tolist()
+        named = zip(LANDMARK_TYPES, counts, strict=True)
+        words += [f"{count} {name}" for name, count in named if count]
+    return ", ".join(words)
 
 
 def _thumbnail(folder: Path | None, record: CocoImage) -> tuple[str, tuple[int, int]]:
