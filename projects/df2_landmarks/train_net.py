@@ -64,7 +64,7 @@ def evaluate(cfg: CfgNode, args: argparse.Namespace) -> Any:
     model = evaluation.build_model(cfg)
     load_for_evaluation(model, weights, taxonomy_of(cfg))
     log_contents(cfg.DATASETS.TEST)
-    results = evaluation.test(cfg, model)
+    results = evaluation.test(cfg, model, weights=weights)
     if comm.is_main_process():
         verify_results(cfg, results)
     return results

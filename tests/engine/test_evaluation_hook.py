@@ -27,7 +27,7 @@ def scored(monkeypatch):
     def script(*landmark_aps):
         remaining = iter(landmark_aps)
 
-        def test(cls, cfg, model, evaluators=None):
+        def test(cls, cfg, model, evaluators=None, **evaluated):
             seen.append({k: v.clone() for k, v in model.state_dict().items()})
             return {"landmarks": {"AP": next(remaining)}, "bbox": {"AP": 50.0}}
 

@@ -120,9 +120,10 @@ def evaluate(cfg: CfgNode, annotations: Path) -> str:
     from df2_landmarks.engine import Trainer, evaluation_weights, load_for_evaluation
 
     model = Trainer.build_model(cfg)
-    load_for_evaluation(model, evaluation_weights(cfg, ()))
+    weights = evaluation_weights(cfg, ())
+    load_for_evaluation(model, weights)
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints tables of its own
-        results = Trainer.test(cfg, model)
+        results = Trainer.test(cfg, model, weights=weights)
     draw_contact_sheet(cfg, model)
     return results_table(results, score_baseline(Path(cfg.OUTPUT_DIR), annotations))
 

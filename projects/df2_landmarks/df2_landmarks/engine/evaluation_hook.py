@@ -14,8 +14,7 @@ from detectron2.utils import comm
 from df2_landmarks.common import UserError
 from df2_landmarks.engine.checkpoint import LandmarkCheckpointer
 from df2_landmarks.engine.checkpoint_files import read_checkpoint
-from df2_landmarks.engine.evaluators import TASKS
-from df2_landmarks.engine.landmark_pictures import landmark_pictures
+from df2_landmarks.engine.evaluation import TASKS, landmark_pictures
 from df2_landmarks.formats import VISIBLE_AND_OCCLUDED
 from df2_landmarks.visualization import contact_sheet
 

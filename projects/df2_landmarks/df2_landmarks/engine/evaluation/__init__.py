@@ -1,0 +1,25 @@
+"""What an evaluation measures and leaves behind.
+
+* ``evaluators``: box, mask and landmark AP, and error types.
+* ``scores_file``: ``scores.json``, all scores of an evaluation as plain data.
+* ``pictures``: ground truth beside detections, drawn.
+"""
+
+from df2_landmarks.engine.evaluation.evaluators import (
+    RESULTS_FILE,
+    TASKS,
+    BoxMaskEvaluator,
+    LandmarkEvaluator,
+)
+from df2_landmarks.engine.evaluation.pictures import landmark_pictures
+from df2_landmarks.engine.evaluation.scores_file import ScoresFile, scores_come_first
+
+__all__ = [
+    "RESULTS_FILE",
+    "TASKS",
+    "BoxMaskEvaluator",
+    "LandmarkEvaluator",
+    "ScoresFile",
+    "landmark_pictures",
+    "scores_come_first",
+]
