@@ -132,7 +132,10 @@ def test_the_scores_file_has_the_landmark_scores_that_are_returned(
 def test_predicted_visibility_is_scored_and_changes_no_file(truth: Json, tmp_path: Path) -> None:
     inputs, outputs = predictions(truth, make_results(np.random.default_rng(9), truth))
     plain, evaluator = (
-        LandmarkEvaluator(NAME, output_dir=str(tmp_path / name)) for name in ("plain", "with")
+        LandmarkEvaluator(
+            NAME, output_dir=str(tmp_path / name), scores_file=ScoresFile(tmp_path / name)
+        )
+        for name in ("plain", "with")
     )
     plain.process(inputs, outputs)
     generator = torch.Generator().manual_seed(0)
@@ -143,6 +146,12 @@ def test_predicted_visibility_is_scored_and_changes_no_file(truth: Json, tmp_pat
     expected, returned = plain.evaluate(), evaluator.evaluate()
     visibility = returned.pop("visibility")
     assert repr(returned) == repr(expected)
+    scores = [
+        json.loads((tmp_path / name / "scores.json").read_text())[NAME]["visibility"]
+        for name in ("plain", "with")
+    ]
+    assert scores[0] is None
+    assert {name: 100 * fraction for name, fraction in scores[1].items()} == visibility
     assert list(visibility) == ["AP-visible", "AP-occluded", "share-visible", "share-occluded"]
     assert visibility["share-visible"] + visibility["share-occluded"] == pytest.approx(100)
     for answer in ("visible", "occluded"):  # random answers: the AP is near the share
