@@ -39,6 +39,7 @@ from df2_landmarks.engine import (
     log_contents,
     resolve_num_gpus,
     setup_run,
+    write_pictures,
 )
 from df2_landmarks.taxonomy import taxonomy_of
 
@@ -66,6 +67,8 @@ def evaluate(cfg: CfgNode, args: argparse.Namespace) -> Any:
     log_contents(cfg.DATASETS.TEST)
     results = evaluation.test(cfg, model, weights=weights)
     if comm.is_main_process():
+        if not args.ground_truth_boxes:  # the model alone would detect, and not get the boxes
+            write_pictures(cfg, model)
         verify_results(cfg, results)
     return results
 

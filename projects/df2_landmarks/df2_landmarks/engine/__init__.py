@@ -21,6 +21,7 @@ from df2_landmarks.engine.evaluation import (
     BoxMaskEvaluator,
     LandmarkEvaluator,
     landmark_pictures,
+    write_pictures,
 )
 from df2_landmarks.engine.ground_truth_boxes import GroundTruthBoxTrainer, ground_truth_box_config
 from df2_landmarks.engine.setup import (
@@ -60,4 +61,5 @@ __all__ = [
     "setup_run",
     "train_within",
     "trains_in_bfloat16",
+    "write_pictures",
 ]

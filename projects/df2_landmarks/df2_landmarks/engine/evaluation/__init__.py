@@ -11,8 +11,12 @@ from df2_landmarks.engine.evaluation.evaluators import (
     BoxMaskEvaluator,
     LandmarkEvaluator,
 )
-from df2_landmarks.engine.evaluation.pictures import landmark_pictures
-from df2_landmarks.engine.evaluation.scores_file import ScoresFile, scores_come_first
+from df2_landmarks.engine.evaluation.pictures import (
+    landmark_pictures,
+    picture_sheets,
+    write_pictures,
+)
+from df2_landmarks.engine.evaluation.scores_file import ScoresFile
 
 __all__ = [
     "RESULTS_FILE",
@@ -21,5 +25,6 @@ __all__ = [
     "LandmarkEvaluator",
     "ScoresFile",
     "landmark_pictures",
-    "scores_come_first",
+    "picture_sheets",
+    "write_pictures",
 ]
