@@ -18,6 +18,7 @@ from df2_landmarks.engine.checkpoint_files import last_checkpoint, read_checkpoi
 from df2_landmarks.engine.dry_run import dry_run
 from df2_landmarks.engine.evaluation import (
     RESULTS_FILE,
+    TASK_TITLES,
     BoxMaskEvaluator,
     LandmarkEvaluator,
     landmark_pictures,
@@ -40,6 +41,7 @@ from df2_landmarks.engine.training_step import trains_in_bfloat16
 __all__ = [
     "CONFIGS",
     "RESULTS_FILE",
+    "TASK_TITLES",
     "BoxMaskEvaluator",
     "GroundTruthBoxTrainer",
     "LandmarkCheckpointer",

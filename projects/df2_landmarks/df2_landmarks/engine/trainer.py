@@ -39,7 +39,12 @@ from df2_landmarks.data import (
 )
 from df2_landmarks.engine.averaging import AverageWeights, WeightAverage
 from df2_landmarks.engine.checkpoint import LandmarkCheckpointer
-from df2_landmarks.engine.evaluation import BoxMaskEvaluator, LandmarkEvaluator, ScoresFile
+from df2_landmarks.engine.evaluation import (
+    BoxMaskEvaluator,
+    LandmarkEvaluator,
+    ScoresFile,
+    augmented_table,
+)
 from df2_landmarks.engine.evaluation_hook import EarlyStop, EvaluationHook
 from df2_landmarks.engine.training_step import (
     WatchedLoader,
@@ -193,6 +198,8 @@ class Trainer(DefaultTrainer):
         cls, cfg: CfgNode, model: nn.Module, evaluators: Any = None, **evaluated: Any
     ) -> dict[str, Any]:
         """Evaluate as Detectron2; with TEST.AUG.ENABLED also augmented, as `<task>_TTA`.
+
+        Both results are then logged beside each other.
 
         Args:
             cfg: configuration with the data sets and the folder of the files.
@@ -407,13 +414,25 @@ def tta_config(cfg: CfgNode) -> CfgNode:
 
 
 def merge_results(plain: dict[str, Any], augmented: dict[str, Any], cfg: CfgNode) -> dict[str, Any]:
-    """Merge results of `DefaultTrainer.test`: the augmented ones are named ``<task>_TTA``."""
+    """Merge results of `DefaultTrainer.test`, and log the table of both.
+
+    The augmented ones are named ``<task>_TTA``.
+    """
     if len(cfg.DATASETS.TEST) > 1:  # a level of data sets above the tasks
-        return OrderedDict((name, _side_by_side(plain[name], augmented[name])) for name in plain)
-    return _side_by_side(plain, augmented)
+        return OrderedDict(
+            (name, _side_by_side(name, plain[name], augmented[name])) for name in plain
+        )
+    return _side_by_side("".join(cfg.DATASETS.TEST), plain, augmented)
 
 
-def _side_by_side(plain: dict[str, Any], augmented: dict[str, Any]) -> dict[str, Any]:
+def _side_by_side(
+    dataset_name: str, plain: dict[str, Any], augmented: dict[str, Any]
+) -> dict[str, Any]:
+    if plain:  # empty without ground truth, and in all but the main process
+        logger.info(
+            f"{dataset_name} without and with test-time augmentation:\n"
+            f"{augmented_table(plain, augmented)}"
+        )
     return OrderedDict({**plain, **{task + TTA_SUFFIX: v for task, v in augmented.items()}})
 
 

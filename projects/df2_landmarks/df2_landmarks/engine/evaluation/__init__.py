@@ -2,6 +2,7 @@
 
 * ``evaluators``: box, mask and landmark AP, and error types.
 * ``scores_file``: ``scores.json``, all scores of an evaluation as plain data.
+* ``tables``: results as text.
 * ``pictures``: ground truth beside detections, drawn.
 """
 
@@ -17,13 +18,16 @@ from df2_landmarks.engine.evaluation.pictures import (
     write_pictures,
 )
 from df2_landmarks.engine.evaluation.scores_file import ScoresFile
+from df2_landmarks.engine.evaluation.tables import TASK_TITLES, augmented_table
 
 __all__ = [
     "RESULTS_FILE",
     "TASKS",
+    "TASK_TITLES",
     "BoxMaskEvaluator",
     "LandmarkEvaluator",
     "ScoresFile",
+    "augmented_table",
     "landmark_pictures",
     "picture_sheets",
     "write_pictures",
