@@ -80,7 +80,7 @@ def test_all_data_sets_and_both_passes_leave_scores(config, drawn_splits, tmp_pa
     for folder in (tmp_path, tmp_path / "inference_TTA"):
         content = written(folder)
         assert list(content) == [test, validation]
-        unscored = {"bbox": None, "segm": None, "landmarks": None, "visibility": None}
+        unscored = dict.fromkeys(("bbox", "segm", "landmarks", "visibility", "errors"))
         assert {task: content[test][task] for task in unscored} == unscored
         assert set(content[validation]["landmarks"]) == set(PROTOCOLS)
 

@@ -7,7 +7,7 @@ import pytest
 from df2_landmarks.engine.trainer import Trainer, merge_results, tta_config
 from tests.support import tiny_config
 
-TASKS = ["bbox", "segm", "landmarks", "landmarks_visible", "visibility"]
+TASKS = ["bbox", "segm", "landmarks", "landmarks_visible", "visibility", "errors"]
 
 
 @pytest.fixture

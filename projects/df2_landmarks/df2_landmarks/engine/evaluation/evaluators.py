@@ -39,6 +39,7 @@ from df2_landmarks.evaluation import (
     score_visibility,
     taxonomy_notes,
 )
+from df2_landmarks.evaluation.diagnosis import error_shares
 from df2_landmarks.formats import (
     VISIBLE,
     VISIBLE_AND_OCCLUDED,
@@ -61,6 +62,9 @@ TASKS = {VISIBLE_AND_OCCLUDED: "landmarks", VISIBLE: "landmarks_visible"}
 
 VISIBILITY_TASK = "visibility"
 """Key in the returned dict of the average precision of predicted visibility."""
+
+ERRORS_TASK = "errors"
+"""Key in the returned dict of the shares of the error types, visible and occluded landmarks."""
 
 RESULTS_FILE = "landmark_results.json"
 BOXES_FILE = "coco_instances_results.json"
@@ -254,8 +258,8 @@ class LandmarkEvaluator(DatasetEvaluator):
             ``{"landmarks": {...}, "landmarks_visible": {...}}`` in percent, as Detectron2's own
             evaluators: ``AP``, ``AP50``... and ``AP-<category>``, NaN where there is no ground
             truth. Where visibility was predicted also ``"visibility"``: ``AP-visible``,
-            ``AP-occluded`` and the ``share-`` of both. Empty in other processes and for a split
-            without annotations.
+            ``AP-occluded`` and the ``share-`` of both. Last ``"errors"``: the `error_shares`. Empty
+            in other processes and for a split without annotations.
 
         Raises:
             UserError: the ground truth cannot be read, or a predicted image is not in it.
@@ -285,11 +289,14 @@ class LandmarkEvaluator(DatasetEvaluator):
         if visibility is not None:
             logger.info(visibility.text())
             results[VISIBILITY_TASK] = _in_percent(visibility.as_dict())
+        errors = error_shares(ground_truth, scores[0])
+        results[ERRORS_TASK] = _in_percent(errors)
         if self._scores_file is not None:
             self._scores_file.add(
                 self._dataset_name,
                 landmarks={s.protocol: score_as_dict(ground_truth, s, {}) for s in scores},
                 visibility=None if visibility is None else visibility.as_dict(),
+                errors=errors,
             )
         return results
 

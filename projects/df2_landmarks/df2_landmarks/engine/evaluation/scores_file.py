@@ -15,7 +15,7 @@ from df2_landmarks.common import UserError, atomic_write
 logger = logging.getLogger(__name__)
 
 SCORES_FILE = "scores.json"
-TASKS = ("bbox", "segm", "landmarks", "visibility")
+TASKS = ("bbox", "segm", "landmarks", "visibility", "errors")
 PER_CATEGORY = "AP-"
 """Start of the names that Detectron2 gives to the AP of a category."""
 
