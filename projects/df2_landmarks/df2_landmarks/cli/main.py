@@ -14,6 +14,7 @@ COMMANDS = {
     "taxonomy": "print and check the categories and landmarks of a data set of your own",
     "score": "score a results file or a submission, break it down, diagnose or compare it",
     "submission": "pack, check and score a submission of the challenge",
+    "curves": "draw losses, learning rate and scores of trainings",
     "demo": "draw data, train from scratch on the CPU, evaluate: the whole job in ten minutes",
     "convert-checkpoint": "convert a checkpoint between a stock head and one head per category",
 }
