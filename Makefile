@@ -13,6 +13,8 @@ PRESET      ?= small
 GT          ?= $(DATA)/annotations/validation.json
 RESULTS     ?= $(or $(OUTPUT),output/df2_landmark_rcnn_R_50_FPN_1x)/landmark_results.json
 ZIP         ?= val_keypoints.zip
+RUNS        ?= $(or $(OUTPUT),output/df2_landmark_rcnn_R_50_FPN_1x)
+CURVES      ?= curves.svg
 INPUT       ?=
 WEIGHTS     ?=
 
@@ -30,7 +32,7 @@ ifneq ($(shell $(PYTHON) -c 'import pip' 2>/dev/null && echo works),works)
 endif
 endif
 
-.PHONY: help install demo predict synth check convert view train eval score report submit docs test test-slow lint format clean
+.PHONY: help install demo predict synth check convert view train eval curves score report submit docs test test-slow lint format clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -79,6 +81,9 @@ train: $(READY)  ## train: GPUS= (0: CPU) CONFIG= OUTPUT= FLAGS="--dry-run" OPTS
 
 eval: $(READY)  ## evaluate the last checkpoint of OUTPUT= (or MODEL.WEIGHTS in OPTS): GPUS= CONFIG=
 	$(NO_DATA)$(PYTHON) $(PROJECT)/train_net.py --eval-only $(FLAGS) --num-gpus $(GPUS) --config-file $(CONFIG) $(OPTS)
+
+curves: $(READY)  ## draw losses, learning rate and scores: RUNS="output/a output/b" CURVES=curves.svg
+	$(PYTHON) -m df2_landmarks.cli.curves $(RUNS) --output $(CURVES)
 
 score: $(READY)  ## score a results file without torch: OUTPUT= DATA= (or RESULTS= GT=) FLAGS="--diagnose ..."
 	$(PYTHON) -m df2_landmarks.cli.score --gt $(GT) --results $(RESULTS) $(FLAGS)

@@ -39,6 +39,7 @@ from df2_landmarks.engine import (
     log_contents,
     resolve_num_gpus,
     setup_run,
+    write_pictures,
 )
 from df2_landmarks.taxonomy import taxonomy_of
 
@@ -64,8 +65,10 @@ def evaluate(cfg: CfgNode, args: argparse.Namespace) -> Any:
     model = evaluation.build_model(cfg)
     load_for_evaluation(model, weights, taxonomy_of(cfg))
     log_contents(cfg.DATASETS.TEST)
-    results = evaluation.test(cfg, model)
+    results = evaluation.test(cfg, model, weights=weights)
     if comm.is_main_process():
+        if not args.ground_truth_boxes:  # the model alone would detect, and not get the boxes
+            write_pictures(cfg, model)
         verify_results(cfg, results)
     return results
 

@@ -1,5 +1,6 @@
 """What an evaluation during training leads to: best checkpoint, early stop, pictures."""
 
+import json
 import math
 
 import pytest
@@ -8,6 +9,7 @@ import torch
 from df2_landmarks.common import UserError
 from df2_landmarks.engine import trainer as trainer_module
 from df2_landmarks.engine.trainer import Trainer
+from df2_landmarks.taxonomy import DEEPFASHION2
 from tests.support import tiny_config
 
 
@@ -27,7 +29,7 @@ def scored(monkeypatch):
     def script(*landmark_aps):
         remaining = iter(landmark_aps)
 
-        def test(cls, cfg, model, evaluators=None):
+        def test(cls, cfg, model, evaluators=None, **evaluated):
             seen.append({k: v.clone() for k, v in model.state_dict().items()})
             return {"landmarks": {"AP": next(remaining)}, "bbox": {"AP": 50.0}}
 
@@ -180,7 +182,20 @@ def test_pictures_are_in_tensorboard_at_each_evaluation(config, tmp_path):
         images = events.Images(tag)
         assert len({image.step for image in images}) == 2
         assert all(image.width == 800 and image.height > 400 for image in images)
-    assert "landmarks/AP" in events.Tags()["scalars"]
+    scalars = set(events.Tags()["scalars"])
+    lines = [json.loads(line) for line in (tmp_path / "metrics.json").read_text().splitlines()]
+    evaluated = [line for line in lines if "landmarks/AP" in line]
+    assert len(evaluated) == 2
+    for name in (
+        "landmarks/AP",
+        *(f"landmarks/AP-{category.official_name}" for category in DEEPFASHION2.categories),
+        "errors/detection-duplicate",
+        "errors/items-missed",
+        "errors/landmark-inversion",
+    ):
+        assert name in scalars
+        assert all(name in line for line in evaluated)
+    assert all(0 <= line["errors/items-missed"] <= 100 for line in evaluated)
 
 
 def test_training_needs_no_tensorboard(config, scored, monkeypatch, tmp_path):

@@ -17,6 +17,7 @@ from detectron2.structures import Boxes, Instances
 
 from df2_landmarks.common import UserError
 from df2_landmarks.engine import BoxMaskEvaluator, LandmarkEvaluator
+from df2_landmarks.engine.evaluation import TASKS, ScoresFile
 from df2_landmarks.evaluation import score
 from df2_landmarks.formats import VISIBLE_AND_OCCLUDED, read_ground_truth, read_results
 from df2_landmarks.taxonomy import DEEPFASHION2
@@ -109,10 +110,32 @@ def test_results_file_read_again_has_boxes_and_the_same_score(truth: Json, tmp_p
     assert class_detections.boxes_xywh[0].tolist() == [10, 20, 100.25, 200.5]
 
 
+def test_the_scores_file_has_the_landmark_scores_that_are_returned(
+    truth: Json, tmp_path: Path
+) -> None:
+    inputs, outputs = predictions(truth, make_results(np.random.default_rng(3), truth))
+    evaluator = LandmarkEvaluator(NAME, scores_file=ScoresFile(tmp_path, weights="a.pth"))
+    evaluator.process(inputs, outputs)
+    returned = evaluator.evaluate()
+    written = json.loads((tmp_path / "scores.json").read_text())[NAME]
+    assert written["weights"] == "a.pth" and written["bbox"] is None
+    for protocol, task in TASKS.items():
+        fractions = written["landmarks"][protocol]
+        flat = {k: v for k, v in fractions.items() if k in returned[task]}
+        flat |= {f"AP-{name}": ap for name, ap in fractions["per_category"].items()}
+        assert {k: math.nan if v is None else 100 * v for k, v in flat.items()} == pytest.approx(
+            returned[task], nan_ok=True, rel=0, abs=0
+        )
+    assert written["landmarks"]["visible"]["AP"] > 0.1
+
+
 def test_predicted_visibility_is_scored_and_changes_no_file(truth: Json, tmp_path: Path) -> None:
     inputs, outputs = predictions(truth, make_results(np.random.default_rng(9), truth))
     plain, evaluator = (
-        LandmarkEvaluator(NAME, output_dir=str(tmp_path / name)) for name in ("plain", "with")
+        LandmarkEvaluator(
+            NAME, output_dir=str(tmp_path / name), scores_file=ScoresFile(tmp_path / name)
+        )
+        for name in ("plain", "with")
     )
     plain.process(inputs, outputs)
     generator = torch.Generator().manual_seed(0)
@@ -123,6 +146,12 @@ def test_predicted_visibility_is_scored_and_changes_no_file(truth: Json, tmp_pat
     expected, returned = plain.evaluate(), evaluator.evaluate()
     visibility = returned.pop("visibility")
     assert repr(returned) == repr(expected)
+    scores = [
+        json.loads((tmp_path / name / "scores.json").read_text())[NAME]["visibility"]
+        for name in ("plain", "with")
+    ]
+    assert scores[0] is None
+    assert {name: 100 * fraction for name, fraction in scores[1].items()} == visibility
     assert list(visibility) == ["AP-visible", "AP-occluded", "share-visible", "share-occluded"]
     assert visibility["share-visible"] + visibility["share-occluded"] == pytest.approx(100)
     for answer in ("visible", "occluded"):  # random answers: the AP is near the share
@@ -194,7 +223,7 @@ def test_predictions_of_all_processes_are_gathered(
     for rank, part in enumerate(parts):
         part.process(inputs[rank::2], outputs[rank::2])
     sent: list[object] = []
-    comm = "df2_landmarks.engine.evaluators.comm"
+    comm = "df2_landmarks.engine.evaluation.evaluators.comm"
     monkeypatch.setattr(f"{comm}.gather", lambda data, dst: sent.append(data) or [])
     monkeypatch.setattr(f"{comm}.is_main_process", lambda: False)
     assert parts[1].evaluate() == {}

@@ -61,7 +61,14 @@ def test_results_are_the_annotated_garments(config, coco, tmp_path, caplog):
     with caplog.at_level("INFO"):
         results = GroundTruthBoxTrainer.test(cfg, model)
     assert "Boxes and categories are those of the ground truth" in caplog.text
-    assert list(results) == ["bbox", "segm", "landmarks", "landmarks_visible", "visibility"]
+    assert list(results) == [
+        "bbox",
+        "segm",
+        "landmarks",
+        "landmarks_visible",
+        "visibility",
+        "errors",
+    ]
     # an untrained model finds the boxes, and not the landmarks
     assert results["bbox"]["AP"] == pytest.approx(100)
     assert results["landmarks"]["AP"] < 50

@@ -1,11 +1,13 @@
 """TEST.AUG.ENABLED: results with test-time augmentation beside the plain ones."""
 
+import math
+
 import pytest
 
 from df2_landmarks.engine.trainer import Trainer, merge_results, tta_config
 from tests.support import tiny_config
 
-TASKS = ["bbox", "segm", "landmarks", "landmarks_visible", "visibility"]
+TASKS = ["bbox", "segm", "landmarks", "landmarks_visible", "visibility", "errors"]
 
 
 @pytest.fixture
@@ -15,10 +17,16 @@ def config(drawn_splits, tmp_path):
     return lambda *opts: tiny_config(*here, *views, *opts)
 
 
-def test_both_results_and_both_files(config, tmp_path):
+def test_both_results_and_both_files(config, tmp_path, caplog):
     cfg = config()
     model = Trainer.build_model(cfg).train()
-    results = Trainer.test(cfg, model)
+    with caplog.at_level("INFO", logger="df2_landmarks"):
+        results = Trainer.test(cfg, model)
+    table = caplog.records[-1].getMessage().splitlines()
+    assert table[0] == f"{cfg.DATASETS.TEST[0]} without and with test-time augmentation:"
+    assert table[1].split() == ["plain", "AP", "AP50", "AP75", "augmented", "AP", "AP50", "AP75"]
+    titles = ["boxes", "masks", "landmarks, visible and occluded", "landmarks, visible"]
+    assert [line.split("  ")[0] for line in table[3:]] == titles
     assert list(results) == TASKS + [f"{task}_TTA" for task in TASKS]
     assert results["landmarks"].keys() == results["landmarks_TTA"].keys()
     for name in ("landmark_results.json", "val_keypoints.zip"):
@@ -43,11 +51,24 @@ def test_views_are_made_from_the_original_image(config):
     assert tuple(first["image"].shape[1:]) == (first["height"], first["width"]) != (96, 96)
 
 
-def test_results_of_several_data_sets_stay_apart(config):
+def test_results_of_several_data_sets_stay_apart(config, caplog):
     cfg = config("DATASETS.TEST", "('a', 'b')")
-    plain = {"a": {"bbox": {"AP": 1.0}}, "b": {"bbox": {"AP": 2.0}}}
-    augmented = {"a": {"bbox": {"AP": 3.0}}, "b": {"bbox": {"AP": 4.0}}}
-    assert merge_results(plain, augmented, cfg) == {
-        "a": {"bbox": {"AP": 1.0}, "bbox_TTA": {"AP": 3.0}},
-        "b": {"bbox": {"AP": 2.0}, "bbox_TTA": {"AP": 4.0}},
+    one, two, three, four = (
+        {"bbox": {"AP": ap, "AP50": ap, "AP75": math.nan}} for ap in (10.0, 20.0, 30.0, 40.0)
+    )
+    with caplog.at_level("INFO", logger="df2_landmarks"):
+        merged = merge_results({"a": one, "b": two}, {"a": three, "b": four}, cfg)
+    assert merged == {
+        "a": {"bbox": one["bbox"], "bbox_TTA": three["bbox"]},
+        "b": {"bbox": two["bbox"], "bbox_TTA": four["bbox"]},
     }
+    first, second = (record.getMessage().splitlines() for record in caplog.records)
+    assert first[0].startswith("a with") and second[0].startswith("b with")
+    assert first[-1].split() == ["boxes", "0.100", "0.100", "n/a", "0.300", "0.300", "n/a"]
+    assert second[-1].split() == ["boxes", "0.200", "0.200", "n/a", "0.400", "0.400", "n/a"]
+
+
+def test_nothing_is_tabulated_without_ground_truth(config, caplog):
+    with caplog.at_level("INFO", logger="df2_landmarks"):
+        assert merge_results({}, {}, config()) == {}
+    assert not caplog.records

@@ -11,11 +11,13 @@ import pytest
 
 from df2_landmarks.evaluation.diagnosis.detection_errors import (
     DETECTION_TYPES,
+    ERROR_TYPES,
     MISSED,
     classify_detections,
 )
 from df2_landmarks.evaluation.diagnosis.diagnose import TRUE_BOX, Diagnosis, diagnose
 from df2_landmarks.evaluation.diagnosis.landmark_errors import LANDMARK_TYPES, classify_landmarks
+from df2_landmarks.evaluation.diagnosis.shares import error_shares
 from df2_landmarks.evaluation.diagnosis.tables import diagnosis_text
 from df2_landmarks.evaluation.mean_shape import mean_shapes
 from df2_landmarks.evaluation.score import score
@@ -325,6 +327,47 @@ def test_plain_data_has_the_counts_and_aps_of_each_error_type(truth: GroundTruth
     assert list(content["landmark_error_types"]) == list(LANDMARK_TYPES[1:])
     assert content["landmark_errors"]["all"]["count"] == 3 * 25 + 4 * 14
     assert len(content["per_landmark"]) == 294
+
+
+def test_shares_of_planted_errors_by_hand(truth: GroundTruth) -> None:
+    shirts = perfect(truth).classes[SHIRT]
+    second = shirts.take(np.array([0]))
+    second = replace(second, scores=np.array([2.0]), landmarks_xy=second.landmarks_xy + 1)
+    left_out = with_classes(perfect(truth), {SHIRT: shirts.take(np.array([0, 1, 2]))})
+    detections = joined(left_out, SHIRT, second)
+    shares = error_shares(truth, score(truth, detections, VISIBLE_AND_OCCLUDED))
+    assert shares["detection-correct"] == 7 / 8 and shares["detection-duplicate"] == 1 / 8
+    assert shares["items-missed"] == 1 / 8
+    assert shares["landmark-good"] == 1
+    assert sum(shares.values()) == 1 + 1 / 8 + 1
+
+
+def test_without_detections_only_missed_items_have_a_share(truth: GroundTruth) -> None:
+    nothing = with_classes(
+        perfect(truth),
+        {c: perfect(truth).classes[c].take(np.array([], int)) for c in (SHIRT, TROUSERS)},
+    )
+    shares = error_shares(truth, score(truth, nothing, VISIBLE_AND_OCCLUDED))
+    assert shares.pop("items-missed") == 1
+    assert set(shares.values()) == {None}
+
+
+def test_shares_are_those_of_the_diagnosis(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    content = make_ground_truth(rng, num_images=15, max_items=4, classes=(0, 1, 7, 8))
+    results = make_results(rng, content, per_item=5, noise=12, bbox=True)
+    ground_truth = read_ground_truth(write_json(tmp_path / "truth.json", content))
+    detections = read_results(write_json(tmp_path / "results.json", results), ground_truth)
+    result = score(ground_truth, detections, VISIBLE_AND_OCCLUDED)
+    shares = error_shares(ground_truth, result)
+    diagnosis = diagnose(ground_truth, result, mean_shapes(ground_truth))
+    number = sum(diagnosis.counts[name] for name in ("correct", *ERROR_TYPES))
+    assert min(diagnosis.counts["correct"], diagnosis.counts["duplicate"]) > 0
+    for name in ("correct", *ERROR_TYPES):
+        share = shares[f"detection-{name.replace(' ', '-')}"]
+        assert share == diagnosis.counts[name] / number
+    for name, share in diagnosis.groups["all"].shares.items():
+        assert shares[f"landmark-{name}"] == share
 
 
 def test_statistics_of_landmark_errors_by_hand(truth: GroundTruth) -> None:

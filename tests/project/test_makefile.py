@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -26,6 +27,8 @@ COMMANDS = {
     "train GPUS=0 CONFIG=a.yaml OUTPUT=out": "--num-gpus 0 --config-file a.yaml OUTPUT_DIR out",
     "train GPUS=0 FLAGS=--dry-run": "train_net.py --dry-run --num-gpus 0",
     "eval GPUS=0 OUTPUT=out": "train_net.py --eval-only --num-gpus 0",
+    "curves RUNS='a b' CURVES=c.pdf": "-m df2_landmarks.cli.curves a b --output c.pdf",
+    "curves OUTPUT=out": "-m df2_landmarks.cli.curves out --output curves.svg",
     "demo": "-m df2_landmarks.cli.demo",
     "docs": "-m mkdocs build --strict",
     "test": "-m pytest",
@@ -45,7 +48,7 @@ def make(root, *arguments):
 
 @pytest.mark.parametrize("target", COMMANDS)
 def test_dry_run(root, target):
-    done = make(root, "--dry-run", "PYTHON=mypython", *target.split())
+    done = make(root, "--dry-run", "PYTHON=mypython", *shlex.split(target))
     assert done.returncode == 0, done.stderr
     assert COMMANDS[target] in " ".join(done.stdout.split())
     assert "venv" not in done.stdout or target == "clean"  # PYTHON= installs nothing

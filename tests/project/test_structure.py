@@ -47,6 +47,7 @@ WITHOUT_TORCH = (
     "df2_landmarks.cli.main",
     "df2_landmarks.cli.check",
     "df2_landmarks.cli.report",
+    "df2_landmarks.cli.curves",
     "df2_landmarks.cli.score",
     "df2_landmarks.cli.submission",
     "df2_landmarks.cli.taxonomy",

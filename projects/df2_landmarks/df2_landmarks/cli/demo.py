@@ -130,9 +130,10 @@ def evaluate(cfg: CfgNode, annotations: Path) -> str:
     from df2_landmarks.engine import Trainer, evaluation_weights, load_for_evaluation
 
     model = Trainer.build_model(cfg)
-    load_for_evaluation(model, evaluation_weights(cfg, ()))
+    weights = evaluation_weights(cfg, ())
+    load_for_evaluation(model, weights)
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints tables of its own
-        results = Trainer.test(cfg, model)
+        results = Trainer.test(cfg, model, weights=weights)
     draw_contact_sheet(cfg, model)
     return results_table(results, score_baseline(Path(cfg.OUTPUT_DIR), annotations))
 
@@ -165,19 +166,14 @@ def results_table(results: dict[str, Any], baseline: dict[str, dict[str, float |
 
     Below it is a line on the predicted visibility, if there is one.
     """
+    from df2_landmarks.engine import TASK_TITLES
     from df2_landmarks.evaluation import TITLES, number, table, visibility_text
-    from df2_landmarks.formats import PROTOCOLS, VISIBLE, VISIBLE_AND_OCCLUDED
+    from df2_landmarks.formats import PROTOCOLS
 
     columns = ("AP", "AP50", "AP75")
-    titles = {
-        "bbox": "boxes",
-        "segm": "masks",
-        "landmarks": f"landmarks, {TITLES[VISIBLE_AND_OCCLUDED]}",
-        "landmarks_visible": f"landmarks, {TITLES[VISIBLE]}",
-    }
     rows = [
         [title, *(number(results[task][column] / 100) for column in columns)]
-        for task, title in titles.items()
+        for task, title in TASK_TITLES.items()
         if task in results
     ]
     for protocol in PROTOCOLS:

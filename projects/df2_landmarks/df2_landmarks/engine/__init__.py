@@ -4,7 +4,7 @@
 * ``trainer``: `Trainer`; ``training_step``, ``averaging``, ``evaluation_hook``: its parts.
 * ``checkpoint``: weights: which are evaluated, writing, conversion; ``checkpoint_files``: which
   file is the newest whole one, and reading it as data only.
-* ``evaluators``: box, mask and landmark AP; ``landmark_pictures``: detections drawn.
+* ``evaluation``: a room of its own, what is measured and left behind.
 * ``dry_run``, ``timed_training``, ``ground_truth_boxes``: other ways to train and evaluate.
 """
 
@@ -16,9 +16,15 @@ from df2_landmarks.engine.checkpoint import (
 )
 from df2_landmarks.engine.checkpoint_files import last_checkpoint, read_checkpoint
 from df2_landmarks.engine.dry_run import dry_run
-from df2_landmarks.engine.evaluators import RESULTS_FILE, BoxMaskEvaluator, LandmarkEvaluator
+from df2_landmarks.engine.evaluation import (
+    RESULTS_FILE,
+    TASK_TITLES,
+    BoxMaskEvaluator,
+    LandmarkEvaluator,
+    landmark_pictures,
+    write_pictures,
+)
 from df2_landmarks.engine.ground_truth_boxes import GroundTruthBoxTrainer, ground_truth_box_config
-from df2_landmarks.engine.landmark_pictures import landmark_pictures
 from df2_landmarks.engine.setup import (
     CONFIGS,
     argument_parser,
@@ -35,6 +41,7 @@ from df2_landmarks.engine.training_step import trains_in_bfloat16
 __all__ = [
     "CONFIGS",
     "RESULTS_FILE",
+    "TASK_TITLES",
     "BoxMaskEvaluator",
     "GroundTruthBoxTrainer",
     "LandmarkCheckpointer",
@@ -56,4 +63,5 @@ __all__ = [
     "setup_run",
     "train_within",
     "trains_in_bfloat16",
+    "write_pictures",
 ]

@@ -19,6 +19,7 @@ from detectron2.evaluation import DatasetEvaluator, DatasetEvaluators
 from detectron2.utils import comm
 
 from df2_landmarks.common import UserError
+from df2_landmarks.engine.evaluation import ScoresFile
 from df2_landmarks.engine.trainer import Trainer
 
 logger = logging.getLogger(__name__)
@@ -83,8 +84,12 @@ def _trainer_class(watch: _Stopwatch) -> type[Trainer]:
             return records[:: max(1, len(records) // NUM_IMAGES)][:NUM_IMAGES]
 
         @classmethod
-        def build_evaluator(cls, cfg: CfgNode, dataset_name: str) -> DatasetEvaluators:
-            return DatasetEvaluators([watch, super().build_evaluator(cfg, dataset_name)])
+        def build_evaluator(
+            cls, cfg: CfgNode, dataset_name: str, scores_file: ScoresFile | None = None
+        ) -> DatasetEvaluators:
+            return DatasetEvaluators(
+                [watch, super().build_evaluator(cfg, dataset_name, scores_file)]
+            )
 
     return DryRunTrainer
 

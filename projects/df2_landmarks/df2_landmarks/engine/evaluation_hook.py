@@ -14,15 +14,12 @@ from detectron2.utils import comm
 from df2_landmarks.common import UserError
 from df2_landmarks.engine.checkpoint import LandmarkCheckpointer
 from df2_landmarks.engine.checkpoint_files import read_checkpoint
-from df2_landmarks.engine.evaluators import TASKS
-from df2_landmarks.engine.landmark_pictures import landmark_pictures
+from df2_landmarks.engine.evaluation import TASKS, picture_sheets
 from df2_landmarks.formats import VISIBLE_AND_OCCLUDED
-from df2_landmarks.visualization import contact_sheet
 
 logger = logging.getLogger(__name__)
 
 BEST = "model_best"
-TILE_PX = 400
 
 
 class EarlyStop(BaseException):
@@ -68,7 +65,7 @@ class EvaluationHook(EvalHook):
         self._cfg = cfg
         self._evaluate_model = evaluate
         self._checkpointer = checkpointer
-        self._num_pictures = cfg.TEST.NUM_PICTURES if with_pictures else 0
+        self._with_pictures = with_pictures
         self._landmark_ap: float | None = None
         self._best_ap, self._best_iteration = -math.inf, 0
 
@@ -129,10 +126,9 @@ class EvaluationHook(EvalHook):
         return best["landmark_ap"], best["iteration"]
 
     def _put_pictures(self) -> None:
-        if self._num_pictures <= 0 or not self._cfg.DATASETS.TEST:
+        if not self._with_pictures:
             return
-        model = self._checkpointer.evaluated_model
-        for number, pair in enumerate(landmark_pictures(self._cfg, model, self._num_pictures)):
-            sheet = contact_sheet([pair], num_columns=1, tile_px=TILE_PX)
+        sheets = picture_sheets(self._cfg, self._checkpointer.evaluated_model)
+        for number, sheet in enumerate(sheets, 1):
             rgb = sheet[:, :, ::-1].transpose(2, 0, 1).copy()
-            self.trainer.storage.put_image(f"landmarks/{number + 1}", rgb)
+            self.trainer.storage.put_image(f"landmarks/{number}", rgb)

@@ -69,12 +69,14 @@ class GroundTruthBoxTrainer(Trainer):
         )
 
     @classmethod
-    def test(cls, cfg: CfgNode, model: nn.Module, evaluators: Any = None) -> dict[str, Any]:
+    def test(
+        cls, cfg: CfgNode, model: nn.Module, evaluators: Any = None, **evaluated: Any
+    ) -> dict[str, Any]:
         logger.info(
             "Boxes and categories are those of the ground truth: landmark and mask AP are those of "
             f"perfect detection; ignore the box AP. Files in {cfg.OUTPUT_DIR}"
         )
-        return super().test(cfg, GivenBoxes(model), evaluators)
+        return super().test(cfg, GivenBoxes(model), evaluators, **evaluated)
 
 
 class GivenBoxes(nn.Module):

@@ -39,8 +39,13 @@ from df2_landmarks.data import (
 )
 from df2_landmarks.engine.averaging import AverageWeights, WeightAverage
 from df2_landmarks.engine.checkpoint import LandmarkCheckpointer
+from df2_landmarks.engine.evaluation import (
+    BoxMaskEvaluator,
+    LandmarkEvaluator,
+    ScoresFile,
+    augmented_table,
+)
 from df2_landmarks.engine.evaluation_hook import EarlyStop, EvaluationHook
-from df2_landmarks.engine.evaluators import BoxMaskEvaluator, LandmarkEvaluator
 from df2_landmarks.engine.training_step import (
     WatchedLoader,
     check_accumulation,
@@ -175,25 +180,50 @@ class Trainer(DefaultTrainer):
         )
 
     @classmethod
-    def build_evaluator(cls, cfg: CfgNode, dataset_name: str) -> DatasetEvaluators:
+    def build_evaluator(
+        cls, cfg: CfgNode, dataset_name: str, scores_file: ScoresFile | None = None
+    ) -> DatasetEvaluators:
         """Return box and mask AP, then landmark AP; files go to OUTPUT_DIR."""
+        output = {"output_dir": cfg.OUTPUT_DIR, "scores_file": scores_file}
         tasks = ("bbox", "segm") if cfg.MODEL.MASK_ON else ("bbox",)
         return DatasetEvaluators(
             [
-                BoxMaskEvaluator(dataset_name, tasks=tasks, output_dir=cfg.OUTPUT_DIR),
-                LandmarkEvaluator(dataset_name, output_dir=cfg.OUTPUT_DIR),
+                BoxMaskEvaluator(dataset_name, tasks=tasks, **output),
+                LandmarkEvaluator(dataset_name, **output),
             ]
         )
 
     @classmethod
-    def test(cls, cfg: CfgNode, model: nn.Module, evaluators: Any = None) -> dict[str, Any]:
-        """Evaluate as Detectron2; with TEST.AUG.ENABLED also augmented, as `<task>_TTA`."""
+    def test(
+        cls, cfg: CfgNode, model: nn.Module, evaluators: Any = None, **evaluated: Any
+    ) -> dict[str, Any]:
+        """Evaluate as Detectron2; with TEST.AUG.ENABLED also augmented, as `<task>_TTA`.
+
+        Both results are then logged beside each other.
+
+        Args:
+            cfg: configuration with the data sets and the folder of the files.
+            model: the model.
+            evaluators: as Detectron2's; None: those of `build_evaluator`, which also write
+                ``scores.json``.
+            evaluated: what ``scores.json`` says about the model: ``weights`` or ``iterations``.
+        """
         if not cfg.TEST.AUG.ENABLED:
-            return super().test(cfg, model, evaluators)
+            return cls._test(cfg, model, evaluators, evaluated)
         augmented_model = LandmarkRCNNWithTTA(cfg, model)
-        plain = super().test(cfg, model, evaluators)
-        augmented = super().test(tta_config(cfg), augmented_model, evaluators)
+        plain = cls._test(cfg, model, evaluators, evaluated)
+        augmented = cls._test(tta_config(cfg), augmented_model, evaluators, evaluated)
         return merge_results(plain, augmented, cfg)
+
+    @classmethod
+    def _test(
+        cls, cfg: CfgNode, model: nn.Module, evaluators: Any, evaluated: dict[str, Any]
+    ) -> dict[str, Any]:
+        if evaluators is None:
+            scores_file = ScoresFile(cfg.OUTPUT_DIR, **evaluated)
+            names = cfg.DATASETS.TEST
+            evaluators = [cls.build_evaluator(cfg, name, scores_file) for name in names]
+        return super().test(cfg, model, evaluators)
 
     @classmethod
     def build_optimizer(cls, cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
@@ -252,7 +282,9 @@ class Trainer(DefaultTrainer):
         return hooks if average is None else [AverageWeights(average), *hooks]
 
     def _evaluate(self) -> dict[str, Any]:
-        results = self.test(self.cfg, self.checkpointer.evaluated_model)
+        # After the last iteration `iter` is `max_iter`.
+        iterations = min(self.iter + 1, self.max_iter)
+        results = self.test(self.cfg, self.checkpointer.evaluated_model, iterations=iterations)
         self._last_eval_results = results  # what `train` of Detectron2 returns
         return results
 
@@ -382,13 +414,25 @@ def tta_config(cfg: CfgNode) -> CfgNode:
 
 
 def merge_results(plain: dict[str, Any], augmented: dict[str, Any], cfg: CfgNode) -> dict[str, Any]:
-    """Merge results of `DefaultTrainer.test`: the augmented ones are named ``<task>_TTA``."""
+    """Merge results of `DefaultTrainer.test`, and log the table of both.
+
+    The augmented ones are named ``<task>_TTA``.
+    """
     if len(cfg.DATASETS.TEST) > 1:  # a level of data sets above the tasks
-        return OrderedDict((name, _side_by_side(plain[name], augmented[name])) for name in plain)
-    return _side_by_side(plain, augmented)
+        return OrderedDict(
+            (name, _side_by_side(name, plain[name], augmented[name])) for name in plain
+        )
+    return _side_by_side("".join(cfg.DATASETS.TEST), plain, augmented)
 
 
-def _side_by_side(plain: dict[str, Any], augmented: dict[str, Any]) -> dict[str, Any]:
+def _side_by_side(
+    dataset_name: str, plain: dict[str, Any], augmented: dict[str, Any]
+) -> dict[str, Any]:
+    if plain:  # empty without ground truth, and in all but the main process
+        logger.info(
+            f"{dataset_name} without and with test-time augmentation:\n"
+            f"{augmented_table(plain, augmented)}"
+        )
     return OrderedDict({**plain, **{task + TTA_SUFFIX: v for task, v in augmented.items()}})
 
 

@@ -1,6 +1,7 @@
 """Why a score is what it is: error types, the AP lost to each of them, and what limits AP.
 
 * ``detection_errors``, ``landmark_errors``: the error type of each detection and each landmark.
+* ``shares``: the share of each error type, fast enough for every evaluation.
 * ``corrections``: the detections with errors of a type corrected.
 * ``cases``: the errors image by image, the costliest first.
 * ``confusion``: which category is predicted for which.
@@ -17,6 +18,7 @@ from df2_landmarks.evaluation.diagnosis.detection_errors import (
 )
 from df2_landmarks.evaluation.diagnosis.diagnose import Diagnosis, diagnose
 from df2_landmarks.evaluation.diagnosis.landmark_errors import LANDMARK_TYPES, LandmarkErrors
+from df2_landmarks.evaluation.diagnosis.shares import error_shares
 from df2_landmarks.evaluation.diagnosis.tables import diagnosis_text
 
 __all__ = [
@@ -33,4 +35,5 @@ __all__ = [
     "confusion",
     "diagnose",
     "diagnosis_text",
+    "error_shares",
 ]

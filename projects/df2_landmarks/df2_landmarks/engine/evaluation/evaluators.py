@@ -12,7 +12,7 @@ import logging
 import math
 import tempfile
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,8 @@ from detectron2.utils.file_io import PathManager
 from numpy.typing import NDArray
 from pycocotools.coco import COCO
 
-from df2_landmarks.common import UserError, atomic_write
+from df2_landmarks.common import atomic_write
+from df2_landmarks.engine.evaluation.scores_file import ScoresFile, fractions, scores_come_first
 from df2_landmarks.evaluation import (
     TITLES,
     Score,
@@ -34,9 +35,11 @@ from df2_landmarks.evaluation import (
     counts_line,
     overall_table,
     score,
+    score_as_dict,
     score_visibility,
     taxonomy_notes,
 )
+from df2_landmarks.evaluation.diagnosis import error_shares
 from df2_landmarks.formats import (
     VISIBLE,
     VISIBLE_AND_OCCLUDED,
@@ -60,6 +63,9 @@ TASKS = {VISIBLE_AND_OCCLUDED: "landmarks", VISIBLE: "landmarks_visible"}
 VISIBILITY_TASK = "visibility"
 """Key in the returned dict of the average precision of predicted visibility."""
 
+ERRORS_TASK = "errors"
+"""Key in the returned dict of the shares of the error types, visible and occluded landmarks."""
+
 RESULTS_FILE = "landmark_results.json"
 BOXES_FILE = "coco_instances_results.json"
 """The name that Detectron2 gives it."""
@@ -81,12 +87,20 @@ class BoxMaskEvaluator(COCOEvaluator):
     * Its file is written after the score, whole or not at all: a full disk costs no score.
     """
 
-    def __init__(self, dataset_name: str, *, tasks: tuple[str, ...], output_dir: str) -> None:
+    def __init__(
+        self,
+        dataset_name: str,
+        *,
+        tasks: tuple[str, ...],
+        output_dir: str,
+        scores_file: ScoresFile | None = None,
+    ) -> None:
         """
         Args:
             dataset_name: a registered data set; its metadata has ``json_file``.
             tasks: "bbox", "segm" or both.
             output_dir: folder of the files with predictions.
+            scores_file: gets the scores as well.
         """
         # The stock constructor reads the ground truth. It gets an empty one, under a name of its
         # own, so that all its other settings are those of the Detectron2 version.
@@ -100,7 +114,9 @@ class BoxMaskEvaluator(COCOEvaluator):
             finally:
                 MetadataCatalog.remove(name)
         self._metadata = MetadataCatalog.get(dataset_name)
+        self._dataset_name = dataset_name
         self._folder = Path(output_dir)
+        self._scores_file = scores_file
 
     def process(self, inputs: list[dict[str, Any]], outputs: list[dict[str, Any]]) -> None:
         """Keep the boxes and masks of a batch."""
@@ -127,18 +143,12 @@ class BoxMaskEvaluator(COCOEvaluator):
         self._do_evaluation = bool(truth["annotations"])
         super()._eval_predictions(predictions, *args, **kwargs)
         self._coco_api = COCO()  # frees the memory for the evaluators that follow
+        if self._scores_file is not None:
+            scores = {task: fractions(values) for task, values in self._results.items()}
+            self._scores_file.add(self._dataset_name, **scores)
         results = [record for prediction in predictions for record in prediction["instances"]]
-        with _scores_come_first(), atomic_write(self._folder / BOXES_FILE) as file:
+        with scores_come_first(), atomic_write(self._folder / BOXES_FILE) as file:
             file.write(json.dumps(results).encode())
-
-
-@contextlib.contextmanager
-def _scores_come_first() -> Iterator[None]:
-    """Go on without a file that cannot be written: the scores are still to come."""
-    try:
-        yield
-    except UserError as error:
-        logger.warning(f"{error}; going on without it")
 
 
 def _without_landmarks(instances: Instances) -> Instances:
@@ -163,7 +173,12 @@ class LandmarkEvaluator(DatasetEvaluator):
     """An evaluator that scores predicted landmarks as the DeepFashion2 challenge does."""
 
     def __init__(
-        self, dataset_name: str, *, output_dir: str | None = None, distributed: bool = True
+        self,
+        dataset_name: str,
+        *,
+        output_dir: str | None = None,
+        distributed: bool = True,
+        scores_file: ScoresFile | None = None,
     ) -> None:
         """
         Args:
@@ -171,6 +186,7 @@ class LandmarkEvaluator(DatasetEvaluator):
                 all landmarks (the *visible* protocol is derived from it).
             output_dir: folder of the results JSON and the challenge zip; None: write nothing.
             distributed: gather the predictions of all processes; else each scores its own.
+            scores_file: gets the scores as well.
         """
         self._dataset_name = dataset_name
         metadata = MetadataCatalog.get(dataset_name)
@@ -178,6 +194,7 @@ class LandmarkEvaluator(DatasetEvaluator):
         self._taxonomy: Taxonomy = metadata.get("taxonomy", DEEPFASHION2)
         self._output_dir = output_dir
         self._distributed = distributed
+        self._scores_file = scores_file
         self._ground_truth: GroundTruth | None = None
         self._predictions: list[_Predictions] = []
         self._num_dropped = 0
@@ -241,8 +258,8 @@ class LandmarkEvaluator(DatasetEvaluator):
             ``{"landmarks": {...}, "landmarks_visible": {...}}`` in percent, as Detectron2's own
             evaluators: ``AP``, ``AP50``... and ``AP-<category>``, NaN where there is no ground
             truth. Where visibility was predicted also ``"visibility"``: ``AP-visible``,
-            ``AP-occluded`` and the ``share-`` of both. Empty in other processes and for a split
-            without annotations.
+            ``AP-occluded`` and the ``share-`` of both. Last ``"errors"``: the `error_shares`. Empty
+            in other processes and for a split without annotations.
 
         Raises:
             UserError: the ground truth cannot be read, or a predicted image is not in it.
@@ -260,7 +277,7 @@ class LandmarkEvaluator(DatasetEvaluator):
         ground_truth = self._read_ground_truth()
         detections = _detections(self._dataset_name, predictions, self._taxonomy)
         detections = detections.of_images(ground_truth.image_ids)
-        with _scores_come_first():
+        with scores_come_first():
             self._write(detections, ground_truth)
         if not ground_truth.has_annotations:
             logger.info(f"{self._dataset_name} has no annotations: nothing is scored.")
@@ -272,6 +289,15 @@ class LandmarkEvaluator(DatasetEvaluator):
         if visibility is not None:
             logger.info(visibility.text())
             results[VISIBILITY_TASK] = _in_percent(visibility.as_dict())
+        errors = error_shares(ground_truth, scores[0])
+        results[ERRORS_TASK] = _in_percent(errors)
+        if self._scores_file is not None:
+            self._scores_file.add(
+                self._dataset_name,
+                landmarks={s.protocol: score_as_dict(ground_truth, s, {}) for s in scores},
+                visibility=None if visibility is None else visibility.as_dict(),
+                errors=errors,
+            )
         return results
 
     def _read_ground_truth(self) -> GroundTruth:
