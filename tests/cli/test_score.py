@@ -150,6 +150,19 @@ def test_tables_for_papers_are_read_back_with_the_same_numbers(
     assert main([*paths, "--format", "csv", "--protocol", "visible"]) == 0
 
 
+def test_plots_are_the_same_bytes_again(paths: list[str], tmp_path: Path) -> None:
+    contents = []
+    for name in ("a", "b"):
+        assert main([*paths, "--plots", str(tmp_path / name)]) == 0
+        files = sorted((tmp_path / name).iterdir())
+        stems = ("precision_recall", "thresholds")
+        assert [f.name for f in files] == [f"{s}.{e}" for s in stems for e in ("pdf", "svg")]
+        contents.append([file.read_bytes() for file in files])
+    assert contents[0] == contents[1]
+    svg = contents[0][1].decode()
+    assert "skirt" in svg and "trousers" not in svg  # of which there are none
+
+
 def test_a_format_for_papers_goes_with_scores_only(
     paths: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

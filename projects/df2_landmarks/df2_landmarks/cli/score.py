@@ -88,6 +88,12 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         "--intervals", action="store_true", help="show the AP of each category with its interval"
     )
     parser.add_argument(
+        "--plots",
+        type=Path,
+        metavar="FOLDER",
+        help="write precision over recall and over thresholds as SVG and PDF (matplotlib)",
+    )
+    parser.add_argument(
         "--pictures", type=Path, metavar="FOLDER", help="write the costliest pictures as PNG files"
     )
     parser.add_argument(
@@ -169,6 +175,10 @@ def run(args: argparse.Namespace) -> None:
         result.protocol: score_as_dict(ground_truth, result, breakdown)
         for result, breakdown in zip(scores, breakdowns, strict=True)
     }
+    if args.plots:
+        from df2_landmarks.report import write_plots
+
+        write_plots(args.plots, scores[0])
     if args.format != "text":
         say_tables(args, ground_truth, scores, breakdowns, content)
         write_json(args, content)

@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from df2_landmarks.common import UserError
 from df2_landmarks.report.charts import Line, line_chart
+from df2_landmarks.report.metrics import Curves, read_metrics
 
 PACKAGES = ("df2_landmarks", "torch", "torchvision", "numpy", "pycocotools")
 CURVES = (
@@ -63,14 +65,15 @@ def read_run(folder: Path | None, files: Sequence[tuple[str, Path]]) -> RunFiles
         run.missing.append("no weights (model_final.pth)")
     else:
         facts["weights"] = f"{weights.name}, sha256 {_sha256(weights)}"
-    metrics = _metrics(folder / "metrics.json")
-    if not metrics:
+    try:
+        metrics = read_metrics(folder / "metrics.json")
+    except UserError:
         run.missing.append("no training curves (metrics.json)")
     else:
-        facts["iterations"] = f"{metrics[-1]['iteration'] + 1:,}"
-        seconds = [row["time"] for row in metrics if "time" in row]
-        if seconds:
-            facts["seconds per iteration"] = f"{np.median(seconds):.3f} (median)"
+        facts["iterations"] = f"{1 + max(max(values) for values in metrics.values()):,}"
+        if "time" in metrics:
+            seconds = np.median(list(metrics["time"].values()))
+            facts["seconds per iteration"] = f"{seconds:.3f} (median)"
         run.curves.extend(_curves(metrics))
     run.changes.extend(_changes(folder / "config.yaml", run.missing))
     run.detection.update(_detection(folder / "scores.json", run.missing))
@@ -92,29 +95,14 @@ def _version(package: str) -> str:
         return ""
 
 
-def _metrics(path: Path) -> list[dict[str, Any]]:
-    """Return the lines of ``metrics.json``, the later one of two of the same iteration."""
-    rows: dict[int, dict[str, Any]] = {}
-    if path.is_file():
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            try:
-                row = json.loads(line)
-            except ValueError:  # the last line of a run that was killed
-                continue
-            if isinstance(row, dict) and isinstance(row.get("iteration"), int):
-                rows.setdefault(row["iteration"], {}).update(row)
-    return [rows[iteration] for iteration in sorted(rows)]
-
-
-def _curves(metrics: Sequence[dict[str, Any]]) -> list[str]:
+def _curves(metrics: Curves) -> list[str]:
     charts = []
     for title, names in CURVES:
-        lines = []
-        for name in names:
-            points = [(row["iteration"], row[name]) for row in metrics if name in row]
-            if points:
-                x, y = zip(*points, strict=True)
-                lines.append(Line(name, [float(v) for v in x], [float(v) for v in y]))
+        lines = [
+            Line(name, [*map(float, metrics[name])], [*metrics[name].values()])
+            for name in names
+            if name in metrics
+        ]
         if lines:
             charts.append(line_chart(title, lines, x_label="iteration", y_label=title))
     return charts
