@@ -19,11 +19,12 @@ from df2_landmarks.evaluation.comparison import (
 )
 from df2_landmarks.evaluation.mean_shape import mean_shapes, place_mean_shapes
 from df2_landmarks.evaluation.oks import sigma_px
-from df2_landmarks.evaluation.published import is_real_validation_set, paper_ap
+from df2_landmarks.evaluation.published import is_real_validation_set
 from df2_landmarks.evaluation.score import Score, score
 from df2_landmarks.evaluation.tables import (
     FORMATS,
     TITLES,
+    PaperTable,
     category_table,
     comparison_text,
     counts_line,
@@ -61,6 +62,7 @@ __all__ = [
     "Comparison",
     "Interval",
     "Intervals",
+    "PaperTable",
     "Score",
     "VisibilityScore",
     "ap_intervals",
@@ -79,7 +81,6 @@ __all__ = [
     "number",
     "operating_points",
     "overall_table",
-    "paper_ap",
     "paper_tables",
     "place_mean_shapes",
     "results_table",

@@ -13,9 +13,9 @@ import numpy as np
 
 from df2_landmarks.evaluation import (
     TITLES,
-    VALUES,
     Interval,
     Intervals,
+    PaperTable,
     Score,
     ap_intervals,
     best_points,
@@ -26,7 +26,7 @@ from df2_landmarks.evaluation import (
     mean_shapes,
     number,
     operating_points,
-    paper_ap,
+    paper_tables,
     score,
     taxonomy_notes,
 )
@@ -97,7 +97,6 @@ class Rows(NamedTuple):
 
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
-    axis: str = ""
 
 
 def content_of(
@@ -266,24 +265,15 @@ def _precision_recall(ground_truth: GroundTruth, result: Score) -> list[str]:
     return drawn
 
 
-def _breakdowns(ground_truth: GroundTruth, scores: Sequence[Score]) -> list[Rows]:
-    tables = []
-    with_paper = ground_truth.taxonomy == DEEPFASHION2
-    per_score = [break_down(ground_truth, result, ATTRIBUTES) for result in scores]
-    for axis in ATTRIBUTES:
-        if not any(subset.items for subset in per_score[0][axis].values()):
-            continue
-        header = [axis, "items"]
-        rows = [[value, f"{per_score[0][axis][value].items:,}"] for value in VALUES[axis]]
-        for result, breakdown in zip(scores, per_score, strict=True):
-            header += [f"AP {TITLES[result.protocol]}", "AP50", "AP75"]
-            header += ["paper"] if with_paper else []
-            for row in rows:
-                summary = breakdown[axis][row[0]].summary
-                row += [number(summary[name]) for name in ("AP", "AP50", "AP75")]
-                row += [number(paper_ap(axis, row[0], result.protocol))] if with_paper else []
-        tables.append(Rows(header, rows, axis))
-    return tables
+def _breakdowns(ground_truth: GroundTruth, scores: Sequence[Score]) -> list[PaperTable]:
+    """Return a table for each attribute that the ground truth has."""
+    axes = [
+        axis
+        for column, axis in enumerate(ATTRIBUTES)
+        if any((truth.attributes[:, column] > 0).any() for truth in ground_truth.classes)
+    ]
+    breakdowns = [break_down(ground_truth, result, axes) for result in scores]
+    return paper_tables(ground_truth, scores, breakdowns, [None] * len(scores))[1:]
 
 
 class _Confusion(NamedTuple):
