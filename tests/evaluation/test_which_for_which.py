@@ -146,7 +146,7 @@ def test_the_losses_of_images_are_the_sums_of_their_garments(
     assert (np.diff(losses) <= 0).all() and losses[0] > 1
     for index in order:
         case_of = cases.of_image(index)
-        assert sum(g.loss for g in case_of.garments) == pytest.approx(case_of.loss, abs=0.2)
+        assert sum(g.loss for g in case_of.garments) == pytest.approx(case_of.loss)
         for garment in case_of.garments:
             if garment.kind == "correct":
                 assert garment.oks is not None and garment.oks >= 0.5

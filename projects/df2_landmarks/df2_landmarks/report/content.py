@@ -31,6 +31,7 @@ from df2_landmarks.evaluation import (
     taxonomy_notes,
 )
 from df2_landmarks.evaluation.diagnosis import (
+    ERROR_SCORE,
     LANDMARK_TYPES,
     Cases,
     Diagnosis,
@@ -449,8 +450,8 @@ class _Pages:
         shown = f"The {len(pictures):,} of {len(self._ground_truth.image_ids):,} pictures that cost"
         note = (
             f"{shown} most, the costliest first. A garment costs 1 - OKS with its detection, 1 if "
-            "it is missed or of another category; a detection too many costs its score. Point at a "
-            "landmark for its name and its error."
+            "it is missed or of another category; a detection too many costs its score, from "
+            f"{ERROR_SCORE:g} on. Point at a landmark for its name and its error."
         )
         if self._inputs.images is None:
             note += " The photos are not here: give their folder (--images)."

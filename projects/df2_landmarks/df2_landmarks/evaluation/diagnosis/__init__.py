@@ -9,7 +9,7 @@
 * ``tables``: the diagnosis as text.
 """
 
-from df2_landmarks.evaluation.diagnosis.cases import Cases, GarmentCase, ImageCase
+from df2_landmarks.evaluation.diagnosis.cases import ERROR_SCORE, Cases, GarmentCase, ImageCase
 from df2_landmarks.evaluation.diagnosis.confusion import Confusion, confusion
 from df2_landmarks.evaluation.diagnosis.corrections import CorrectedAP
 from df2_landmarks.evaluation.diagnosis.detection_errors import (
@@ -23,6 +23,7 @@ from df2_landmarks.evaluation.diagnosis.tables import diagnosis_text
 
 __all__ = [
     "DETECTION_TYPES",
+    "ERROR_SCORE",
     "LANDMARK_TYPES",
     "MISSED",
     "Cases",

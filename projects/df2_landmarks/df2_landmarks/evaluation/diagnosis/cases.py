@@ -5,7 +5,8 @@ a category. Coordinates are those of the files: pixel indices.
 
 The *loss* of an item that counts is 1 - OKS with the detection that is assigned to it, and 1 if it
 is missed or its category is wrong. The loss of a duplicate or a detection on background is its
-score. The loss of an image is the sum of these: it says where to look, and is not the AP.
+score, from ``ERROR_SCORE`` on. The loss of an image is the sum of these: it says where to look, and
+is not the AP.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ from df2_landmarks.evaluation.pairs import pair_indices
 from df2_landmarks.evaluation.score import Score
 from df2_landmarks.formats import GroundTruth
 
-ERROR_SCORE = 0.05
-"""Duplicates and detections on background below this score are not shown."""
+ERROR_SCORE = 0.3
+"""Duplicates and detections on background below this score cost nothing, and are not shown."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,6 +119,7 @@ class Cases:
         counted = rows[~score.matching.item_ignored[0][self.detections.item[rows]]]
         self._item_losses[self.detections.item[counted]] = 1 - self.oks[counted]
         is_extra = (error_type == DUPLICATE) | (error_type == BACKGROUND)
+        is_extra &= pairs.scores >= ERROR_SCORE
         self._detection_losses = np.where(is_extra, pairs.scores, 0.0)
         num_images = len(ground_truth.image_ids)
         self.image_losses = np.bincount(
