@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import cv2
 import pytest
+import torch
 import torch.multiprocessing as mp
 from detectron2.data import DatasetCatalog
 from detectron2.utils.logger import setup_logger
@@ -208,6 +209,23 @@ def test_a_resumed_training_has_the_batch_it_had_and_whole_lines(train_net, draw
     assert train_net(*resume) == (0, "")
     lines = [json.loads(line) for line in (tmp_path / "metrics.json").open()]
     assert [line["iteration"] for line in lines] == [1, 2]
+
+
+def test_a_training_that_was_killed_while_it_wrote_its_last_file_gets_it(
+    train_net, drawn_splits, tmp_path
+):
+    options = [*TINY, "DATASETS.TRAIN", f"('{drawn_splits[0]}',)", "DATASETS.TEST", "()"]
+    options += ["SOLVER.MAX_ITER", "2", "SOLVER.CHECKPOINT_PERIOD", "1"]
+    config = ["--num-gpus", "0", "--config-file", DEMO]
+    assert train_net(*config, *options) == (0, "")
+    final = tmp_path / "model_final.pth"
+    whole = torch.load(final, weights_only=True)["model"]
+    final.unlink()
+    (tmp_path / "last_checkpoint").write_text("model_0000001.pth")
+    assert train_net("--resume", *config, *options) == (0, "")
+    again = torch.load(final, weights_only=True)["model"]
+    assert all(torch.equal(again[name], value) for name, value in whole.items())
+    assert "this training is finished (2 of" in (tmp_path / "log.txt").read_text()
 
 
 def test_a_dry_run_tries_everything_and_leaves_no_checkpoint(train_net, drawn_splits, tmp_path):

@@ -28,7 +28,7 @@ from torch import nn
 from torch.utils.data import ConcatDataset
 
 import df2_landmarks.modeling  # noqa: F401 (registers the heads)
-from df2_landmarks.common import UserError
+from df2_landmarks.common import UserError, remove_leftovers
 from df2_landmarks.data import (
     ImageOrder,
     LandmarkDatasetMapper,
@@ -97,7 +97,11 @@ class Trainer(DefaultTrainer):
             self._continue_order()
         comm.synchronize()  # all have looked at the folder as it was
         self.checkpointer.start_run(new=not found)
+        if comm.is_main_process():
+            remove_leftovers(self.cfg.OUTPUT_DIR)
         if found and self.start_iter >= self.max_iter:
+            if not self.checkpointer.path_of("model_final").exists():  # killed while it was written
+                self.checkpointer.save("model_final", iteration=self.start_iter - 1)
             logger.warning(
                 f"--resume: this training is finished ({self.start_iter} of SOLVER.MAX_ITER "
                 f"{self.max_iter} iterations); raise SOLVER.MAX_ITER to go on"
