@@ -9,6 +9,7 @@
 * ``diagnosis``: a room of its own, why a score is what it is; imported where it is needed.
 """
 
+from df2_landmarks.evaluation.average_precision import RECALL_STEPS
 from df2_landmarks.evaluation.breakdown import AXES, VALUES, Breakdown, break_down
 from df2_landmarks.evaluation.comparison import (
     Comparison,
@@ -29,6 +30,7 @@ from df2_landmarks.evaluation.tables import (
     comparison_text,
     counts_line,
     formatted,
+    gain,
     intervals_text,
     number,
     overall_table,
@@ -56,6 +58,7 @@ from df2_landmarks.evaluation.visibility import (
 __all__ = [
     "AXES",
     "FORMATS",
+    "RECALL_STEPS",
     "TITLES",
     "VALUES",
     "Breakdown",
@@ -75,6 +78,7 @@ __all__ = [
     "comparison_text",
     "counts_line",
     "formatted",
+    "gain",
     "intervals_text",
     "is_real_validation_set",
     "mean_shapes",

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from df2_landmarks.evaluation import (
+    RECALL_STEPS,
     TITLES,
     Interval,
     Intervals,
@@ -22,6 +23,7 @@ from df2_landmarks.evaluation import (
     break_down,
     compare_scores,
     counts_line,
+    gain,
     is_real_validation_set,
     mean_shapes,
     number,
@@ -63,7 +65,6 @@ SECTIONS = (
     ("comparison", "Comparison"),
     ("run", "The run"),
 )
-RECALL = np.linspace(0, 1, 101).tolist()
 NUM_BINS = 10
 RESAMPLES = 200
 NUM_COMPARED = 12
@@ -250,7 +251,7 @@ def _precision_recall(ground_truth: GroundTruth, result: Score) -> list[str]:
         if (precision < 0).all():
             continue
         lines = [
-            charts.Line(name, RECALL, precision[row].tolist())
+            charts.Line(name, RECALL_STEPS.tolist(), precision[row].tolist())
             for name, row in (("OKS .50", 0), ("OKS .75", 5), ("OKS .90", 8))
         ]
         drawn.append(
@@ -315,14 +316,14 @@ def _errors(ground_truth: GroundTruth, diagnosis: Diagnosis) -> dict[str, Any]:
     ladder = [(name, step.ap, number(step.ap)) for name, step in diagnosis.ladder.items()]
     corrections = {**diagnosis.detection_errors, **diagnosis.landmark_errors}
     corrected = [
-        [name, f"{step.count or 0:,}", number(step.ap), _gain(step.ap, base.ap), step.meaning]
+        [name, f"{step.count or 0:,}", number(step.ap), gain(step.ap, base.ap), step.meaning]
         for name, step in corrections.items()
     ]
     gains = [
         [
             category.official_name,
             number(ap),
-            *(_gain(step.per_category[c], ap) for step in corrections.values()),
+            *(gain(step.per_category[c], ap) for step in corrections.values()),
         ]
         for c, category in enumerate(ground_truth.taxonomy.categories)
         if (ap := base.per_category[c]) is not None
@@ -342,16 +343,12 @@ def _errors(ground_truth: GroundTruth, diagnosis: Diagnosis) -> dict[str, Any]:
 def _landmark_row(errors: LandmarkErrors) -> list[str]:
     return [
         f"{errors.category} {errors.landmark}",
-        _gain(errors.ap_gain, 0),
+        gain(errors.ap_gain, 0),
         f"{errors.count:,}",
         *(number(errors.shares[name]) for name in LANDMARK_TYPES),
         "n/a" if errors.median_px is None else f"{errors.median_px:.1f}",
         number(errors.mean_sigmas),
     ]
-
-
-def _gain(after: float | None, before: float | None) -> str:
-    return "n/a" if after is None or before is None else f"{after - before:+.3f}"
 
 
 def _sigma_legend() -> list[dict[str, str]]:

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from df2_landmarks.common import make_output_folder
-from df2_landmarks.evaluation import Score, operating_points
+from df2_landmarks.evaluation import RECALL_STEPS, Score, operating_points
 from df2_landmarks.report.figures import COLOURS, literal, write_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SUFFIXES = (".svg", ".pdf")
-RECALL = np.linspace(0, 1, 101)
 OKS_ROWS = {"OKS .50": 0, "OKS .75": 5}
 NUM_COLUMNS = 4
 
@@ -56,7 +55,7 @@ def draw_precision_recall(result: Score) -> Figure:
         axes.set_title(literal(name), fontsize="medium")
         for number, (label, row) in enumerate(OKS_ROWS.items()):
             style = ("-", "--")[number]
-            axes.plot(RECALL, precision[row, :, c], style, color=COLOURS[number], label=label)
+            axes.plot(RECALL_STEPS, precision[row, :, c], style, color=COLOURS[number], label=label)
         axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="recall", ylabel="precision")
         axes.grid(alpha=0.3)
         if place == 1:
