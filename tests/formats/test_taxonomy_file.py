@@ -77,7 +77,11 @@ def test_categories_may_share_their_landmarks(tmp_path):
 
 def test_the_schema_in_the_documents_is_that_of_the_reader():
     published = json.loads((ROOT / "docs/reference/taxonomy.schema.json").read_text())
-    assert published == msgspec.json.schema(TaxonomyFile)
+    schema = msgspec.json.schema(TaxonomyFile)
+    for definition in schema["$defs"].values():
+        # from Python 3.13 on, docstrings have lost their indentation
+        definition["description"] = " ".join(definition["description"].split())
+    assert published == schema
 
 
 @pytest.mark.parametrize(
