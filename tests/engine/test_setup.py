@@ -132,15 +132,6 @@ def test_more_gpus_than_there_are_is_an_error(monkeypatch):
         resolve_num_gpus(1)
 
 
-def test_optimizer_is_a_choice_of_two():
-    model = torch.nn.Linear(2, 2)
-    for name, expected in (("SGD", torch.optim.SGD), ("AdamW", torch.optim.AdamW)):
-        cfg = setup_config(opts=["SOLVER.OPTIMIZER", name], on_cpu=True)
-        assert isinstance(Trainer.build_optimizer(cfg, model), expected)
-    with pytest.raises(UserError, match='"SGD" or "AdamW", but got \'Adam\''):
-        Trainer.build_optimizer(setup_config(opts=["SOLVER.OPTIMIZER", "Adam"]), model)
-
-
 @pytest.mark.parametrize(
     ("key", "value"),
     [

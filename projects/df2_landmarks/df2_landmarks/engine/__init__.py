@@ -1,7 +1,8 @@
 """Training and testing with Detectron2: what joins data, model and evaluation.
 
 * ``setup``: command line and YAML into a checked configuration.
-* ``trainer``: `Trainer`; ``training_step``, ``averaging``, ``evaluation_hook``: its parts.
+* ``trainer``: `Trainer`; ``training_step``, ``optimizer``, ``averaging``,
+  ``evaluation_hook``: its parts.
 * ``checkpoint``: weights: which are evaluated, writing, conversion; ``checkpoint_files``: which
   file is the newest whole one, and reading it as data only.
 * ``evaluation``: a room of its own, what is measured and left behind.

@@ -20,8 +20,6 @@ from detectron2.data import (
 from detectron2.engine import DefaultTrainer, HookBase, TrainerBase
 from detectron2.engine.hooks import EvalHook
 from detectron2.evaluation import DatasetEvaluators
-from detectron2.solver import build_optimizer, get_default_optimizer_params
-from detectron2.solver.build import maybe_add_gradient_clipping
 from detectron2.utils import comm
 from detectron2.utils.events import CommonMetricPrinter, EventWriter, JSONWriter
 from torch import nn
@@ -46,6 +44,7 @@ from df2_landmarks.engine.evaluation import (
     augmented_table,
 )
 from df2_landmarks.engine.evaluation_hook import EarlyStop, EvaluationHook
+from df2_landmarks.engine.optimizer import build_optimizer
 from df2_landmarks.engine.training_step import (
     WatchedLoader,
     check_accumulation,
@@ -231,32 +230,7 @@ class Trainer(DefaultTrainer):
 
     @classmethod
     def build_optimizer(cls, cfg: CfgNode, model: nn.Module) -> torch.optim.Optimizer:
-        """Return SGD or AdamW.
-
-        Raises:
-            UserError: SOLVER.OPTIMIZER is neither.
-        """
-        if cfg.SOLVER.OPTIMIZER == "SGD":
-            return build_optimizer(cfg, model)
-        if cfg.SOLVER.OPTIMIZER != "AdamW":
-            raise UserError(
-                f'SOLVER.OPTIMIZER must be "SGD" or "AdamW", but got {cfg.SOLVER.OPTIMIZER!r}'
-            )
-        parameters = get_default_optimizer_params(
-            model,
-            base_lr=cfg.SOLVER.BASE_LR,
-            weight_decay=cfg.SOLVER.WEIGHT_DECAY,
-            weight_decay_norm=cfg.SOLVER.WEIGHT_DECAY_NORM,
-            bias_lr_factor=cfg.SOLVER.BIAS_LR_FACTOR,
-            weight_decay_bias=cfg.SOLVER.WEIGHT_DECAY_BIAS,
-        )
-        optimizer_class = maybe_add_gradient_clipping(cfg, torch.optim.AdamW)
-        return optimizer_class(
-            parameters,
-            lr=cfg.SOLVER.BASE_LR,
-            weight_decay=cfg.SOLVER.WEIGHT_DECAY,
-            fused=True,
-        )
+        return build_optimizer(cfg, model)
 
     def build_hooks(self) -> list[HookBase]:
         """Return the stock hooks with averaged weights and with `EvaluationHook` as evaluation."""
@@ -393,8 +367,8 @@ class Trainer(DefaultTrainer):
         if saved_kinds != kinds:
             raise UserError(
                 f"--resume: the last checkpoint in OUTPUT_DIR {self.cfg.OUTPUT_DIR} is of another "
-                "optimizer or model. Resume with its config, or start another training from it: "
-                "MODEL.WEIGHTS, and another OUTPUT_DIR"
+                "optimizer or model, or of an older version of this code. Resume with its config, "
+                "or start another training from it: MODEL.WEIGHTS, and another OUTPUT_DIR"
             )
 
 
