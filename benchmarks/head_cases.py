@@ -10,9 +10,10 @@ by the stock function in full; "stock" the stock decoding of the very maps that 
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -108,29 +109,55 @@ def decoding(contender: str, device: str) -> tuple[Pass, Pass]:
     return make(1), make(NUM_DETECTIONS)
 
 
-def training_step(contender: str, device: str, *, config: str, amp: bool) -> tuple[Pass, Pass]:
-    """Whole training step of the full model on drawn pictures, the optimizer's included."""
+def training_step(
+    contender: str,
+    device: str,
+    *,
+    config: str = R_50,
+    precision: torch.dtype | None = None,
+    part: str = "all",
+    num_images: int = 4,
+    opts: Sequence[Any] = (),
+) -> tuple[Pass, Pass]:
+    """A training step of the full model on drawn pictures, the optimizer's included.
+
+    Args:
+        contender: whose head.
+        device: "cpu" or "cuda".
+        config: name of the configuration.
+        precision: of autocast; None: as the configuration trains.
+        part: "all", or "backbone": its forward and backward pass alone.
+        num_images: of a batch.
+        opts: of the configuration.
+    """
     import df2_landmarks.data  # noqa: F401 (registers the splits)
     from df2_landmarks.engine import Trainer, trains_in_bfloat16
 
-    cfg = model_config(contender, device, config, train=True)
+    opts = [*opts, "SOLVER.IMS_PER_BATCH", num_images]
+    cfg = model_config(contender, device, config, train=True, opts=opts)
     torch.manual_seed(0)
-    model = Trainer.build_model(cfg)
+    model: Any = Trainer.build_model(cfg)
     model.get_submodule("proposal_generator").register_forward_hook(_propose_as_trained)
     optimizer = Trainer.build_optimizer(cfg, model)
     batch = next(iter(Trainer.build_train_loader(cfg)))
-    scaler = torch.amp.GradScaler(device, enabled=amp)
-    bfloat16 = trains_in_bfloat16(cfg)
-    precision = torch.bfloat16 if bfloat16 else torch.float16
+    if precision is None and trains_in_bfloat16(cfg):
+        precision = torch.bfloat16
+    autocast = functools.partial(torch.autocast, device, precision, enabled=precision is not None)
+    scaler = torch.amp.GradScaler(device, enabled=precision == torch.float16)
 
     def step(images: list[dict[str, Any]]) -> None:
         torch.manual_seed(1)  # the same proposals are sampled
-        with EventStorage(), torch.autocast(device, precision, enabled=amp or bfloat16):
-            loss = sum(model(images).values())
+        with EventStorage(), autocast():
+            if part == "backbone":
+                maps = model.backbone(model.preprocess_image(images).tensor)
+                loss = sum(x.mean() for x in maps.values())
+            else:
+                loss = sum(model(images).values())
         optimizer.zero_grad(set_to_none=True)
         scaler.scale(loss).backward()
-        scaler.step(optimizer)
-        scaler.update()
+        if part == "all":
+            scaler.step(optimizer)
+            scaler.update()
 
     # the optimizer's state is made in the first step, and is no part of the growth
     return (lambda: step(batch[:1])), (lambda: step(batch))
@@ -150,31 +177,56 @@ def _propose_as_trained(_: nn.Module, inputs: Any, output: Any) -> Any:
     return proposals, losses
 
 
-def end_to_end(contender: str, device: str, *, part: str) -> tuple[Pass, Pass]:
-    """Inference of one image by R50-FPN at random weights, or its backbone alone. All parts run; as
-    untrained box heads find nothing, the detections are then replaced by given ones."""
+def end_to_end(
+    contender: str,
+    device: str,
+    *,
+    precision: torch.dtype | None = None,
+    part: str = "all",
+    num_images: int = 1,
+    num_detections: int = NUM_DETECTIONS,
+    image_size: tuple[int, int] = IMAGE_SIZE,
+) -> tuple[Pass, Pass]:
+    """Inference by R50-FPN at random weights.
+
+    All parts run; as untrained box heads find nothing, the detections are then replaced by given
+    ones.
+
+    Args:
+        contender: whose head.
+        device: "cpu" or "cuda".
+        precision: of autocast; None: float32.
+        part: "all", or "backbone": it alone.
+        num_images: of a batch.
+        num_detections: of an image.
+        image_size: height and width.
+    """
     from detectron2.modeling import build_model
 
     torch.manual_seed(0)
     model = build_model(model_config(contender, device, R_50)).eval()
-    image = torch.randint(0, 256, (3, *IMAGE_SIZE), dtype=torch.uint8)
-    inputs = [{"image": image, "height": IMAGE_SIZE[0], "width": IMAGE_SIZE[1]}]
-    given = detections(NUM_DETECTIONS).to(device)
+    height, width = image_size
+    images = torch.randint(0, 256, (num_images, 3, height, width), dtype=torch.uint8)
+    inputs = [{"image": image, "height": height, "width": width} for image in images]
+    given = detections(num_detections).to(device)
+    given.pred_boxes.scale(height / IMAGE_SIZE[0], height / IMAGE_SIZE[0])
+
     box_inference = model.roi_heads.box_predictor.inference
 
     def with_given(*args: Any) -> Any:
         _, rows = box_inference(*args)
-        return [Instances(IMAGE_SIZE, **given.get_fields())], rows
+        return [Instances(image_size, **given.get_fields()) for _ in inputs], rows
 
     model.roi_heads.box_predictor.inference = with_given
 
     @torch.no_grad()
     def run() -> None:
-        if part == "backbone":
-            model.backbone(model.preprocess_image(inputs).tensor)
-            return
-        (result,) = model(inputs)
-        assert len(result["instances"]) == NUM_DETECTIONS, len(result["instances"])
+        with torch.autocast(device, precision, enabled=precision is not None):
+            if part == "backbone":
+                model.backbone(model.preprocess_image(inputs).tensor)
+                return
+            results = model(inputs)
+        assert all(len(r["instances"]) == num_detections for r in results)
 
     return (lambda: None), run
 
@@ -192,10 +244,12 @@ def build_head(contender: str, channels: int, conv_dims: list[int]) -> nn.Module
     return head
 
 
-def model_config(contender: str, device: str, config: str, *, train: bool = False) -> Any:
+def model_config(
+    contender: str, device: str, config: str, *, train: bool = False, opts: Sequence[Any] = ()
+) -> Any:
     from df2_landmarks.engine import CONFIGS, setup_config
 
-    opts: list[Any] = ["MODEL.WEIGHTS", "", "DATALOADER.NUM_WORKERS", 0]
+    opts = ["MODEL.WEIGHTS", "", "DATALOADER.NUM_WORKERS", 0, *opts]
     if contender == "naive":
         opts += ["MODEL.ROI_KEYPOINT_HEAD.NAME", "NaiveLandmarkHead"]
         NaiveLandmarkHead.decode_all_slots = True
@@ -204,7 +258,6 @@ def model_config(contender: str, device: str, config: str, *, train: bool = Fals
     if train:
         opts += ["DATASETS.TRAIN", ("deepfashion2_synthetic_train",)]
         opts += ["MODEL.RESNETS.NORM", "BN", "MODEL.BACKBONE.FREEZE_AT", 0]
-        opts += ["SOLVER.IMS_PER_BATCH", 4]
     return setup_config(CONFIGS / f"{config}.yaml", opts, on_cpu=device == "cpu")
 
 
@@ -265,13 +318,13 @@ def _training_pass(
     return run
 
 
-def drawn_data(datasets: Path) -> None:
+def drawn_data(datasets: Path, *, num_images: int = 12, size_px: int = 512) -> None:
     """A few drawn pictures, converted, as `DETECTRON2_DATASETS`."""
     from converters.deepfashion2_to_coco import main as convert
     from df2_landmarks.synthetic import write_dataset
 
     data = datasets / "deepfashion2_synthetic"
-    write_dataset(data, {"train": 12, "validation": 2, "test": 2}, size_px=512)
+    write_dataset(data, {"train": num_images, "validation": 2, "test": 2}, size_px=size_px)
     with contextlib.redirect_stdout(io.StringIO()):
         failed = convert(["--root", str(data)])
     if failed:

@@ -2,7 +2,7 @@
 
     python benchmarks/head_speed.py                    # everything, medians of 5
     python benchmarks/head_speed.py --cases decoding inference --repeats 1
-    python benchmarks/head_speed.py --device cuda      # the same on a GPU, and end to end
+    python benchmarks/head_speed.py --device cuda      # the same on a GPU; whole models: gpu.py
 
 The contenders of a case run in turns, each pass in a process of its own, on as many threads as
 OMP_NUM_THREADS says. Growth is the peak of memory in the first pass less what the process held
@@ -70,7 +70,7 @@ CASES: dict[str, Case] = {
     "step_R18": (
         "training step, R-18 demo config",
         NAIVE,
-        functools.partial(cases.training_step, config=cases.R_18, amp=False),
+        functools.partial(cases.training_step, config=cases.R_18),
     ),
     "visibility_loss": (
         "predictor + loss, 256 regions, all labelled",
@@ -85,29 +85,7 @@ CASES: dict[str, Case] = {
     "visibility_step_R18": (
         "training step, R-18 demo config",
         NO_VISIBILITY,
-        functools.partial(cases.training_step, config=cases.R_18, amp=False),
-    ),
-}
-GPU_CASES: dict[str, Case] = {
-    "step_R50": (
-        "training step, R-50, float32",
-        NAIVE,
-        functools.partial(cases.training_step, config=cases.R_50, amp=False),
-    ),
-    "step_R50_amp": (
-        "training step, R-50, mixed precision",
-        NAIVE,
-        functools.partial(cases.training_step, config=cases.R_50, amp=True),
-    ),
-    "image_R50": (
-        "one image end to end, R-50",
-        NAIVE,
-        functools.partial(cases.end_to_end, part="all"),
-    ),
-    "backbone_R50": (
-        "its backbone alone",
-        NAIVE,
-        functools.partial(cases.end_to_end, part="backbone"),
+        functools.partial(cases.training_step, config=cases.R_18),
     ),
 }
 
@@ -116,7 +94,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--cases", nargs="+", choices=[*CASES, *GPU_CASES], metavar="CASE")
+    parser.add_argument("--cases", nargs="+", choices=list(CASES), metavar="CASE")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--json", type=Path, help="write the measurements to this file")
@@ -129,7 +107,7 @@ def main() -> None:
         cases.use_datasets(datasets)
         print(json.dumps(measure(name, contender, args.device)))
         return
-    names = args.cases or [*CASES, *(GPU_CASES if args.device == "cuda" else ())]
+    names = args.cases or list(CASES)
     with tempfile.TemporaryDirectory() as datasets:
         cases.drawn_data(Path(datasets))
         rows = {name: run_case(name, args, datasets) for name in names}
@@ -140,14 +118,13 @@ def main() -> None:
         "rows": rows,
     }
     print(table(rows))
-    print(end_to_end_text(rows), end="")
     if args.json:
         args.json.write_text(json.dumps(report, indent=1) + "\n")
 
 
 def run_case(name: str, args: argparse.Namespace, datasets: str) -> dict[str, Any]:
     """Both contenders in turns; medians, and all runs."""
-    text, rival, _ = {**CASES, **GPU_CASES}[name]
+    text, rival, _ = CASES[name]
     runs: dict[str, list[dict[str, float]]] = {rival: [], OURS: []}
     for _ in range(args.repeats):
         for contender, done in runs.items():
@@ -165,7 +142,7 @@ def run_case(name: str, args: argparse.Namespace, datasets: str) -> dict[str, An
 
 def measure(name: str, contender: str, device: str) -> dict[str, float]:
     """One contender in this process."""
-    warm_up, run = {**CASES, **GPU_CASES}[name][2](contender, device)
+    warm_up, run = CASES[name][2](contender, device)
     warm_up()
     before = held_mb(device)
     seconds = [timed(run, device)]
@@ -224,20 +201,6 @@ def table(rows: dict[str, dict[str, Any]]) -> str:
             f"| {rival['growth_mb']:.0f} | {row['share of the growth']:.2f} |"
         )
     return "\n".join(lines)
-
-
-def end_to_end_text(rows: dict[str, dict[str, Any]]) -> str:
-    """Images per second, and the share of the time that is not the backbone."""
-    if not {"image_R50", "backbone_R50"} <= rows.keys():
-        return ""
-    text = ""
-    for contender in (OURS, NAIVE):
-        image, backbone = (rows[k][contender]["seconds"] for k in ("image_R50", "backbone_R50"))
-        text += (
-            f"{contender}: {1 / image:.1f} images/s, "
-            f"{1 - backbone / image:.0%} of the time outside the backbone\n"
-        )
-    return text
 
 
 if __name__ == "__main__":
