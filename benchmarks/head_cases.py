@@ -204,10 +204,16 @@ def end_to_end(
     from detectron2.modeling import build_model
 
     torch.manual_seed(0)
-    model = build_model(model_config(contender, device, R_50)).eval()
+    model = build_model(model_config(contender, device, R_50, opts=["MODEL.RESNETS.NORM", "BN"]))
     height, width = image_size
     images = torch.randint(0, 256, (num_images, 3, height, width), dtype=torch.uint8)
     inputs = [{"image": image, "height": height, "width": width} for image in images]
+    with torch.no_grad():  # statistics that keep random weights in the range of low precision
+        for module in model.backbone.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.momentum = 1.0
+        model.backbone.train()(model.preprocess_image(inputs).tensor)
+    model.eval()
     given = detections(num_detections).to(device)
     given.pred_boxes.scale(height / IMAGE_SIZE[0], height / IMAGE_SIZE[0])
 
