@@ -8,12 +8,13 @@ Parts:
 
 * tests: those of the project that need a GPU;
 * training: images per second and peak memory of a whole step of R-50 at a short side of 800, with
-  our head and with the stock head of all channels; the share of the time outside the backbone; how
-  often a step makes the host wait for the GPU, as torch reports it (`set_sync_debug_mode`);
+  our head and with the stock head of all channels; the share of the time outside the backbone, and
+  of the time in which the GPU computes; how often a step makes the host wait for the GPU, as torch
+  reports it (`set_sync_debug_mode`);
 * inference: images per second with 100 given detections in each image;
 * loader: images per second that the training's loader gives by itself; then trainings with their
   loader, in mixed precision on a GPU, and the share of their time in which they wait for it;
-* head: `head_speed.py --device cuda`.
+* head: some cases of `head_speed.py --device cuda`.
 
 Times are medians, each measurement in a process of its own, on drawn pictures. A part that does
 not fit into the time that is left is left out, and named.
@@ -48,6 +49,8 @@ from benchmarks.head_speed import NAIVE, OURS, peak_mb, timed
 ROOT = Path(__file__).resolve().parents[1]
 PRECISIONS = {"float32": None, "float16": torch.float16, "bfloat16": torch.bfloat16}
 """SOLVER.AMP of Detectron2 is float16."""
+HEAD_CASES = ("loss_256", "head_64", "decoding", "inference")
+"""Of `head_speed.py`."""
 Row = dict[str, Any]
 
 
@@ -184,8 +187,8 @@ def run_loader(run: Run, size: Size) -> list[Row]:
 def run_head(run: Run, size: Size) -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "head.json")
-        command = [sys.executable, "benchmarks/head_speed.py", "--repeats", "1"]
-        output = run.output([*command, "--device", "cuda", "--json", str(file)])
+        command = [sys.executable, "benchmarks/head_speed.py", "--device", "cuda", "--repeats", "1"]
+        output = run.output([*command, "--json", str(file), "--cases", *HEAD_CASES])
         if isinstance(output, dict):
             return [output]
         rows = json.loads(file.read_text())["rows"].values()
@@ -232,6 +235,7 @@ def measure_training(device: str, size: Size, contender: str, precision: str) ->
         row = speed(num_images, seconds, backbone_s)
         row["peak MB"] = peak_mb(device)
         if device == "cuda":
+            row["GPU busy"] = busy_seconds(whole) / seconds
             waits = host_waits(whole)
             row["waits"] = sum(waits.values())
             row["waits by line"] = waits.most_common()
@@ -328,6 +332,17 @@ def speed(num_images: int, seconds: float, backbone_s: float) -> Row:
 def forget_peak(device: str) -> None:
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
+
+
+def busy_seconds(run: cases.Pass) -> float:
+    """Time in which the GPU computes or copies in one pass."""
+    torch.cuda.synchronize()
+    with torch.profiler.profile() as profile:
+        run()
+        torch.cuda.synchronize()
+    on_gpu = torch.autograd.DeviceType.CUDA
+    events = (e for e in profile.key_averages() if e.device_type == on_gpu)
+    return sum(e.self_device_time_total for e in events) / 1e6
 
 
 def host_waits(run: cases.Pass) -> Counter[str]:

@@ -133,7 +133,8 @@ def training_step(
     import df2_landmarks.data  # noqa: F401 (registers the splits)
     from df2_landmarks.engine import Trainer, trains_in_bfloat16
 
-    opts = [*opts, "SOLVER.IMS_PER_BATCH", num_images]
+    # random weights would diverge at the learning rate of a training
+    opts = [*opts, "SOLVER.IMS_PER_BATCH", num_images, "SOLVER.BASE_LR", 0.0]
     cfg = model_config(contender, device, config, train=True, opts=opts)
     torch.manual_seed(0)
     model: Any = Trainer.build_model(cfg)

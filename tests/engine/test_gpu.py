@@ -97,13 +97,13 @@ def test_landmarks_of_given_boxes_are_those_of_the_cpu(exact):
     torch.manual_seed(0)
     head = Trainer.build_model(tiny_config()).roi_heads.keypoint_head.eval()
     features, proposals = regions(26)
+    with torch.no_grad():
+        head.shared_predictor.weight *= 1000  # heatmaps with clear peaks
     landmarks = []
     for device in ("cpu", DEVICE):
         detections = Instances(SIZE)
-        detections.pred_boxes, detections.pred_classes = (
-            proposals.proposal_boxes,
-            proposals.gt_classes,
-        )
+        detections.pred_boxes = proposals.proposal_boxes.clone()
+        detections.pred_classes = proposals.gt_classes
         detections.scores = torch.linspace(1, 0.5, len(proposals))
         with torch.no_grad():
             (found,) = head.to(device)(features.to(device), [detections.to(device)])
@@ -111,19 +111,21 @@ def test_landmarks_of_given_boxes_are_those_of_the_cpu(exact):
         by_place = found.pred_boxes.tensor[:, 0].argsort()
         landmarks.append(found.pred_keypoints[by_place])
     assert len(landmarks[0])
-    assert torch.allclose(*landmarks, atol=0.02)
+    torch.testing.assert_close(landmarks[1], landmarks[0], atol=0.02, rtol=0)
 
 
 @pytest.mark.parametrize("half", [False, True])
 def test_prediction_finds_what_the_cpu_finds(drawn_splits, tmp_path, exact, half):
-    trained(config(drawn_splits, tmp_path, "SOLVER.MAX_ITER", 60, "SOLVER.EMA_DECAY", 0.0))
+    """After a short training, so that there is something to find."""
+    options = ["SOLVER.MAX_ITER", 150, "SOLVER.WARMUP_ITERS", 30, "SOLVER.BASE_LR", 0.002]
+    cfg = config(drawn_splits, tmp_path, *options, "TEST.EVAL_PERIOD", 0)
+    trained(cfg)
     picture = DatasetCatalog.get(drawn_splits[1])[0]["file_name"]
     on_cpu, on_gpu = (
         Predictor.load(tmp_path, device=device, half=half, min_score=0.0)(picture)
         for device in ("cpu", DEVICE)
     )
-    assert len(on_cpu)
     best = max(on_cpu, key=lambda garment: garment.score)
     same = [g for g in on_gpu if g.category == best.category]
     offsets = [np.abs(np.subtract(g.box_xyxy, best.box_xyxy)).max() for g in same]
-    assert min(offsets) < (8 if half else 0.5)
+    assert min(offsets) < (5 if half else 0.1), (best.score, offsets)
