@@ -16,10 +16,11 @@ import torch
 from detectron2.config import CfgNode, configurable
 from detectron2.data import detection_utils
 from detectron2.data import transforms as T
-from detectron2.structures import Boxes, BoxMode, Instances, Keypoints, PolygonMasks
+from detectron2.structures import Boxes, BoxMode, Instances, Keypoints
 from numpy.typing import NDArray
 
 from df2_landmarks.common import UserError
+from df2_landmarks.data.polygon_masks import CheckedPolygonMasks
 from df2_landmarks.formats import MAX_PIXELS, TooManyPixelsError, read_picture
 from df2_landmarks.taxonomy import DEEPFASHION2, Taxonomy, taxonomy_of
 
@@ -143,7 +144,7 @@ class LandmarkDatasetMapper:
             row[: len(own_landmarks)] = own_landmarks
         instances.gt_keypoints = Keypoints(torch.from_numpy(landmarks))
         if self.use_masks:
-            instances.gt_masks = PolygonMasks(
+            instances.gt_masks = CheckedPolygonMasks(
                 [usable_polygons(a.get("segmentation", []), transforms) for a in annotations]
             )
         return instances[instances.gt_boxes.nonempty()]

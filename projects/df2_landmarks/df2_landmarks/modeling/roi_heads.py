@@ -22,7 +22,7 @@ class LandmarkROIHeads(StandardROIHeads):
         self, features: dict[str, torch.Tensor], instances: list[Instances]
     ) -> dict[str, torch.Tensor] | list[Instances]:
         if self.training and self.mask_on:
-            instances = [x[x.gt_masks.nonempty()] if x.has("gt_masks") else x for x in instances]
+            instances = [_with_polygons(x) for x in instances]
         return super()._forward_mask(features, instances)
 
     def _forward_keypoint(
@@ -34,3 +34,11 @@ class LandmarkROIHeads(StandardROIHeads):
                 names = getattr(self.keypoint_head, "loss_names", ("loss_keypoint",))
                 return dict.fromkeys(names, connected_zero(self.keypoint_head))
         return super()._forward_keypoint(features, instances)
+
+
+def _with_polygons(proposals: Instances) -> Instances:
+    """Return the proposals that have a ground-truth polygon, mostly all: then as they are."""
+    if not proposals.has("gt_masks"):
+        return proposals
+    has_polygon = proposals.gt_masks.nonempty()
+    return proposals if has_polygon.all() else proposals[has_polygon]
