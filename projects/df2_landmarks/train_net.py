@@ -8,6 +8,7 @@
     python projects/df2_landmarks/train_net.py --eval-only MODEL.WEIGHTS model_final.pth
     python projects/df2_landmarks/train_net.py --eval-only TEST.AUG.ENABLED True
     python projects/df2_landmarks/train_net.py --eval-only --ground-truth-boxes
+    torchrun --nproc-per-node 8 projects/df2_landmarks/train_net.py
     python projects/df2_landmarks/train_net.py --num-gpus 0 \\
         --config-file projects/df2_landmarks/configs/df2_landmark_rcnn_R_18_FPN_demo.yaml
 
@@ -21,13 +22,11 @@ import argparse
 import sys
 from typing import Any
 
-import torch.multiprocessing as mp
 from detectron2.config import CfgNode
-from detectron2.engine import launch
 from detectron2.evaluation import verify_results
 from detectron2.utils import comm
 
-from df2_landmarks.common import UserError, run_command
+from df2_landmarks.common import run_command
 from df2_landmarks.engine import (
     GroundTruthBoxTrainer,
     Trainer,
@@ -35,9 +34,9 @@ from df2_landmarks.engine import (
     dry_run,
     evaluation_weights,
     ground_truth_box_config,
+    launch,
     load_for_evaluation,
     log_contents,
-    resolve_num_gpus,
     setup_run,
     write_pictures,
 )
@@ -73,15 +72,6 @@ def evaluate(cfg: CfgNode, args: argparse.Namespace) -> Any:
     return results
 
 
-def run_process(args: argparse.Namespace, user_errors: Any) -> None:
-    """Run one process; put a user's mistake into the queue before raising it."""
-    try:
-        run(args)
-    except UserError as error:
-        user_errors.put(error)
-        raise
-
-
 def main(argv: list[str] | None = None) -> None:
     """Run the command line.
 
@@ -89,23 +79,7 @@ def main(argv: list[str] | None = None) -> None:
         UserError: the command cannot be carried out. With several processes, the first one's
             mistake.
     """
-    args = argument_parser(epilog=__doc__).parse_args(argv)
-    args.num_gpus = resolve_num_gpus(args.num_gpus)
-    # `launch` reports the error of another process as the text of its traceback.
-    user_errors = mp.get_context("spawn").SimpleQueue()
-    try:
-        launch(
-            run_process,
-            args.num_gpus,
-            num_machines=args.num_machines,
-            machine_rank=args.machine_rank,
-            dist_url=args.dist_url,
-            args=(args, user_errors),
-        )
-    except (mp.ProcessRaisedException, mp.ProcessExitedException):
-        if user_errors.empty():
-            raise
-        raise user_errors.get() from None
+    launch(run, argument_parser(epilog=__doc__).parse_args(argv))
 
 
 if __name__ == "__main__":

@@ -25,8 +25,14 @@ COMMANDS = {
     "train GPUS=8": "train_net.py --num-gpus 8 --config-file projects/df2_landmarks/configs/"
     "df2_landmark_rcnn_R_50_FPN_1x.yaml",
     "train GPUS=0 CONFIG=a.yaml OUTPUT=out": "--num-gpus 0 --config-file a.yaml OUTPUT_DIR out",
-    "train GPUS=0 FLAGS=--dry-run": "train_net.py --dry-run --num-gpus 0",
-    "eval GPUS=0 OUTPUT=out": "train_net.py --eval-only --num-gpus 0",
+    "train GPUS=0 FLAGS=--dry-run": "train_net.py --num-gpus 0 --dry-run",
+    "train GPUS=8 NODES=4 NODE_RANK=1 MASTER=node0:29500 FLAGS=--resume": "-m "
+    "torch.distributed.run --nnodes 4 --node-rank 1 --master-addr node0 --master-port 29500 "
+    "--nproc-per-node 8 "
+    "projects/df2_landmarks/train_net.py --resume --config-file",
+    "eval GPUS=0 NODES=2 NODE_RANK=0 MASTER=node0:29500": "--nproc-per-node 1 "
+    "projects/df2_landmarks/train_net.py --num-gpus 0 --eval-only",
+    "eval GPUS=0 OUTPUT=out": "train_net.py --num-gpus 0 --eval-only",
     "curves RUNS='a b' CURVES=c.pdf": "-m df2_landmarks.cli.curves a b --output c.pdf",
     "curves OUTPUT=out": "-m df2_landmarks.cli.curves out --output curves.svg",
     "demo": "-m df2_landmarks.cli.demo",

@@ -66,6 +66,9 @@ def add_df2_landmarks_config(cfg: CfgNode) -> None:
     # Micro-batches into which a batch of SOLVER.IMS_PER_BATCH is split, so that the recipe of
     # several GPUs fits into the memory of one. Must divide the images that a process gets.
     cfg.SOLVER.ACCUMULATE_STEPS = 1
+    # Checkpoints of SOLVER.CHECKPOINT_PERIOD that stay: the newest ones; 0: all. model_best.pth and
+    # model_final.pth always stay.
+    cfg.SOLVER.CHECKPOINTS_KEPT = 5
     cfg.SOLVER.EARLY_STOPPING = CfgNode()
     # Number of evaluations (TEST.EVAL_PERIOD) in a row without a new best landmark AP that ends the
     # training; 0: train to the end.

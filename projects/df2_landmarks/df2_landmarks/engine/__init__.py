@@ -1,6 +1,6 @@
 """Training and testing with Detectron2: what joins data, model and evaluation.
 
-* ``setup``: command line and YAML into a checked configuration.
+* ``setup``: command line and YAML into a checked configuration. ``launch``: the processes.
 * ``trainer``: `Trainer`; ``training_step``, ``optimizer``, ``averaging``,
   ``evaluation_hook``: its parts.
 * ``checkpoint``: weights: which are evaluated, writing, conversion; ``checkpoint_files``: which
@@ -26,12 +26,12 @@ from df2_landmarks.engine.evaluation import (
     write_pictures,
 )
 from df2_landmarks.engine.ground_truth_boxes import GroundTruthBoxTrainer, ground_truth_box_config
+from df2_landmarks.engine.launch import launch, resolve_num_gpus
 from df2_landmarks.engine.setup import (
     CONFIGS,
     argument_parser,
     log_contents,
     recorded_config,
-    resolve_num_gpus,
     setup_config,
     setup_run,
 )
@@ -55,6 +55,7 @@ __all__ = [
     "ground_truth_box_config",
     "landmark_pictures",
     "last_checkpoint",
+    "launch",
     "load_for_evaluation",
     "log_contents",
     "read_checkpoint",

@@ -63,6 +63,7 @@ class LandmarkCheckpointer(DetectionCheckpointer):
         average: WeightAverage | None = None,
         record: dict[str, Any] | None = None,
         taxonomy: Taxonomy = DEEPFASHION2,
+        num_kept: int = 0,
         **kwargs: Any,
     ) -> None:
         """
@@ -75,6 +76,7 @@ class LandmarkCheckpointer(DetectionCheckpointer):
             average: the average of the model's weights.
             record: what each saved file says about the model (`model_record`).
             taxonomy: the categories of the model.
+            num_kept: checkpoints of iterations that stay when `save` adds one; 0: all.
             **kwargs: passed to `DetectionCheckpointer`.
         """
         if average is not None:
@@ -84,6 +86,7 @@ class LandmarkCheckpointer(DetectionCheckpointer):
         self._average = average
         self._record = {} if record is None else {RECORD_KEY: record}
         self._taxonomy = taxonomy
+        self._num_kept = num_kept
         self._resumes = False
 
     def start_run(self, *, new: bool) -> None:
@@ -117,6 +120,10 @@ class LandmarkCheckpointer(DetectionCheckpointer):
         state = {key: value.state_dict() for key, value in self.checkpointables.items()}
         self.save_weights(name, **state, **kwargs)
         self.tag_last_checkpoint(f"{name}.pth")
+        if self._num_kept:
+            saved = Path(self.save_dir).glob("model_[0-9]*.pth")
+            for path in sorted(saved, key=lambda path: path.stat().st_mtime_ns)[: -self._num_kept]:
+                path.unlink()
 
     def save_weights(self, name: str, **extra: Any) -> None:
         """Save the weights to evaluate only; `--resume` still continues from the last `save`.

@@ -140,7 +140,10 @@ def _report(
     folder = Path(cfg.OUTPUT_DIR)
     weights = sum(t.numel() * t.element_size() for t in trainer.model.state_dict().values())
     checkpoint = (folder / "model_final.pth").stat().st_size
-    count = solver.MAX_ITER // solver.CHECKPOINT_PERIOD + 1
+    count = solver.MAX_ITER // solver.CHECKPOINT_PERIOD
+    if solver.CHECKPOINTS_KEPT:  # one more while the oldest is still there
+        count = min(count, solver.CHECKPOINTS_KEPT + 1)
+    count += 1  # model_final.pth
     needed = count * checkpoint + (weights if period > 0 else 0)
     free = shutil.disk_usage(folder).free + checkpoint
     lines.append(
@@ -151,7 +154,7 @@ def _report(
     if needed > free:
         raise UserError(
             f"OUTPUT_DIR {folder.parent}: the checkpoints of the training need {_bytes(needed)}, "
-            f"but {_bytes(free)} are free. Make room, or set a higher SOLVER.CHECKPOINT_PERIOD",
+            f"but {_bytes(free)} are free. Make room, or set a lower SOLVER.CHECKPOINTS_KEPT",
             exit_code=2,
         )
 

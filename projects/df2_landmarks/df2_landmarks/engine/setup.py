@@ -25,6 +25,7 @@ from detectron2.utils.logger import setup_logger
 from df2_landmarks.common import UserError, locked_folder, make_output_folder
 from df2_landmarks.config import add_df2_landmarks_config, set_taxonomy
 from df2_landmarks.data import EVALUATOR_TYPE, TRAIN, VALIDATION, registered_name
+from df2_landmarks.engine.launch import JOIN_MINUTES
 from df2_landmarks.formats import read_taxonomy
 from df2_landmarks.taxonomy import DEEPFASHION2, TEXT_PREFIX, taxonomy_of
 
@@ -44,6 +45,7 @@ BATCHES_AHEAD = 2
 NOT_NEGATIVE = (
     "MODEL.ROI_LANDMARK_HEAD.TARGET_WIDTH",
     "MODEL.ROI_LANDMARK_HEAD.CONFIDENCE_POWER",
+    "SOLVER.CHECKPOINTS_KEPT",
     "SOLVER.EARLY_STOPPING.PATIENCE",
     "TEST.NUM_PICTURES",
 )
@@ -62,28 +64,14 @@ def argument_parser(epilog: str | None = None) -> argparse.ArgumentParser:
         action="store_true",
         help="with --eval-only: score the landmarks in the annotations' boxes and categories",
     )
-    parser.set_defaults(config_file=str(DEFAULT_CONFIG), num_gpus=None)
+    parser.add_argument(
+        "--join-minutes",
+        type=float,
+        default=JOIN_MINUTES,
+        help="with --num-machines: how long machines wait for each other at the start",
+    )
+    parser.set_defaults(config_file=str(DEFAULT_CONFIG), num_gpus=None, dist_url=None)
     return parser
-
-
-def resolve_num_gpus(num_gpus: int | None) -> int:
-    """Return the number of GPUs to use; by default one GPU if there is any.
-
-    Raises:
-        UserError: there are not that many.
-    """
-    available = torch.cuda.device_count()
-    if num_gpus is None:
-        return min(1, available)
-    if num_gpus < 0:
-        raise UserError(f"--num-gpus must be 0 (CPU) or more, but got {num_gpus}")
-    if num_gpus > available:
-        raise UserError(
-            f"--num-gpus {num_gpus}: this machine has {available} GPUs. "
-            f"Use GPUS={available} (--num-gpus {available})"
-            + ("; 0 trains on the CPU" if available == 0 else "")
-        )
-    return num_gpus
 
 
 def setup_config(

@@ -17,12 +17,13 @@ from detectron2.data import (
     build_detection_test_loader,
     build_detection_train_loader,
 )
-from detectron2.engine import DefaultTrainer, HookBase, TrainerBase
+from detectron2.engine import AMPTrainer, DefaultTrainer, HookBase, SimpleTrainer, TrainerBase
 from detectron2.engine.hooks import EvalHook
 from detectron2.evaluation import DatasetEvaluators
 from detectron2.utils import comm
 from detectron2.utils.events import CommonMetricPrinter, EventWriter, JSONWriter
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import ConcatDataset
 
 import df2_landmarks.modeling  # noqa: F401 (registers the heads)
@@ -75,8 +76,17 @@ class Trainer(DefaultTrainer):
         Raises:
             UserError: the configuration cannot be trained with.
         """
-        super().__init__(cfg)
-        check_accumulation(self.cfg)  # its batch has been scaled to the number of GPUs
+        TrainerBase.__init__(self)  # Detectron2's own constructor knows processes on GPUs only
+        self.cfg = cfg = self.auto_scale_workers(cfg, comm.get_world_size())
+        model = self.build_model(cfg)
+        optimizer = self.build_optimizer(cfg, model)
+        loader = self.build_train_loader(cfg)
+        step = AMPTrainer if cfg.SOLVER.AMP.ENABLED else SimpleTrainer
+        self._trainer = step(_parallel(model), loader, optimizer)
+        self.scheduler = self.build_lr_scheduler(cfg, optimizer)
+        self.start_iter, self.max_iter = 0, cfg.SOLVER.MAX_ITER
+        self.register_hooks(self.build_hooks())
+        check_accumulation(self.cfg)  # its batch has been scaled to the number of processes
         self._num_parts = self.cfg.SOLVER.ACCUMULATE_STEPS
         self._bfloat16 = trains_in_bfloat16(self.cfg)
 
@@ -246,6 +256,7 @@ class Trainer(DefaultTrainer):
             average=average,
             record=model_record(self.cfg.dump(), taxonomy),
             taxonomy=taxonomy,
+            num_kept=self.cfg.SOLVER.CHECKPOINTS_KEPT,
             trainer=trainer,
             **({} if sampler is None else {"order_of_images": sampler}),
         )
@@ -370,6 +381,15 @@ class Trainer(DefaultTrainer):
                 "optimizer or model, or of an older version of this code. Resume with its config, "
                 "or start another training from it: MODEL.WEIGHTS, and another OUTPUT_DIR"
             )
+
+
+def _parallel(model: nn.Module) -> nn.Module:
+    """Let the processes exchange gradients, on GPUs and on CPUs."""
+    if comm.get_world_size() == 1:
+        return model
+    device = next(model.parameters()).device
+    device_ids = None if device.type == "cpu" else [device.index]
+    return DistributedDataParallel(model, device_ids=device_ids, broadcast_buffers=False)
 
 
 def tta_config(cfg: CfgNode) -> CfgNode:
