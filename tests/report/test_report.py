@@ -125,6 +125,25 @@ def test_every_section_has_its_numbers(planted: tuple[Path, list[str]]) -> None:
     assert re.search(r"1 waist_left: [\d.]+ sigmas, n 4, 3 good, 0 jitter, 1 inversion", page)
 
 
+def test_calibration_and_pictures_have_the_confidence_of_landmarks(
+    planted: tuple[Path, list[str]],
+) -> None:
+    folder, arguments = planted
+    assert "have no confidence and no visibility" in report(folder, arguments)
+    results = json.loads(Path(arguments[3]).read_text())
+    for record in results:
+        count = DEEPFASHION2.counts[record["category_id"] - 1]
+        record["landmark_scores"] = [0.91] * count
+        record["landmark_visible"] = [0.4] * count
+    write_json(Path(arguments[3]), results)
+    page = report(folder, arguments)
+    assert "have no confidence" not in page
+    assert re.search(r"Confidence of a landmark beside its similarity: ECE 0\.\d\d\d", page)
+    assert re.search(
+        r"<title>1 waist_left: good, 0.0 px, 0.00 sigmas, confidence 0.91, visible 0.40", page
+    )
+
+
 def test_the_same_input_gives_the_same_bytes(planted: tuple[Path, list[str]]) -> None:
     folder, arguments = planted
     first = report(folder, arguments)

@@ -35,9 +35,11 @@ from df2_landmarks.evaluation import (
 from df2_landmarks.evaluation.diagnosis import (
     ERROR_SCORE,
     LANDMARK_TYPES,
+    MEANINGS,
     Cases,
     Diagnosis,
     LandmarkErrors,
+    calibration,
     confusion,
     diagnose,
 )
@@ -65,7 +67,6 @@ SECTIONS = (
     ("comparison", "Comparison"),
     ("run", "The run"),
 )
-NUM_BINS = 10
 RESAMPLES = 200
 NUM_COMPARED = 12
 """Pictures in which two results differ most."""
@@ -391,38 +392,28 @@ def _outlines(ground_truth: GroundTruth, cases: Cases, shapes: Sequence[Any]) ->
     return rows
 
 
-def _calibration(result: Score, cases: Cases) -> dict[str, str]:
-    """Return how far the score of a detection is from its OKS: the reliability curve and the ECE.
-
-    The expected calibration error is the mean of |score - OKS| over ten bins of the score, weighted
-    by their detections (Guo et al., 2017, arXiv 1706.04599), with the OKS in place of the accuracy.
-    """
-    counted = ~result.matching.ignored[0, 0]
-    scores, oks = result.pairs.scores[counted], cases.oks[counted]
-    bins = np.clip((scores * NUM_BINS).astype(int), 0, NUM_BINS - 1)
-    counts = np.bincount(bins, minlength=NUM_BINS)
-    used = counts > 0
-    mean_score = np.bincount(bins, scores, NUM_BINS)[used] / counts[used]
-    mean_oks = np.bincount(bins, oks, NUM_BINS)[used] / counts[used]
-    total = max(int(counts.sum()), 1)
-    error = float(np.abs(mean_score - mean_oks) @ counts[used] / total)
-    line = charts.Line("detections", mean_score.tolist(), mean_oks.tolist())
-    return {
-        "text": (
-            f"Expected calibration error of the detections' scores: {error:.3f}, from {total:,} "
-            "detections. A detection without a garment of its category has the OKS 0. The "
-            "confidence and the visibility of single landmarks are not in results files."
-        ),
-        "chart": charts.line_chart(
-            "Mean OKS over mean score",
-            [line],
-            x_label="score",
-            y_label="OKS",
-            x_range=(0, 1),
-            y_range=(0, 1),
-            diagonal=True,
-        ),
-    }
+def _calibration(result: Score, cases: Cases) -> dict[str, Any]:
+    """Return the reliability curves, and the calibration per category."""
+    measured = calibration(result, cases)
+    drawn = []
+    for kind, calibrated in measured.kinds.items():
+        bins = calibrated.overall.bins
+        line = charts.Line(kind, [b.predicted for b in bins], [b.observed for b in bins])
+        meaning = f"{MEANINGS[kind]}: ECE {number(calibrated.overall.ece)}"
+        drawn.append(
+            charts.line_chart(
+                meaning[0].upper() + meaning[1:],
+                [line],
+                x_label=f"predicted {kind}",
+                y_label="observed",
+                x_range=(0, 1),
+                y_range=(0, 1),
+                diagonal=True,
+            )
+        )
+    absent = [kind for kind in MEANINGS if kind not in measured.kinds]
+    note = f"These results have no {' and no '.join(absent)} of landmarks." if absent else ""
+    return {"charts": drawn, "table": Rows(*measured.rows()), "note": note}
 
 
 class _Pages:

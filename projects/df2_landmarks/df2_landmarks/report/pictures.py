@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
@@ -16,7 +16,13 @@ from PIL import Image
 from df2_landmarks.common import UserError
 from df2_landmarks.evaluation import VALUES, Score
 from df2_landmarks.evaluation.diagnosis import LANDMARK_TYPES, GarmentCase, ImageCase
-from df2_landmarks.formats import ATTRIBUTES, CocoImage, GroundTruth, read_picture
+from df2_landmarks.formats import (
+    ATTRIBUTES,
+    ClassDetections,
+    CocoImage,
+    GroundTruth,
+    read_picture,
+)
 from df2_landmarks.report.charts import sigma_step
 from df2_landmarks.taxonomy import Category, Taxonomy
 
@@ -129,7 +135,7 @@ class Gallery:
                 '<g class="truth">'
                 + _box(truth.boxes_xywh[row], f"{category.name}, {garment.kind}")
                 + _paths(category, truth.landmarks_xy[row], shown)
-                + _points(category, truth.landmarks_xy[row], shown, None)
+                + _points(category, truth.landmarks_xy[row], shown)
                 + "</g>"
             )
         if garment.detection is not None:
@@ -148,7 +154,7 @@ class Gallery:
                 )
                 + _paths(category, xy, everything)
                 + errors
-                + _points(category, xy, everything, garment)
+                + _points(category, xy, everything, garment, _said(part, row))
                 + "</g>"
             )
         return "".join(parts)
@@ -239,11 +245,27 @@ def _paths(category: Category, xy: NDArray[np.float64], shown: NDArray[np.bool_]
     return f'<path class="lines" d="{drawn}"/>' if drawn else ""
 
 
+def _said(part: ClassDetections, row: int) -> list[str]:
+    """Return for each landmark of a detection what the model says about it, "" if nothing."""
+    texts = [""] * part.landmarks_xy.shape[1]
+    for name, values in (
+        ("confidence", part.landmark_scores),
+        ("visible", part.visible_probability),
+    ):
+        if values is not None:
+            texts = [
+                f"{text}, {name} {value:.2f}"
+                for text, value in zip(texts, values[row].tolist(), strict=True)
+            ]
+    return texts
+
+
 def _points(
     category: Category,
     xy: NDArray[np.float64],
     shown: NDArray[np.bool_],
-    garment: GarmentCase | None,
+    garment: GarmentCase | None = None,
+    said: Sequence[str] | None = None,
 ) -> str:
     parts = []
     for k in np.flatnonzero(shown).tolist():
@@ -257,6 +279,7 @@ def _points(
                     f": {LANDMARK_TYPES[garment.landmark_types[k]]}, {garment.error_px[k]:.1f} px, "
                     f"{sigmas:.2f} sigmas"
                 )
+        text += "" if said is None else said[k]
         parts.append(
             f'<circle{kind} cx="{xy[k, 0]:.0f}" cy="{xy[k, 1]:.0f}"><title>{escape(text)}</title>'
             "</circle>"

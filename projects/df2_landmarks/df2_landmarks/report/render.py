@@ -42,7 +42,7 @@ def write_report(
     content["ladder"] = Markup(content["ladder"])
     content["precision_recall"] = [Markup(chart) for chart in content["precision_recall"]]
     content["outlines"] = [[Markup(chart) for chart in row] for row in content["outlines"]]
-    content["calibration"]["chart"] = Markup(content["calibration"]["chart"])
+    content["calibration"]["charts"] = [Markup(c) for c in content["calibration"]["charts"]]
     run = content["run"]
     run.curves[:] = [Markup(chart) for chart in run.curves]
     environment = Environment(
