@@ -90,7 +90,9 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         help="show how far scores, confidence and visibility are from what is observed",
     )
     parser.add_argument(
-        "--intervals", action="store_true", help="show the AP of each category with its interval"
+        "--intervals",
+        action="store_true",
+        help="show the AP of each category, and of each subset (--by), with its interval",
     )
     parser.add_argument(
         "--plots",
@@ -175,7 +177,10 @@ def run(args: argparse.Namespace) -> None:
     detections = read_results(args.results, ground_truth)
     protocols = PROTOCOLS if args.protocol == "both" else (args.protocol,)
     scores = [score(ground_truth, detections, protocol) for protocol in protocols]
-    breakdowns = [break_down(ground_truth, result, args.by) for result in scores]
+    resamples = args.resamples if args.intervals else 0
+    breakdowns = [
+        break_down(ground_truth, result, args.by, resamples=resamples) for result in scores
+    ]
     content: dict[str, Any] = {
         result.protocol: score_as_dict(ground_truth, result, breakdown)
         for result, breakdown in zip(scores, breakdowns, strict=True)

@@ -14,7 +14,6 @@ import numpy as np
 from df2_landmarks.evaluation import (
     RECALL_STEPS,
     TITLES,
-    Interval,
     Intervals,
     PaperTable,
     Score,
@@ -24,6 +23,7 @@ from df2_landmarks.evaluation import (
     compare_scores,
     counts_line,
     gain,
+    interval_ends,
     is_real_validation_set,
     mean_shapes,
     number,
@@ -138,7 +138,7 @@ def content_of(
         "provenance": _provenance(ground_truth, detections, inputs),
         "categories": _categories(ground_truth, scores, intervals[0], run),
         "precision_recall": _precision_recall(ground_truth, ranking),
-        "breakdowns": _breakdowns(ground_truth, scores),
+        "breakdowns": _breakdowns(ground_truth, scores, inputs.resamples),
         "breakdown_note": "Each subset is scored on the images that show an item of it; the other "
         "items on these images are ignored. The paper's AP is of the real validation set.",
         "confusion": _confusion(ground_truth, ranking),
@@ -164,7 +164,7 @@ def _cards(
         {
             "name": f"landmark AP, {TITLES[result.protocol]}",
             "value": number(result.curves.ap),
-            "note": _interval(interval.overall),
+            "note": f"{interval_ends(interval.overall)} (95 %)" if interval.overall else "",
         }
         for result, interval in zip(scores, intervals, strict=True)
     ]
@@ -173,13 +173,6 @@ def _cards(
         note = "from scores.json" if value is not None else "not in the output folder"
         cards.append({"name": name, "value": number(value), "note": note})
     return cards
-
-
-def _interval(interval: Interval | None) -> str:
-    """Format the ends of a 95 % interval."""
-    if interval is None:
-        return ""
-    return f"{number(interval.low)} to {number(interval.high)} (95 %)"
 
 
 def _overall(scores: Sequence[Score]) -> Rows:
@@ -231,7 +224,7 @@ def _categories(
                 f"{len(ground_truth.classes[c]):,}",
                 *(_of_category(run, task, category.official_name) for task in ("bbox", "segm")),
                 number(summary["AP"]),
-                _interval(intervals.per_category[c]).removesuffix(" (95 %)"),
+                interval_ends(intervals.per_category[c]),
                 number(summary["AP50"]),
                 number(summary["AP75"]),
                 number(scores[1].curves.per_category()[c]),
@@ -268,14 +261,16 @@ def _precision_recall(ground_truth: GroundTruth, result: Score) -> list[str]:
     return drawn
 
 
-def _breakdowns(ground_truth: GroundTruth, scores: Sequence[Score]) -> list[PaperTable]:
+def _breakdowns(
+    ground_truth: GroundTruth, scores: Sequence[Score], resamples: int
+) -> list[PaperTable]:
     """Return a table for each attribute that the ground truth has."""
     axes = [
         axis
         for column, axis in enumerate(ATTRIBUTES)
         if any((truth.attributes[:, column] > 0).any() for truth in ground_truth.classes)
     ]
-    breakdowns = [break_down(ground_truth, result, axes) for result in scores]
+    breakdowns = [break_down(ground_truth, result, axes, resamples=resamples) for result in scores]
     return paper_tables(ground_truth, scores, breakdowns, [None] * len(scores))[1:]
 
 
