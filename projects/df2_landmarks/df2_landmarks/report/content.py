@@ -68,6 +68,9 @@ SECTIONS = (
     ("run", "The run"),
 )
 RESAMPLES = 200
+TRUTH_TOGGLE = ("show-truth", "ground truth")
+PREDICTED_TOGGLE = ("show-predicted", "prediction")
+"""Name and text of the boxes that show and hide what is drawn into the pictures."""
 NUM_COMPARED = 12
 """Pictures in which two results differ most."""
 
@@ -426,10 +429,6 @@ class _Pages:
         """Return the costliest pictures and what they can be filtered by."""
         indices = self._cases.worst(self._inputs.num_pictures)
         pictures = self.pictures(indices)
-        values: dict[str, set[str]] = {}
-        for picture in pictures:
-            for key, tags in picture.tags.items():
-                values.setdefault(key, set()).update(tags)
         shown = f"The {len(pictures):,} of {len(self._ground_truth.image_ids):,} pictures that cost"
         note = (
             f"{shown} most, the costliest first. A garment costs 1 - OKS with its detection, 1 if "
@@ -439,9 +438,9 @@ class _Pages:
         if self._inputs.images is None:
             note += " The photos are not here: give their folder (--images)."
         return {
-            "pictures": [shown_picture(picture) for picture in pictures],
+            **gallery_of([[(picture, _cost(picture))] for picture in pictures]),
             "pictures_note": note,
-            "filters": [(key, sorted(tags)) for key, tags in values.items() if tags],
+            "toggles": [TRUTH_TOGGLE, PREDICTED_TOGGLE],
         }
 
     def pictures(self, indices: Sequence[int]) -> list[Picture]:
@@ -451,20 +450,45 @@ class _Pages:
         return [gallery.picture(self._cases.of_image(index)) for index in indices]
 
 
-def shown_picture(picture: Picture) -> dict[str, Any]:
+def gallery_of(rows: Sequence[Sequence[tuple[Picture, str]]]) -> dict[str, Any]:
+    """Return rows of pictures for the template, and what the rows can be filtered by.
+
+    Args:
+        rows: pictures beside each other, each with a note. The first one has the tags of the row.
+    """
+    values: dict[str, set[str]] = {}
+    for row in rows:
+        for key, tags in row[0][0].tags.items():
+            values.setdefault(key, set()).update(tags)
+    return {
+        "gallery": [
+            {
+                "words": row[0][0].words,
+                "pictures": [_shown_picture(picture, note) for picture, note in row],
+            }
+            for row in rows
+        ],
+        "filters": [(key, sorted(tags)) for key, tags in values.items() if tags],
+    }
+
+
+def _cost(picture: Picture) -> str:
+    return f"costs {picture.loss:.2f}"
+
+
+def _shown_picture(picture: Picture, note: str) -> dict[str, Any]:
     """Return a picture as the template wants it; its overlay is SVG of this package."""
     from markupsafe import Markup
 
     return {
         "title": picture.title,
-        "cost": f"{picture.loss:.2f}",
+        "note": note,
         "source": picture.source,
         "width": picture.width,
         "height": picture.height,
         "radius": f"{max(picture.width, picture.height) / 110:.1f}",
         "svg": Markup(picture.overlay),
         "lines": picture.lines,
-        "words": picture.words,
     }
 
 
@@ -493,8 +517,11 @@ def _comparison(
     apart = np.abs(cases.image_losses - other_cases.image_losses)
     indices = [int(i) for i in np.argsort(-apart, kind="stable")[:NUM_COMPARED] if apart[i] > 0]
     pictures = [
-        map(shown_picture, _Pages(inputs, ground_truth, result, of).pictures(indices))
-        for result, of in ((first, cases), (second, other_cases))
+        [
+            _shown_picture(picture, f"{_cost(picture)} {where}")
+            for picture in _Pages(inputs, ground_truth, result, of).pictures(indices)
+        ]
+        for result, of, where in ((first, cases, "here"), (second, other_cases, "there"))
     ]
     assert inputs.other_file is not None
     return {
