@@ -183,12 +183,13 @@ def test_a_run_adds_curves_and_what_is_missing_is_said(planted: tuple[Path, list
     run = folder / "run"
     run.mkdir()
     lines = [
-        {"iteration": 19, "total_loss": 3.5, "lr": 0.1, "time": 0.25},
+        {"iteration": 19, "total_loss": 3.5, "lr": 0.1, "time": 0.25, "max_mem_mb": 1400},
         {"iteration": 39, "total_loss": 2.5, "lr": 0.1, "time": 0.25, "landmarks/AP": 12.5},
     ]
     (run / "metrics.json").write_text("\n".join(map(json.dumps, lines)) + '\n{"iter')
     page = report(folder, [*arguments, "--run", str(run)])
     assert "<figcaption>Loss</figcaption>" in page and "0.250 (median)" in page
+    assert "<td>1.40 GB (main process, or its GPU)</td>" in page
     assert "Not here: no weights (model_final.pth)." in page
     assert "train_net.py --config-file" in page
 

@@ -46,6 +46,7 @@ from df2_landmarks.engine.evaluation import (
     augmented_table,
 )
 from df2_landmarks.engine.evaluation_hook import EarlyStop, EvaluationHook
+from df2_landmarks.engine.memory import PeakMemory
 from df2_landmarks.engine.training_step import (
     WatchedLoader,
     check_accumulation,
@@ -283,6 +284,7 @@ class Trainer(DefaultTrainer):
             checkpointer=self.checkpointer,
             with_pictures=has_tensorboard(),
         )
+        hooks.insert(0, PeakMemory(self.cfg.MODEL.DEVICE))  # before the hook that writes
         return hooks if average is None else [AverageWeights(average), *hooks]
 
     def _evaluate(self) -> dict[str, Any]:

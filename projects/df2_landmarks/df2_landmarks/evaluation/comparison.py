@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -232,39 +232,59 @@ class WeightedAP:
                 item_images = item_images[images[item_images]]
             matched = matching.item[0][:, order] != UNMATCHED
             counted = ~matching.ignored[0][:, order]
-            true_columns = [np.flatnonzero(row) for row in matched & counted]
-            self._classes.append((true_columns, counted, pairs.images[order], item_images))
+            rows, columns = np.nonzero(matched & counted)
+            arrays = _ClassArrays(rows, columns, counted, pairs.images[order], item_images)
+            self._classes.append(arrays)
 
     def per_category(self, weights: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the (C,) AP where image i counts ``weights[i]`` times, NaN without items."""
-        return np.asarray([_weighted_ap(weights, *arrays) for arrays in self._classes])
+        return np.asarray([_weighted_ap(weights, arrays) for arrays in self._classes])
 
 
-def _weighted_ap(
-    weights: NDArray[np.int64],
-    true_columns: Sequence[NDArray[np.int64]],
-    counted: NDArray[np.bool_],
-    images: NDArray[np.int64],
-    item_images: NDArray[np.int64],
-) -> float:
-    """Return the AP of a class, given its (T, n) detections in order of score.
+class _ClassArrays(NamedTuple):
+    """A class with T thresholds and n detections in order of score.
+
+    Attributes:
+        rows: (P,) threshold of each true positive, ascending.
+        columns: (P,) its detection, ascending at each threshold.
+        counted: (T, n) detections that count.
+        images: (n,) of the detections.
+        item_images: of the items that count.
+    """
+
+    rows: NDArray[np.int64]
+    columns: NDArray[np.int64]
+    counted: NDArray[np.bool_]
+    images: NDArray[np.int64]
+    item_images: NDArray[np.int64]
+
+
+def _weighted_ap(weights: NDArray[np.int64], arrays: _ClassArrays) -> float:
+    """Return the AP of a class, all thresholds at once.
 
     Only the true positives are looked at: behind each of them precision falls until the next one.
     """
-    num_items = weights[item_images].sum()
+    rows, columns = arrays.rows, arrays.columns
+    num_items = int(weights[arrays.item_images].sum())
     if num_items == 0:
         return math.nan
-    weight = weights[images].astype(np.float32)  # exact: sums stay below 2 ** 24
-    all_sum = np.cumsum(counted * weight, axis=1)
-    total = 0.0
-    for t, columns in enumerate(true_columns):
-        true_sum = np.cumsum(weight[columns])
-        precision = true_sum / np.maximum(all_sum[t, columns], 1)
-        precision = np.maximum.accumulate(precision[::-1])[::-1]
-        recall = true_sum.astype(np.float64) / num_items
-        index = np.searchsorted(recall, RECALL_STEPS, side="left")
-        total += precision[index[index < len(columns)]].sum(dtype=np.float64)
-    return total / (len(true_columns) * len(RECALL_STEPS))
+    thresholds = np.arange(len(arrays.counted))
+    starts, ends = (np.searchsorted(rows, thresholds, side) for side in ("left", "right"))
+    weight = weights[arrays.images].astype(np.float32)  # exact: sums stay below 2 ** 24
+    all_sum = np.cumsum(arrays.counted * weight, axis=1)[rows, columns]
+    true_sum = np.append(np.float32(0), np.cumsum(weight[columns]))
+    true_sum = true_sum[1:] - true_sum[starts][rows]  # at each threshold from 0
+    precision = true_sum / np.maximum(all_sum, 1)
+    # The largest precision from each true positive on. What is added keeps thresholds apart.
+    apart = 2.0 * (len(thresholds) - rows)
+    envelope = np.maximum.accumulate((precision + apart)[::-1])[::-1] - apart
+    # The first true positive that reaches each recall. Compared as whole numbers of items, which
+    # adding the threshold does not round.
+    needed = np.searchsorted(np.arange(num_items + 1) / num_items, RECALL_STEPS)
+    reached = true_sum.astype(np.int64) + rows * (num_items + 1)
+    index = np.searchsorted(reached, needed + thresholds[:, None] * (num_items + 1))
+    found = index[index < ends[:, None]]
+    return float(envelope[found].sum() / (len(thresholds) * len(RECALL_STEPS)))
 
 
 def _difference(aps: NDArray[np.float64], draws: NDArray[np.float64]) -> Difference | None:
