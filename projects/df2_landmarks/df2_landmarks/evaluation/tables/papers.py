@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -153,13 +154,16 @@ def _latex(one: PaperTable) -> str:
     def line(cells: Sequence[str]) -> str:
         return " & ".join(map(_escaped, cells)) + r" \\"
 
+    names, protocols = zip(*map(_without_protocol, one.header), strict=True)
     return "\n".join(
         [
             r"\begin{table}",
             rf"\caption{{{_escaped(one.caption)}}}",
+            r"\small\setlength{\tabcolsep}{3pt}",
             rf"\begin{{tabular}}{{l{'r' * (len(one.header) - 1)}}}",
             r"\toprule",
-            line(one.header),
+            *_latex_protocols(protocols),
+            line(names),
             r"\midrule",
             *map(line, one.rows),
             r"\bottomrule",
@@ -167,6 +171,28 @@ def _latex(one: PaperTable) -> str:
             r"\end{table}",
         ]
     )
+
+
+def _without_protocol(title: str) -> tuple[str, str]:
+    """Split "AP50 visible" into the name of the number and that of the protocol, "" if none."""
+    for protocol in TITLES.values():
+        if title.endswith(f" {protocol}"):
+            return title.removesuffix(f" {protocol}"), protocol
+    return title, ""
+
+
+def _latex_protocols(protocols: Sequence[str]) -> list[str]:
+    """Return a line with each protocol above its columns, and the rules below it."""
+    cells, rules, column = [], "", 1
+    for protocol, columns in itertools.groupby(protocols):
+        width = len(list(columns))
+        if protocol:
+            cells.append(rf"\multicolumn{{{width}}}{{c}}{{{protocol}}}")
+            rules += rf"\cmidrule(lr){{{column}-{column + width - 1}}}"
+        else:
+            cells += [""] * width
+        column += width
+    return [" & ".join(cells) + r" \\", rules] if rules else []
 
 
 def _escaped(text: str) -> str:
