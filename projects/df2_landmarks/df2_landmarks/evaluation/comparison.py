@@ -230,11 +230,14 @@ class WeightedAP:
             if images is not None:
                 order = order[images[pairs.images[order]]]
                 item_images = item_images[images[item_images]]
-            matched = matching.item[0][:, order] != UNMATCHED
-            counted = ~matching.ignored[0][:, order]
-            rows, columns = np.nonzero(matched & counted)
-            arrays = _ClassArrays(rows, columns, counted, pairs.images[order], item_images)
-            self._classes.append(arrays)
+            self._classes.append(
+                _ClassArrays.of(
+                    matching.item[0][:, order] != UNMATCHED,
+                    matching.ignored[0][:, order],
+                    pairs.images[order],
+                    item_images,
+                )
+            )
 
     def per_category(self, weights: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the (C,) AP where image i counts ``weights[i]`` times, NaN without items."""
@@ -242,21 +245,49 @@ class WeightedAP:
 
 
 class _ClassArrays(NamedTuple):
-    """A class with T thresholds and n detections in order of score.
+    """A class with n detections in order of score, at T thresholds.
 
     Attributes:
         rows: (P,) threshold of each true positive, ascending.
         columns: (P,) its detection, ascending at each threshold.
-        counted: (T, n) detections that count.
+        ignored: (Q,) detections that do not count, of all thresholds one after the other.
+        ignored_first: (P,) place in ``ignored`` where the threshold of a true positive starts.
+        ignored_before: (P,) place in ``ignored`` behind those that come before it.
         images: (n,) of the detections.
         item_images: of the items that count.
+        num_thresholds: T.
     """
 
     rows: NDArray[np.int64]
     columns: NDArray[np.int64]
-    counted: NDArray[np.bool_]
+    ignored: NDArray[np.int64]
+    ignored_first: NDArray[np.int64]
+    ignored_before: NDArray[np.int64]
     images: NDArray[np.int64]
     item_images: NDArray[np.int64]
+    num_thresholds: int
+
+    @classmethod
+    def of(
+        cls,
+        matched: NDArray[np.bool_],
+        ignored: NDArray[np.bool_],
+        images: NDArray[np.int64],
+        item_images: NDArray[np.int64],
+    ) -> _ClassArrays:
+        """Prepare (T, n) detections that are matched, and that are ignored."""
+        rows, columns = np.nonzero(matched & ~ignored)
+        flat, width = np.flatnonzero(ignored), matched.shape[1]
+        return cls(
+            rows=rows,
+            columns=columns,
+            ignored=flat % max(width, 1),
+            ignored_first=np.searchsorted(flat, rows * width),
+            ignored_before=np.searchsorted(flat, rows * width + columns),
+            images=images,
+            item_images=item_images,
+            num_thresholds=len(matched),
+        )
 
 
 def _weighted_ap(weights: NDArray[np.int64], arrays: _ClassArrays) -> float:
@@ -268,11 +299,13 @@ def _weighted_ap(weights: NDArray[np.int64], arrays: _ClassArrays) -> float:
     num_items = int(weights[arrays.item_images].sum())
     if num_items == 0:
         return math.nan
-    thresholds = np.arange(len(arrays.counted))
+    thresholds = np.arange(arrays.num_thresholds)
     starts, ends = (np.searchsorted(rows, thresholds, side) for side in ("left", "right"))
-    weight = weights[arrays.images].astype(np.float32)  # exact: sums stay below 2 ** 24
-    all_sum = np.cumsum(arrays.counted * weight, axis=1)[rows, columns]
-    true_sum = np.append(np.float32(0), np.cumsum(weight[columns]))
+    weight = weights[arrays.images]
+    ignored_sum = np.append(0, np.cumsum(weight[arrays.ignored]))
+    all_sum = np.cumsum(weight)[columns]
+    all_sum -= ignored_sum[arrays.ignored_before] - ignored_sum[arrays.ignored_first]
+    true_sum = np.append(0, np.cumsum(weight[columns]))
     true_sum = true_sum[1:] - true_sum[starts][rows]  # at each threshold from 0
     precision = true_sum / np.maximum(all_sum, 1)
     # The largest precision from each true positive on. What is added keeps thresholds apart.
@@ -281,7 +314,7 @@ def _weighted_ap(weights: NDArray[np.int64], arrays: _ClassArrays) -> float:
     # The first true positive that reaches each recall. Compared as whole numbers of items, which
     # adding the threshold does not round.
     needed = np.searchsorted(np.arange(num_items + 1) / num_items, RECALL_STEPS)
-    reached = true_sum.astype(np.int64) + rows * (num_items + 1)
+    reached = true_sum + rows * (num_items + 1)
     index = np.searchsorted(reached, needed + thresholds[:, None] * (num_items + 1))
     found = index[index < ends[:, None]]
     return float(envelope[found].sum() / (len(thresholds) * len(RECALL_STEPS)))
