@@ -1,7 +1,7 @@
 """Measure seconds, peak memory and size of a report.
 
-    python benchmarks/report_speed.py                 # 200 images, and the validation set's 32,153
-    python benchmarks/report_speed.py --images 200
+    python benchmarks/report/speed.py                 # 200 images, and the validation set's 32,153
+    python benchmarks/report/speed.py --images 200
 
 Ground truth and results are random, with attributes, boxes, confidence and visibility, about three
 detections per item; most of them are wrong, so that there is much to explain. Each report has 200
@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from benchmarks.evaluator_speed import peak_mb, write_case
 
