@@ -20,6 +20,7 @@ from df2_landmarks.formats import Garment
 from df2_landmarks.taxonomy import DEEPFASHION2
 from df2_landmarks.visualization import LandmarkErrors
 from tests.own_data.drawing import ANIMALS, PAIRS, write_data
+from tests.support import CHROMIUM, probed
 
 Json = dict[str, Any]
 
@@ -205,6 +206,18 @@ def test_errors_are_those_of_the_garment_that_the_score_matches(
     assert "(not found)" in drawn.captions[first["image_id"] - 1][1]
 
 
+PROBE = """
+const select = document.querySelector("select[name=category]");
+select.value = select.options[1].value;
+select.dispatchEvent(new Event("change", { bubbles: true }));
+document.querySelector("input[name=show-truth]").click();
+const display = (element) => getComputedStyle(element).display;
+say([select.value, document.getElementById("shown").textContent,
+     [...document.getElementById("gallery").children].filter((e) => display(e) != "none").length,
+     display(document.querySelector(".truth"))].join(";"));
+"""
+
+
 def figures_of(page: Path) -> list[tuple[set[str], str]]:
     """Return the tags and the text of each row of a page."""
     text = page.read_text(encoding="utf-8")
@@ -244,6 +257,17 @@ def test_a_page_has_the_pictures_beside_each_other_and_can_be_filtered(
     assert not re.search(r"https?://|undefined", text)
     assert main(arguments) == 0
     assert page.read_text(encoding="utf-8") == text
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
+def test_a_browser_filters_rows_of_pictures(data: Path, tmp_path: Path) -> None:
+    page = tmp_path / "view.html"
+    assert main([str(data), "--augmented", "1", "--images", "12", "--html", str(page)]) == 0
+    category, said, shown, truth = probed(page, PROBE).split(";")
+    expected = sum(f"category={category}" in tags for tags, _ in figures_of(page))
+    assert 0 < expected < 12
+    assert said == f"{expected} pictures" and int(shown) == expected and truth == "none"
 
 
 def test_a_page_of_results_shows_errors_and_what_was_not_found(
