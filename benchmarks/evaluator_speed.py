@@ -37,6 +37,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "projects" / "df2_l
 from df2_landmarks.taxonomy import DEEPFASHION2
 
 Measured = dict[str, Any]
+ATTRIBUTES = ("scale", "occlusion", "zoom_in", "viewpoint")
+SOURCES = ("user", "shop")
 
 
 def ours(truth: Path, results: Path) -> Measured:
@@ -156,13 +158,33 @@ def peak_mb() -> float:
 
 
 def write_case(
-    folder: Path, num_images: int, slots: str, *, with_bbox: bool = True, seed: int = 0
+    folder: Path,
+    num_images: int,
+    slots: str,
+    *,
+    with_bbox: bool = True,
+    complete: bool = False,
+    seed: int = 0,
 ) -> tuple[Path, Path]:
-    """Write ground truth as the official script does, and results with about 3 per item."""
+    """Write ground truth as the official script does, and results with about 3 per item.
+
+    Args:
+        folder: to write into.
+        num_images: number of images.
+        slots: of the results: "zero", "compact" or "filled".
+        with_bbox: results have ``bbox``.
+        complete: add names of files and attributes to the ground truth, and ``box_xywh``,
+            confidence and visibility to the results.
+        seed: of the random numbers.
+    """
     rng = np.random.default_rng(seed)
+    more = np.random.default_rng(seed + 1)  # so that the rest is the same with it and without it
     items_per_image = rng.choice([1, 2, 3], num_images, p=[0.5, 0.4, 0.1])
     truth, results = folder / "truth.json", folder / "results.json"
-    images = [{"id": i + 1, "width": 600, "height": 800} for i in range(num_images)]
+    images: list[Measured] = [{"id": i + 1, "width": 600, "height": 800} for i in range(num_images)]
+    if complete:
+        for record in images:
+            record["file_name"] = f"{record['id']:06d}.jpg"
     categories = [{"id": c.id, "name": c.official_name} for c in DEEPFASHION2.categories]
     with truth.open("w") as truth_file, results.open("w") as results_file:
         truth_file.write(f'{{"info": {{}}, "licenses": [], "images": {json.dumps(images)}, ')
@@ -171,11 +193,18 @@ def write_case(
         for image in range(num_images):
             for _ in range(items_per_image[image]):
                 own, item = _item(rng, image + 1, number)
+                if complete:
+                    item |= {name: int(more.integers(1, 4)) for name in ATTRIBUTES}
+                    item["source"] = SOURCES[more.integers(0, 2)]
                 truth_file.write((", " if number else "") + json.dumps(item))
                 for k in range(rng.integers(1, 6)):
                     record = _detection(rng, own, item, slots)
                     if not with_bbox:
                         del record["bbox"]
+                    if complete:
+                        record["box_xywh"] = item["bbox"]
+                        record["landmark_scores"] = more.random(len(own)).round(3).tolist()
+                        record["landmark_visible"] = more.random(len(own)).round(3).tolist()
                     results_file.write((", " if number or k else "[") + json.dumps(record))
                 number += 1
         truth_file.write("]}")

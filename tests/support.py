@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -110,3 +112,38 @@ def run_python(
         check=False,
         preexec_fn=default_signals,
     )
+
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+def probed(page: Path, script: str, *, dark: bool = False) -> str:
+    """Open a page in Chromium with a script at its end; return what the script puts out.
+
+    Args:
+        page: HTML; a copy with the script is written beside it.
+        script: calls ``say(text)``.
+        dark: ask for the dark colours.
+    """
+    say = 'const say = (text) => document.body.setAttribute("data-probe", text);'
+    text = page.read_text(encoding="utf-8")
+    copy = page.with_name("probe.html")
+    copy.write_text(
+        text.replace("</body>", f"<script>{{{say}{script}}}</script></body>"), encoding="utf-8"
+    )
+    done = subprocess.run(
+        [
+            *(str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"),
+            *("--enable-logging=stderr", f"--blink-settings=preferredColorScheme={int(not dark)}"),
+            f"--user-data-dir={page.parent / 'profile'}",
+            copy.as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert "CONSOLE" not in done.stderr, done.stderr
+    found = re.search(r'data-probe="([^"]*)"', done.stdout)
+    assert found, done.stdout[-2000:]
+    return found[1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import re
 import zipfile
 from pathlib import Path
 
@@ -141,6 +142,14 @@ def test_tables_for_papers_are_read_back_with_the_same_numbers(
     assert main([*paths, *more, "latex"]) == 0
     latex = capsys.readouterr().out
     assert r"b\_\&\_\%.json" in latex and latex.count(r"\toprule") == 3
+    protocols = r" & \multicolumn{3}{c}{visible and occluded} & \multicolumn{3}{c}{visible} & "
+    assert f"{protocols} &  &  \\\\\n" in latex and r"\cmidrule(lr){2-4}\cmidrule(lr){5-7}" in latex
+    for table in latex.split("\n\n"):  # each line has as many cells as the table has columns
+        width = len(re.findall(r"\\begin\{tabular\}\{(lr*)\}", table)[0])
+        for line in table.splitlines():
+            if line.endswith(r" \\"):
+                spanned = sum(int(n) - 1 for n in re.findall(r"\\multicolumn\{(\d+)\}", line))
+                assert line.replace(r"\&", "").count("&") + 1 + spanned == width
     assert main([*paths, *more, "markdown"]) == 0
     markdown = capsys.readouterr().out
     assert r"c\|d.json" in markdown

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import json
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +20,7 @@ from df2_landmarks.formats import Garment
 from df2_landmarks.taxonomy import DEEPFASHION2
 from df2_landmarks.visualization import LandmarkErrors
 from tests.own_data.drawing import ANIMALS, PAIRS, write_data
+from tests.support import CHROMIUM, probed
 
 Json = dict[str, Any]
 
@@ -201,6 +204,114 @@ def test_errors_are_those_of_the_garment_that_the_score_matches(
     first = truth["annotations"][0]
     assert ["(not found)" in line for _, line in drawn.captions].count(True) == 1
     assert "(not found)" in drawn.captions[first["image_id"] - 1][1]
+
+
+PROBE = """
+const select = document.querySelector("select[name=category]");
+select.value = select.options[1].value;
+select.dispatchEvent(new Event("change", { bubbles: true }));
+document.querySelector("input[name=show-truth]").click();
+const display = (element) => getComputedStyle(element).display;
+say([select.value, document.getElementById("shown").textContent,
+     [...document.getElementById("gallery").children].filter((e) => display(e) != "none").length,
+     display(document.querySelector(".truth"))].join(";"));
+"""
+
+
+def figures_of(page: Path) -> list[tuple[set[str], str]]:
+    """Return the tags and the text of each row of a page."""
+    text = page.read_text(encoding="utf-8")
+    gallery = text[text.index('id="gallery"') : text.index("</main>")]
+    return [
+        (set(html.unescape(tags).split("|")), row)
+        for tags, row in re.findall(r'data-tags="([^"]*)"(.*?)(?=data-tags|$)', gallery, re.S)
+    ]
+
+
+def test_a_page_has_the_pictures_beside_each_other_and_can_be_filtered(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "view.html"
+    arguments = [str(data), "--augmented", "2", "--images", "3", "--html", str(page)]
+    assert main(arguments) == 0
+    assert capsys.readouterr().out.startswith(f"{page}: 3 pictures (")
+    assert list(tmp_path.iterdir()) == [page]
+    truth = json.loads((data / "annotations/train.json").read_text())
+    rows = figures_of(page)
+    assert len(rows) == 3
+    for image, (tags, row) in enumerate(rows, 1):
+        items = [a for a in truth["annotations"] if a["image_id"] == image]
+        names = {DEEPFASHION2.categories[a["category_id"] - 1].official_name for a in items}
+        assert {tag for tag in tags if tag.startswith("category=")} == {
+            f"category={name}" for name in names
+        }
+        assert {tag for tag in tags if tag.startswith("source=")} == {
+            f"source={a['source']}" for a in items
+        }
+        assert row.count("<figure") == 3 and row.count("data:image/jpeg") == 3
+        assert "</b> ground truth<" in row and "</b> augmented, seed 1<" in row
+        assert row.count('<g class="truth">') == 3 * len(items)
+        assert row.count('class="mask"') == 3 * len(items)
+    text = page.read_text(encoding="utf-8")
+    assert "show-predicted" not in text and 'id="score"' not in text
+    assert not re.search(r"https?://|undefined", text)
+    assert main(arguments) == 0
+    assert page.read_text(encoding="utf-8") == text
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
+def test_a_browser_filters_rows_of_pictures(data: Path, tmp_path: Path) -> None:
+    page = tmp_path / "view.html"
+    assert main([str(data), "--augmented", "1", "--images", "12", "--html", str(page)]) == 0
+    category, said, shown, truth = probed(page, PROBE).split(";")
+    expected = sum(f"category={category}" in tags for tags, _ in figures_of(page))
+    assert 0 < expected < 12
+    assert said == f"{expected} pictures" and int(shown) == expected and truth == "none"
+
+
+def test_a_page_of_results_shows_errors_and_what_was_not_found(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    truth = write_results(data, tmp_path / "results.json", shift_sigmas=1.0)
+    source = f"{data}/annotations/train.json@{data}/train/image"
+    page, results = tmp_path / "view.html", ["--results", str(tmp_path / "results.json")]
+    assert main([source, *results, "--html", str(page)]) == 0
+    rows = figures_of(page)
+    missed = [i for i, (tags, _) in enumerate(rows, 1) if "error=missed item" in tags]
+    assert missed == [truth["annotations"][0]["image_id"]]
+    errors = re.findall(r"<title>\d+ \w+: (\w+), [\d.]+ px, ([\d.]+) sigmas", page.read_text())
+    assert len(errors) > 20 and set(errors) == {("jitter", "1.00")}
+    assert "show-predicted" in page.read_text()
+
+
+def test_a_page_or_sheets_must_be_asked_for(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main([str(data)])
+    assert "give --output DIR, --html FILE or both" in capsys.readouterr().err
+    assert main([str(data), "--html", str(tmp_path)]) != 0
+    assert "must be a file, but is a folder" in capsys.readouterr().err
+
+
+def test_names_of_files_are_text_in_a_page(
+    data: Path, tmp_path: Path, edited: Callable[[Callable[[Json], None]], str]
+) -> None:
+    name = "\"><script>alert(1)<&'.png"
+    images = tmp_path / "images"
+    images.mkdir()
+    picture = cv2.imread(str(next((data / "train/image").iterdir())))
+    (images / name).write_bytes(cv2.imencode(".png", picture)[1].tobytes())
+
+    def change(content: Json) -> None:
+        content["images"][0]["file_name"] = name
+
+    source = edited(change).partition("@")[0] + f"@{images}"
+    page = tmp_path / "view.html"
+    assert main([source, "--images", "1", "--html", str(page)]) == 0
+    text = page.read_text(encoding="utf-8")
+    assert text.count("<script") == 1 and name in html.unescape(text)
 
 
 def test_garments_that_the_score_does_not_match_have_no_errors(

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from df2_landmarks.common import UserError
-from df2_landmarks.engine.averaging import AverageWeights, WeightAverage
 from df2_landmarks.engine.checkpoint import LandmarkCheckpointer, load_for_evaluation
+from df2_landmarks.engine.training.averaging import AverageWeights, WeightAverage
 
 
 @pytest.fixture

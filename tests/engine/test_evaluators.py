@@ -129,7 +129,7 @@ def test_the_scores_file_has_the_landmark_scores_that_are_returned(
     assert written["landmarks"]["visible"]["AP"] > 0.1
 
 
-def test_predicted_visibility_is_scored_and_changes_no_file(truth: Json, tmp_path: Path) -> None:
+def test_predicted_visibility_is_scored_and_changes_no_score(truth: Json, tmp_path: Path) -> None:
     inputs, outputs = predictions(truth, make_results(np.random.default_rng(9), truth))
     plain, evaluator = (
         LandmarkEvaluator(
@@ -158,9 +158,36 @@ def test_predicted_visibility_is_scored_and_changes_no_file(truth: Json, tmp_pat
         assert abs(visibility[f"AP-{answer}"] - visibility[f"share-{answer}"]) < 10
         assert 20 < visibility[f"share-{answer}"] < 80
     written = [
-        (tmp_path / name / "landmark_results.json").read_bytes() for name in ("plain", "with")
+        json.loads((tmp_path / name / "landmark_results.json").read_text())
+        for name in ("plain", "with")
     ]
+    for record in written[1]:
+        visible = record.pop("landmark_visible")
+        assert len(visible) == DEEPFASHION2.counts[record["category_id"] - 1]
+        assert min(visible) < 0.5 < max(visible)
     assert written[0] == written[1]
+    archives = [(tmp_path / name / "val_keypoints.zip").read_bytes() for name in ("plain", "with")]
+    assert archives[0] == archives[1]
+
+
+def test_the_confidence_of_landmarks_is_in_the_results_but_not_in_the_submission(
+    truth: Json, tmp_path: Path
+) -> None:
+    inputs, outputs = predictions(truth, make_results(np.random.default_rng(9), truth))
+    for output in outputs:
+        output["instances"].pred_keypoints[..., 2] = 1.002  # the peak may exceed 1 a little
+        output["instances"].pred_keypoints[:, 0, 2] = 0.25
+    evaluator = LandmarkEvaluator(NAME, output_dir=str(tmp_path))
+    evaluator.process(inputs, outputs)
+    evaluator.evaluate()
+    for record in json.loads((tmp_path / "landmark_results.json").read_text()):
+        count = DEEPFASHION2.counts[record["category_id"] - 1]
+        assert record["landmark_scores"] == [0.25] + [1.0] * (count - 1)
+    with zipfile.ZipFile(tmp_path / "val_keypoints.zip") as archive:
+        submitted = json.loads(archive.read("val_keypoints.json"))
+    assert {key for record in submitted for key in record} == {
+        *("image_id", "category_id", "keypoints", "score")
+    }
 
 
 def test_expected_results_are_honoured(truth: Json) -> None:

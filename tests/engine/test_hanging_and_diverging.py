@@ -14,7 +14,7 @@ from df2_landmarks.common import UserError
 from df2_landmarks.engine import setup, training_step
 from df2_landmarks.engine.setup import check_shared_memory
 from df2_landmarks.engine.trainer import Trainer
-from df2_landmarks.engine.training_step import WatchedLoader
+from df2_landmarks.engine.training.training_step import WatchedLoader
 from tests.support import tiny_config
 
 Usage = namedtuple("Usage", "total used free")

@@ -7,7 +7,7 @@ from torch import nn
 
 from df2_landmarks.common import UserError
 from df2_landmarks.engine import setup_config
-from df2_landmarks.engine.optimizer import build_optimizer
+from df2_landmarks.engine.training.optimizer import build_optimizer
 
 
 def model_with_every_kind():

@@ -44,6 +44,16 @@ def test_pictures_show_ground_truth_and_are_the_same_bytes_again(config, model, 
     assert written(tmp_path) == first
 
 
+def test_pictures_of_each_data_set_follow_each_other(config, model, drawn_splits, tmp_path):
+    train, validation, _ = drawn_splits
+    sheets = {}
+    for names in ((train,), (validation,), (validation, train)):
+        write_pictures(config("DATASETS.TEST", repr(names), "TEST.NUM_PICTURES", 2), model)
+        sheets[names] = [content for _, content in sorted(written(tmp_path).items())]
+    assert len(sheets[validation, train]) == 4
+    assert sheets[validation, train] == sheets[validation,] + sheets[train,]
+
+
 def test_no_more_pictures_than_images_and_none_if_none_are_wanted(
     config, model, drawn_splits, tmp_path
 ):

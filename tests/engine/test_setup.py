@@ -6,11 +6,11 @@ from detectron2.modeling import build_model
 
 from df2_landmarks.common import UserError
 from df2_landmarks.engine import setup
+from df2_landmarks.engine.launch import resolve_num_gpus
 from df2_landmarks.engine.setup import (
     CONFIGS,
     DEFAULT_CONFIG,
     argument_parser,
-    resolve_num_gpus,
     setup_config,
     setup_run,
 )

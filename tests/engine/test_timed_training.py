@@ -1,6 +1,8 @@
 """A training with a budget ends in time, annealed and saved, and shows its progress."""
 
 import io
+import json
+import resource
 import sys
 import time
 from types import SimpleNamespace
@@ -29,6 +31,15 @@ def test_the_budget_ends_the_training(config, tmp_path):
 
 def test_the_number_of_iterations_ends_the_training(config):
     assert train_within(config("SOLVER.MAX_ITER", "2"), minutes=10).iterations == 2
+
+
+def test_the_peak_memory_is_written_with_the_losses(config, tmp_path):
+    train_within(config("SOLVER.MAX_ITER", "2"), minutes=10)
+    last = json.loads((tmp_path / "metrics.json").read_text().splitlines()[-1])
+    assert "total_loss" in last
+    # of this process, whose Python with torch needs more than 100 MB
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+    assert 100 < last["max_mem_mb"] <= peak
 
 
 def test_the_final_model_is_the_average_where_there_is_one(config, tmp_path):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from df2_landmarks.evaluation.comparison import WeightedAP, compare_scores
+from df2_landmarks.evaluation.matching import match
 from df2_landmarks.evaluation.score import score
 from df2_landmarks.formats.annotations import read_ground_truth
 from df2_landmarks.formats.detections import Detections
@@ -46,25 +47,38 @@ def test_a_clear_difference_is_clear_and_equal_results_differ_by_zero(
     assert same is not None and (same.low, same.difference, same.high) == (0, 0, 0)
 
 
-def test_drawing_an_image_twice_is_a_copy_of_it(case: tuple[GroundTruth, Detections]) -> None:
+@pytest.mark.parametrize("scale", [None, 2])
+def test_drawing_an_image_twice_is_a_copy_of_it(
+    case: tuple[GroundTruth, Detections], scale: int | None
+) -> None:
+    """In a subset, too: of one scale, on the images that show such an item."""
     ground_truth, detections = case
     result = score(ground_truth, detections, VISIBLE_AND_OCCLUDED)
+    pairs, matching, images = result.pairs, result.matching, np.ones(60, bool)
+    if scale is not None:
+        column = np.concatenate([truth.attributes[:, 0] for truth in ground_truth.classes])
+        images = np.isin(np.arange(60), pairs.item_images[column == scale])
+        matching = match(pairs, column != scale)
+        assert 5 < images.sum() < 55
     weights = np.random.default_rng(1).integers(0, 3, 60)
     truth = {**TRUTH, "images": [], "annotations": []}
     results = []
     for copy_number in range(2):
-        for image_id in ground_truth.image_ids[weights > copy_number].tolist():
+        for image_id in ground_truth.image_ids[images & (weights > copy_number)].tolist():
             new_id = image_id + 1000 * copy_number
             truth["images"].append({"id": new_id})
             for item in TRUTH["annotations"]:
                 if item["image_id"] == image_id:
                     new = {**item, "image_id": new_id, "id": len(truth["annotations"]) + 1}
+                    if scale not in (None, item["scale"]):
+                        new["num_keypoints"] = 0  # what makes pycocotools ignore an item
                     truth["annotations"].append(new)
             records = (r for r in RESULTS if r["image_id"] == image_id)
             results += [{**r, "image_id": new_id} for r in records]
     precision = pycocotools_score(truth, results).eval["precision"][:, :, :, 0, 0]
     expected = [p.mean() if p.max() >= 0 else np.nan for p in np.moveaxis(precision, 2, 0)]
-    np.testing.assert_allclose(WeightedAP(result).per_category(weights), expected, atol=1e-6)
+    got = WeightedAP(pairs, matching, images).per_category(weights)
+    np.testing.assert_allclose(got, expected, atol=1e-6)
 
 
 def test_the_interval_is_the_same_each_time_and_absent_categories_have_none(

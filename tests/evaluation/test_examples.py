@@ -14,6 +14,7 @@ from tests.evaluation.cases import make_ground_truth, write_json
 MODULES = (
     *("oks", "score", "tables.scores", "tables.papers", "comparison", "mean_shape"),
     *("diagnosis.detection_errors", "diagnosis.cases", "diagnosis.confusion"),
+    "diagnosis.calibration",
 )
 
 

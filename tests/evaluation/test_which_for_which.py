@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -124,12 +125,16 @@ def test_the_command_prints_and_writes_them(
     results = write_json(tmp_path / "results.json", make_results(rng, truth, bbox=True))
     out = tmp_path / "scores.json"
     arguments = ["--gt", str(gt), "--results", str(results), "--json", str(out)]
+    arguments += ["--by", "scale"]
     assert main([*arguments, "--intervals", "--confusion", "--thresholds", "--resamples", "9"]) == 0
     text = capsys.readouterr().out
+    assert re.search(r"\nsmall +\d+ +0\.\d{3} +0\.\d{3} to 0\.\d{3} ", text)
     assert "(9 bootstrap draws of images)" in text
     assert "Which for which" in text and "best F1 of" in text
     content = json.loads(out.read_text())["visible_and_occluded"]
     assert content["intervals"]["AP"]["ap"] == pytest.approx(content["AP"])
+    small = content["by"]["scale"]["small"]
+    assert small["interval"]["ap"] == pytest.approx(small["AP"])
     assert content["confusion"]["min_score"] == 0.4
     assert content["best_thresholds"]["long_sleeved_shirt"] is None
     assert 0 <= content["best_thresholds"]["shorts"]["f1"] <= 1

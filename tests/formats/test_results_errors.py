@@ -60,6 +60,23 @@ def put(field: str, value: Any, index: int | None = None) -> list[Any]:
         (put("category_id", 0), r"record 3: category_id: must be 1..13, but got 0"),
         (put("image_id", 999), "record 3: image_id: 999 is not an image of the ground truth"),
         (put("image_id", "7"), "record 3: image_id: Expected `int`, got `str`"),
+        (
+            put("landmark_scores", [0.5]),
+            r"record 3: landmark_scores: needs a number for each of the \d+ landmarks .* got 1",
+        ),
+        (
+            put("landmark_visible", []),
+            r"record 3: landmark_visible: needs a number for each of the \d+ landmarks .* got 0",
+        ),
+        (
+            put("landmark_visible", [0.5, -0.1]),
+            r"record 3: landmark_visible\[1\]: Expected `float` >= 0",
+        ),
+        (
+            put("landmark_scores", [1.001]),
+            r"record 3: landmark_scores\[0\]: Expected `float` <= 1",
+        ),
+        (put("landmark_scores", 0.5), "record 3: landmark_scores: Expected `array | null`"),
         ([{"image_id": 1}], "record 0: Object missing required field `category_id`"),
         ({"annotations": []}, "expected a JSON list of records, got '{"),
         ([1, 2], "expected a record like {...}, got '1, 2]'"),

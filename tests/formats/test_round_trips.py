@@ -49,12 +49,15 @@ def assert_equal(got: Detections, expected: Detections) -> None:
 def test_results_written_and_read_without_a_ground_truth_are_equal(tmp_path: Path) -> None:
     results = rounded_results(per_item=5)
     for record in results:
+        count = DEEPFASHION2.counts[record["category_id"] - 1]
         record["box_xywh"] = [1.25, 2.5, 30, 40.75]
+        record["landmark_scores"] = np.linspace(0, 1, count).round(3).tolist()
+        record["landmark_visible"] = [0.001] * count
     detections = read_results(write_json(tmp_path / "a.json", results))
     assert detections.image_ids.tolist() == sorted({record["image_id"] for record in results})
     assert len(detections) == len(results) > 40
     assert detections.has_boxes
-    assert write_results_file(tmp_path / "b.json", detections, with_boxes=True) == len(results)
+    assert write_results_file(tmp_path / "b.json", detections, with_extras=True) == len(results)
     written = json.loads((tmp_path / "b.json").read_text())
     for record, expected in zip(written, results, strict=True):
         assert record == expected
@@ -81,7 +84,12 @@ def test_a_submission_needs_all_slots(tmp_path: Path) -> None:
 def test_a_submission_is_made_and_read_without_a_ground_truth(tmp_path: Path) -> None:
     results = rounded_results(per_item=60)
     detections = read_results(write_json(tmp_path / "a.json", results))
+    for record in results:
+        record["landmark_scores"] = [0.5] * DEEPFASHION2.counts[record["category_id"] - 1]
+    with_more = read_results(write_json(tmp_path / "more.json", results))
+    write_submission(tmp_path / "more.zip", with_more, split="val")
     num_written = write_submission(tmp_path / "s.zip", detections, split="val")
+    assert (tmp_path / "s.zip").read_bytes() == (tmp_path / "more.zip").read_bytes()
     assert num_written < len(results)  # at most 20 of an image and category
     submitted = read_results(tmp_path / "s.zip")
     assert len(submitted) == num_written

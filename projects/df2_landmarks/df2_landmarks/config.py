@@ -73,7 +73,7 @@ def add_df2_landmarks_config(cfg: CfgNode) -> None:
     # Number of evaluations (TEST.EVAL_PERIOD) in a row without a new best landmark AP that ends the
     # training; 0: train to the end.
     cfg.SOLVER.EARLY_STOPPING.PATIENCE = 0
-    # Number of pictures of ground truth beside detections, of the first data set in DATASETS.TEST:
+    # Number of pictures of each data set in DATASETS.TEST, ground truth beside detections:
     # in TensorBoard at each evaluation of a training, in OUTPUT_DIR/pictures with --eval-only.
     cfg.TEST.NUM_PICTURES = 4
 

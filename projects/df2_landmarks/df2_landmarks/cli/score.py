@@ -85,7 +85,14 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         "--confusion", action="store_true", help="show which category is predicted for which"
     )
     parser.add_argument(
-        "--intervals", action="store_true", help="show the AP of each category with its interval"
+        "--calibration",
+        action="store_true",
+        help="show how far scores, confidence and visibility are from what is observed",
+    )
+    parser.add_argument(
+        "--intervals",
+        action="store_true",
+        help="show the AP of each category, and of each subset (--by), with its interval",
     )
     parser.add_argument(
         "--plots",
@@ -144,10 +151,10 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if args.true_box_results and not args.diagnose:
         parser.error("--true-box-results needs --diagnose")
-    if args.format != "text" and (
-        args.pictures or args.diagnose or args.confusion or args.thresholds
-    ):
-        parser.error("--pictures, --diagnose, --confusion and --thresholds are for --format text")
+    text_only = ("pictures", "diagnose", "confusion", "calibration", "thresholds")
+    if args.format != "text" and any(getattr(args, name) for name in text_only):
+        names = ", ".join(f"--{name}" for name in text_only)
+        parser.error(f"{names} are for --format text")
     return args
 
 
@@ -170,7 +177,10 @@ def run(args: argparse.Namespace) -> None:
     detections = read_results(args.results, ground_truth)
     protocols = PROTOCOLS if args.protocol == "both" else (args.protocol,)
     scores = [score(ground_truth, detections, protocol) for protocol in protocols]
-    breakdowns = [break_down(ground_truth, result, args.by) for result in scores]
+    resamples = args.resamples if args.intervals else 0
+    breakdowns = [
+        break_down(ground_truth, result, args.by, resamples=resamples) for result in scores
+    ]
     content: dict[str, Any] = {
         result.protocol: score_as_dict(ground_truth, result, breakdown)
         for result, breakdown in zip(scores, breakdowns, strict=True)
@@ -190,6 +200,8 @@ def run(args: argparse.Namespace) -> None:
         add_intervals(args, ground_truth, scores, content)
     if args.confusion:
         add_confusion(ground_truth, scores[0], content)
+    if args.calibration:
+        add_calibration(ground_truth, scores[0], content)
     if images is not None:
         say_pictures(args, images, ground_truth, scores[0])
     if args.diagnose:
@@ -308,6 +320,21 @@ def add_confusion(ground_truth: GroundTruth, result: Score, content: dict[str, A
     counted = confusion(ground_truth, result)
     content[result.protocol]["confusion"] = counted.as_dict()
     say(f"\n{counted.text()}")
+
+
+def add_calibration(ground_truth: GroundTruth, result: Score, content: dict[str, Any]) -> None:
+    """Print the calibration and the AP of visibility, and add them to the JSON file."""
+    from df2_landmarks.evaluation import score_visibility
+    from df2_landmarks.evaluation.diagnosis import Cases, calibration
+
+    measured = calibration(result, Cases(ground_truth, result))
+    content[result.protocol]["calibration"] = measured.as_dict()
+    say(f"\n{measured.text()}")
+    if "visibility" in measured.kinds:
+        visibility = score_visibility(ground_truth, result)
+        assert visibility is not None
+        content[result.protocol]["visibility"] = visibility.as_dict()
+        say(f"\n{visibility.text()}")
 
 
 def add_diagnosis(

@@ -6,7 +6,8 @@
 
 GT is the COCO JSON of the split; without annotations it is taken for the test split. The challenge
 page no longer says what the zip must be called: choose with --output. The evaluation server is
-closed: the score that ``score`` prints is the score.
+closed: the score that ``score`` prints is the score. ``df2 score --results ZIP --gt GT.json`` reads
+the zip, too, and has many options: intervals, diagnosis, comparison, pictures, tables for papers.
 """
 
 from __future__ import annotations

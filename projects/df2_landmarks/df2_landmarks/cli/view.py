@@ -1,10 +1,11 @@
-"""Show what a training gets: annotated pictures, as sheets of PNG.
+"""Show what a training gets: annotated pictures, as sheets of PNG or as one HTML file.
 
     df2 view deepfashion2_train --output output/view
     df2 view datasets/deepfashion2 --augmented 4 --shuffle --output output/view
     df2 view val.json@val/image --results landmark_results.json --output output/errors
     df2 view train.json@train/image --suspicious --output output/suspicious
     df2 view deepfashion2_train --category skirt --attribute occlusion=heavy --output output/view
+    df2 view deepfashion2_train --augmented 4 --html output/view.html
 
 Each picture has its landmarks drawn with their numbers. With --augmented N follow N examples of it
 from the training's own loader, with the seeds 0 to N-1. With --results follows the prediction that
@@ -12,13 +13,15 @@ the score gives to each garment (at OKS .5), with a line from each predicted lan
 one, which is white. The line is green below 1 sigma of the score, yellow below 2, orange below 3,
 and red from there on.
 
+--html writes the pictures into one page with filters by category and attribute; point at a landmark
+for its name. With --results it shows the predictions as a report does, with those on no garment.
+
 Exit code: 0; 1 if the data is wrong, or no picture is chosen; 2 for a mistake in the call.
 """
 
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 from array import array
 from collections import defaultdict
@@ -36,19 +39,20 @@ from df2_landmarks.common import (
     UserError,
     atomic_write,
     check_input_file,
+    check_output_file,
     make_output_folder,
     positive,
     run_command,
     say,
 )
-from df2_landmarks.evaluation import VALUES, score, sigma_px
+from df2_landmarks.evaluation import VALUES, Score, score, sigma_px
 from df2_landmarks.formats import (
     VISIBLE_AND_OCCLUDED,
     CocoImage,
     CocoItem,
     CocoReader,
     Garment,
-    Landmarks,
+    GroundTruth,
     garments_of_record,
     garments_of_targets,
     plain_name,
@@ -61,11 +65,13 @@ from df2_landmarks.formats import (
 )
 from df2_landmarks.taxonomy import DEEPFASHION2, Taxonomy, taxonomy_of
 from df2_landmarks.visualization import (
+    FAR_PX,
     DrawingStyle,
     LandmarkErrors,
     contact_sheet,
     draw_errors,
     draw_garments,
+    drawable_detection,
 )
 
 if TYPE_CHECKING:
@@ -80,8 +86,7 @@ WIDTH_IN_TILES = 4
 MAX_REASONS = 3
 STYLE = DrawingStyle(landmark_text="numbers", scale=1.4)  # to be read in a tile
 PREDICTION = replace(STYLE, lines=False, points=False)  # these are the errors'
-FAR_PX = 100_000
-"""What lies farther outside is drawn there: drawing needs numbers of 32 bits."""
+TRUTH = "ground truth"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -96,7 +101,8 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     add = parser.add_argument
     add("source", metavar="DATA", help="name of a data set, a folder, or FILE.json@IMAGES")
-    add("--output", type=Path, required=True, metavar="DIR", help="of the sheets")
+    add("--output", type=Path, metavar="DIR", help="of the sheets")
+    add("--html", type=Path, metavar="FILE", help="one page with all pictures")
     add("--split", choices=("train", "validation"), default="train", help="of a folder (train)")
     add("--taxonomy", metavar="FILE", help="categories and landmarks (default: DeepFashion2's)")
     columns = parser.add_argument_group("what is shown beside the ground truth")
@@ -122,6 +128,8 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     add("--suspicious", action="store_true", help="with a garment that `df2 check` warns of")
     args = parser.parse_args(argv)
+    if args.output is None and args.html is None:
+        parser.error("give --output DIR, --html FILE or both")
     if (args.config or args.opts) and not args.augmented:
         parser.error("--config and --opts need --augmented")
     if args.seed < 0:
@@ -135,26 +143,45 @@ def run(args: argparse.Namespace) -> None:
     wanted = Wanted.from_words(args.category, args.attribute, source.taxonomy)
     if args.results:
         check_input_file(Path(args.results))
-    make_output_folder(args.output, "--output")
+    if args.output:
+        make_output_folder(args.output, "--output")
+    if args.html:
+        check_output_file("--html", args.html)
     image_ids, suspects = choose(source, wanted, args)
     examples = read_examples(source, image_ids)
-    columns: dict[str, Column] = {"ground truth": draw_truth}
+    columns: dict[str, Column] = {TRUTH: true_tile}
     if cfg is not None:
         columns |= augmented_columns(source, cfg, args.augmented)
+    scored = scored_results(source, args.results) if args.results else None
+    if args.html:
+        write_page(args, source, examples, columns, suspects, scored)
+    if args.output:
+        write_sheets(args.output, source, examples, columns, suspects, scored)
+
+
+def write_sheets(
+    folder: Path,
+    source: Source,
+    examples: Sequence[Example],
+    columns: Mapping[str, Column],
+    suspects: Mapping[int, Sequence[str]],
+    scored: Scored | None,
+) -> None:
+    """Write the sheets, and print a line about each."""
     found = None
-    if args.results:
-        found = found_garments(source, args.results, image_ids)
-        columns["prediction"] = partial(draw_prediction, found)
+    if scored is not None:
+        found = found_garments(source, scored, [example.image.id for example in examples])
+        columns = {**columns, "prediction": partial(predicted_tile, found)}
     for start in range(0, len(examples), PER_SHEET):
         part = examples[start : start + PER_SHEET]
         sheet = contact_sheet(
-            (pictures(source, example, columns) for example in part),
+            ([draw(tile) for tile in tiles(source, example, columns)] for example in part),
             headings=list(columns),
             captions=[caption(example, suspects, found) for example in part],
             num_columns=min(max(1, WIDTH_IN_TILES // len(columns)), len(part)),
             tile_px=TILE_PX,
         )
-        file = args.output / f"sheet_{start // PER_SHEET + 1:03d}.png"
+        file = folder / f"sheet_{start // PER_SHEET + 1:03d}.png"
         with atomic_write(file) as stream:
             stream.write(cv2.imencode(".png", sheet)[1].tobytes())
         say(f"{file}: {len(part)} pictures, images {', '.join(str(e.image.id) for e in part)}")
@@ -191,8 +218,23 @@ class Found(NamedTuple):
     errors: LandmarkErrors
 
 
-Column = Callable[[Example, Picture], Picture]
-"""Draws an example into (a copy of) its picture, or into another picture."""
+class Tile(NamedTuple):
+    """A picture (BGR), the garments in it, and, of predictions, their errors."""
+
+    image: Picture
+    garments: list[Garment]
+    errors: list[LandmarkErrors] | None = None
+
+
+class Scored(NamedTuple):
+    """Results that were scored."""
+
+    truth: GroundTruth
+    result: Score
+
+
+Column = Callable[[Example, Picture], Tile]
+"""Gives the tile of an example and its picture."""
 
 
 def training_config(args: argparse.Namespace) -> CfgNode:
@@ -361,14 +403,21 @@ def read_examples(source: Source, image_ids: Sequence[int]) -> list[Example]:
     return [Example(images[i], items_of[i], source.taxonomy) for i in image_ids]
 
 
-def pictures(source: Source, example: Example, columns: Mapping[str, Column]) -> list[Picture]:
+def tiles(source: Source, example: Example, columns: Mapping[str, Column]) -> list[Tile]:
     """Return a row of the sheet."""
     path = source.image_root / example.image.file_name
     image = np.ascontiguousarray(read_picture(path)[:, :, ::-1])
     size, stated = image.shape[1::-1], (example.image.width, example.image.height)
     if size != stated:
         say(f"warning: {path}: width x height are {size}, the annotations say {stated}")
-    return [draw(example, image) for draw in columns.values()]
+    return [column(example, image) for column in columns.values()]
+
+
+def draw(tile: Tile) -> Picture:
+    if tile.errors is None:
+        return draw_garments(tile.image, tile.garments, STYLE)
+    drawn = draw_garments(tile.image, tile.garments, PREDICTION)
+    return draw_errors(drawn, tile.errors, scale=PREDICTION.scale)
 
 
 def caption(
@@ -392,14 +441,13 @@ def caption(
     ]
 
 
-def draw_truth(example: Example, image: Picture) -> Picture:
+def true_tile(example: Example, image: Picture) -> Tile:
     record = {
         "height": image.shape[0],
         "width": image.shape[1],
         "annotations": [_annotation(item) for item in example.items],
     }
-    garments = garments_of_record(record, example.taxonomy)
-    return draw_garments(image, garments, STYLE)
+    return Tile(image, garments_of_record(record, example.taxonomy))
 
 
 def _annotation(item: CocoItem) -> dict[str, Any]:
@@ -423,16 +471,16 @@ def augmented_columns(source: Source, cfg: CfgNode, count: int) -> dict[str, Col
     records = DatasetCatalog.get(source.name)
     mapper = LandmarkDatasetMapper(cfg, is_train=True)
 
-    def draw(seed: int, example: Example, _: Picture) -> Picture:
+    def tile(seed: int, example: Example, _: Picture) -> Tile:
         seed_by(seed)
         mapped = mapper(record_of(records, example.image.id))
         assert mapped is not None  # bad images stop the command
         image = mapped["image"].numpy().transpose(1, 2, 0)
         image = image if cfg.INPUT.FORMAT == "BGR" else image[:, :, ::-1]
         garments = garments_of_targets(mapped["instances"], source.taxonomy)
-        return draw_garments(np.ascontiguousarray(image), garments, STYLE)
+        return Tile(np.ascontiguousarray(image), garments)
 
-    return {f"augmented, seed {seed}": partial(draw, seed) for seed in range(count)}
+    return {f"augmented, seed {seed}": partial(tile, seed) for seed in range(count)}
 
 
 def record_of(records: Sequence[dict[str, Any]], image_id: int) -> dict[str, Any]:
@@ -448,14 +496,19 @@ def record_of(records: Sequence[dict[str, Any]], image_id: int) -> dict[str, Any
     return records[low]
 
 
-def found_garments(source: Source, results: str, image_ids: Sequence[int]) -> dict[int, Found]:
-    """Return annotation id -> prediction, for the garments of some pictures that were found.
+def scored_results(source: Source, results: str) -> Scored:
+    """Score results on all pictures of the file.
 
     Raises:
         UserError: these are no results for the file.
     """
     truth = read_ground_truth(source.json_file, needs_annotations=True, taxonomy=source.taxonomy)
-    result = score(truth, read_results(results, truth), VISIBLE_AND_OCCLUDED)
+    return Scored(truth, score(truth, read_results(results, truth), VISIBLE_AND_OCCLUDED))
+
+
+def found_garments(source: Source, scored: Scored, image_ids: Sequence[int]) -> dict[int, Found]:
+    """Return annotation id -> prediction, for the garments of some pictures that were found."""
+    truth, result = scored
     shown = np.isin(truth.image_ids, image_ids)
     found: dict[int, Found] = {}
     for c, category in enumerate(source.taxonomy.categories):
@@ -468,29 +521,71 @@ def found_garments(source: Source, results: str, image_ids: Sequence[int]) -> di
             labelled = of_class.labelled(VISIBLE_AND_OCCLUDED)[item]
             unit_px = sigma_px(of_class.areas[[item]], source.taxonomy.sigmas(c))[0]
             error_sigmas = np.hypot(*(predicted - true).T) / unit_px
-            predicted_xy = np.clip(to_continuous(predicted), -FAR_PX, FAR_PX)
-            x, y, width, height = detections.boxes_xywh[row]
-            box = np.array([x, y, x + width, y + height])
-            if math.isnan(x):  # the results have no boxes
-                box = np.concatenate([predicted_xy.min(axis=0), predicted_xy.max(axis=0)])
+            garment = drawable_detection(detections, int(row), category)
             found[int(of_class.ids[item])] = Found(
-                Garment(
-                    category,
-                    np.clip(box, -FAR_PX, FAR_PX),
-                    Landmarks(category.landmark_names, predicted_xy, np.full(len(predicted), 2)),
-                    score=float(detections.scores[row]),
-                ),
+                garment,
                 LandmarkErrors(
-                    predicted_xy[labelled], to_continuous(true)[labelled], error_sigmas[labelled]
+                    garment.landmarks.xy[labelled],
+                    to_continuous(true)[labelled],
+                    error_sigmas[labelled],
                 ),
             )
     return found
 
 
-def draw_prediction(found: Mapping[int, Found], example: Example, image: Picture) -> Picture:
+def predicted_tile(found: Mapping[int, Found], example: Example, image: Picture) -> Tile:
     shown = [found[item.annotation.id] for item in example.items if item.annotation.id in found]
-    drawn = draw_garments(image, [one.garment for one in shown], PREDICTION)
-    return draw_errors(drawn, [one.errors for one in shown], scale=PREDICTION.scale)
+    return Tile(image, [one.garment for one in shown], [one.errors for one in shown])
+
+
+def write_page(
+    args: argparse.Namespace,
+    source: Source,
+    examples: Sequence[Example],
+    columns: Mapping[str, Column],
+    suspects: Mapping[int, Sequence[str]],
+    scored: Scored | None,
+) -> None:
+    """Write the page, and print how large it is."""
+    from df2_landmarks.report import picture_of_garments, scored_pictures, write_browser
+
+    rows = []
+    for example in examples:
+        row = []
+        for name, tile in zip(columns, tiles(source, example, columns), strict=True):
+            title, *lines = caption(example, suspects, None)
+            rgb = np.ascontiguousarray(tile.image[:, :, ::-1])
+            shown = picture_of_garments(title, rgb, tile.garments, lines=lines, tags=tags(example))
+            row.append((shown, name if len(columns) > 1 else ""))
+        rows.append(row)
+    note = "Point at a landmark for its name."
+    if scored is not None:
+        note = "Predictions over ground truth; point at a landmark for its name and its error."
+        records = {example.image.id: example.image for example in examples}
+        with_predictions = scored_pictures(*scored, list(records), records, source.image_root)
+        for row, example, shown in zip(rows, examples, with_predictions, strict=True):
+            reasons = caption(example, suspects, None)[2:]
+            row[0] = replace(shown, lines=(*shown.lines, *reasons)), row[0][1]
+    write_browser(
+        args.html,
+        rows,
+        title=f"Pictures of {source.json_file.name}",
+        counts=f"{len(examples)} pictures",
+        note=note,
+        has_predictions=scored is not None,
+    )
+    say(f"{args.html}: {len(examples)} pictures ({args.html.stat().st_size / 1e6:.1f} MB)")
+
+
+def tags(example: Example) -> dict[str, list[str]]:
+    """Return what a page can filter a picture by: category, and each attribute that is known."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for item in example.items:
+        found["category"].append(example.taxonomy.categories[item.class_index].official_name)
+        for name, values in VALUES.items():
+            value = getattr(item.annotation, name)
+            found[name] += [text for n, text in enumerate(values, 1) if value in (n, text)]
+    return {name: texts for name, texts in found.items() if texts}
 
 
 if __name__ == "__main__":

@@ -1,8 +1,7 @@
 """Training and testing with Detectron2: what joins data, model and evaluation.
 
 * ``setup``: command line and YAML into a checked configuration. ``launch``: the processes.
-* ``trainer``: `Trainer`; ``training_step``, ``optimizer``, ``averaging``,
-  ``evaluation_hook``: its parts.
+* ``trainer``: `Trainer`; ``training`` (a room of its own) and ``evaluation_hook``: its parts.
 * ``checkpoint``: weights: which are evaluated, writing, conversion; ``checkpoint_files``: which
   file is the newest whole one, and reading it as data only.
 * ``evaluation``: a room of its own, what is measured and left behind.
@@ -26,7 +25,7 @@ from df2_landmarks.engine.evaluation import (
     write_pictures,
 )
 from df2_landmarks.engine.ground_truth_boxes import GroundTruthBoxTrainer, ground_truth_box_config
-from df2_landmarks.engine.launch import launch, resolve_num_gpus
+from df2_landmarks.engine.launch import launch
 from df2_landmarks.engine.setup import (
     CONFIGS,
     argument_parser,
@@ -37,7 +36,7 @@ from df2_landmarks.engine.setup import (
 )
 from df2_landmarks.engine.timed_training import train_within
 from df2_landmarks.engine.trainer import Trainer
-from df2_landmarks.engine.training_step import trains_in_bfloat16
+from df2_landmarks.engine.training import trains_in_bfloat16
 
 __all__ = [
     "CONFIGS",
@@ -60,7 +59,6 @@ __all__ = [
     "log_contents",
     "read_checkpoint",
     "recorded_config",
-    "resolve_num_gpus",
     "setup_config",
     "setup_run",
     "train_within",

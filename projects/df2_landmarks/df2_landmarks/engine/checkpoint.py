@@ -15,7 +15,6 @@ from fvcore.common.checkpoint import _IncompatibleKeys
 from torch import nn
 
 from df2_landmarks.common import UserError, atomic_write, check_input_file
-from df2_landmarks.engine.averaging import WeightAverage
 from df2_landmarks.engine.checkpoint_files import (
     LAST,
     RUN_FILE,
@@ -25,6 +24,7 @@ from df2_landmarks.engine.checkpoint_files import (
     read_model_zoo_pickle,
     run_of,
 )
+from df2_landmarks.engine.training import WeightAverage
 from df2_landmarks.formats import RECORD_KEY, check_record, recorded_taxonomy
 from df2_landmarks.modeling import (
     HEAD,

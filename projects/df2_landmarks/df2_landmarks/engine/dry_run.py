@@ -5,14 +5,12 @@ from __future__ import annotations
 import logging
 import shutil
 import statistics
-import sys
 import time
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import torch
 from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog
 from detectron2.evaluation import DatasetEvaluator, DatasetEvaluators
@@ -21,6 +19,7 @@ from detectron2.utils import comm
 from df2_landmarks.common import UserError
 from df2_landmarks.engine.evaluation import ScoresFile
 from df2_landmarks.engine.trainer import Trainer
+from df2_landmarks.engine.training import peak_memory
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +49,7 @@ def dry_run(cfg: CfgNode) -> None:
     try:
         trainer.resume_or_load(resume=False)
         trainer.train()
-        peak = max(comm.all_gather(_peak_memory(cfg.MODEL.DEVICE)))
+        peak = max(comm.all_gather(peak_memory(cfg.MODEL.DEVICE)))
         if comm.is_main_process():
             _report(trainer, sizes, watch, peak)
     finally:
@@ -98,16 +97,6 @@ def _size(dataset_name: str) -> tuple[int, int]:
     """Number of images and of garments."""
     records = DatasetCatalog.get(dataset_name)
     return len(records), sum(len(record["annotations"]) for record in records)
-
-
-def _peak_memory(device: str) -> int:
-    """Most bytes that this process held: on its GPU, else in main memory."""
-    if device != "cpu":
-        return torch.cuda.max_memory_allocated()
-    import resource  # not on Windows, where the predictor works
-
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def _report(

@@ -36,7 +36,6 @@ from df2_landmarks.data import (
     OrderedSampler,
     places_left,
 )
-from df2_landmarks.engine.averaging import AverageWeights, WeightAverage
 from df2_landmarks.engine.checkpoint import LandmarkCheckpointer
 from df2_landmarks.engine.evaluation import (
     BoxMaskEvaluator,
@@ -45,9 +44,12 @@ from df2_landmarks.engine.evaluation import (
     augmented_table,
 )
 from df2_landmarks.engine.evaluation_hook import EarlyStop, EvaluationHook
-from df2_landmarks.engine.optimizer import build_optimizer
-from df2_landmarks.engine.training_step import (
+from df2_landmarks.engine.training import (
+    AverageWeights,
+    PeakMemory,
     WatchedLoader,
+    WeightAverage,
+    build_optimizer,
     check_accumulation,
     training_step,
     trains_in_bfloat16,
@@ -268,6 +270,7 @@ class Trainer(DefaultTrainer):
             checkpointer=self.checkpointer,
             with_pictures=has_tensorboard(),
         )
+        hooks.insert(0, PeakMemory(self.cfg.MODEL.DEVICE))  # before the hook that writes
         return hooks if average is None else [AverageWeights(average), *hooks]
 
     def _evaluate(self) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from df2_landmarks.evaluation.average_precision import accumulate
+from df2_landmarks.evaluation.comparison import Interval, ap_intervals, subset_interval
 from df2_landmarks.evaluation.matching import match
 from df2_landmarks.evaluation.pairs import Pairs
 from df2_landmarks.evaluation.score import Score
@@ -40,54 +41,70 @@ class Subset:
         items: number of items that count.
         images: number of images that count.
         summary: the ten numbers as fractions, None where undefined.
+        interval: of the AP; None where it was not asked for, or without an item.
     """
 
     items: int
     images: int
     summary: dict[str, float | None]
+    interval: Interval | None = None
 
 
 Breakdown = Mapping[str, Mapping[str, Subset]]
 """Axis -> value -> score of the subset."""
 
 
-def break_down(ground_truth: GroundTruth, score: Score, axes: Sequence[str]) -> Breakdown:
+def break_down(
+    ground_truth: GroundTruth, score: Score, axes: Sequence[str], *, resamples: int = 0
+) -> Breakdown:
     """Score the subsets along each axis.
 
     Args:
         ground_truth: the ground truth of the score.
         score: the overall score.
         axes: "category" or attributes; items without a known value are in no subset.
+        resamples: bootstrap draws of the intervals; 0: no intervals.
 
     Raises:
         ValueError: an axis does not exist.
     """
-    return {axis: _subsets(ground_truth, score, axis) for axis in axes}
+    return {axis: _subsets(ground_truth, score, axis, resamples) for axis in axes}
 
 
-def _subsets(ground_truth: GroundTruth, score: Score, axis: str) -> dict[str, Subset]:
+def _subsets(
+    ground_truth: GroundTruth, score: Score, axis: str, resamples: int
+) -> dict[str, Subset]:
     if axis not in AXES:
         raise ValueError(f"must be one of {', '.join(AXES)}, but got {axis!r}")
     pairs, num_images = score.pairs, len(ground_truth.image_ids)
     if axis == CATEGORY:
         subsets = {}
+        intervals: Sequence[Interval | None] = [None] * ground_truth.taxonomy.num_categories
+        if resamples:
+            found = ap_intervals(score, num_images=num_images, resamples=resamples)
+            intervals = found.per_category
         for c, category in enumerate(ground_truth.taxonomy.categories):
             items = pairs.class_rows(c)[1]
             num_items = int(np.count_nonzero(~pairs.item_ignored[items]))
             summary = score.curves.summary(c)
-            subsets[category.official_name] = Subset(num_items, num_images, summary)
+            subset = Subset(num_items, num_images, summary, intervals[c])
+            subsets[category.official_name] = subset
         return subsets
     column = ATTRIBUTES.index(axis)
     values = np.concatenate([truth.attributes[:, column] for truth in ground_truth.classes])
     return {
-        name: _subset(num_images, pairs, values == value)
+        name: _subset(num_images, pairs, values == value, resamples)
         for value, name in enumerate(VALUES[axis], start=1)
     }
 
 
-def _subset(num_images: int, pairs: Pairs, inside: NDArray[np.bool_]) -> Subset:
+def _subset(num_images: int, pairs: Pairs, inside: NDArray[np.bool_], resamples: int) -> Subset:
     counted = inside & ~pairs.item_ignored
     images = np.zeros(num_images, dtype=bool)
     images[pairs.item_images[counted]] = True
-    curves = accumulate(pairs, match(pairs, ~inside), images)
-    return Subset(int(counted.sum()), int(images.sum()), curves.summary())
+    matching = match(pairs, ~inside)
+    curves = accumulate(pairs, matching, images)
+    interval = None
+    if resamples:
+        interval = subset_interval(pairs, matching, curves, images, resamples=resamples)
+    return Subset(int(counted.sum()), int(images.sum()), curves.summary(), interval)

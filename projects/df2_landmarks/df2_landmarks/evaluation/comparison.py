@@ -11,13 +11,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from df2_landmarks.evaluation.average_precision import RECALL_STEPS, by_category
-from df2_landmarks.evaluation.matching import UNMATCHED
+from df2_landmarks.evaluation.average_precision import RECALL_STEPS, Curves, by_category
+from df2_landmarks.evaluation.matching import UNMATCHED, Matching
+from df2_landmarks.evaluation.pairs import Pairs
 from df2_landmarks.evaluation.score import Score
 from df2_landmarks.taxonomy import Taxonomy
 
@@ -128,10 +129,37 @@ def ap_intervals(
         >>> overall.low <= overall.ap <= overall.high
         True
     """
-    draws = _drawn_aps([result], num_images, resamples, seed)[:, 0]
+    draws = _drawn_aps([WeightedAP(result.pairs, result.matching)], num_images, resamples, seed)[
+        :, 0
+    ]
     aps = np.asarray(_with_nan(result.curves.per_category()))
     per_category = tuple(_interval(aps[[c]], draws[:, [c]]) for c in range(len(aps)))
     return Intervals(resamples, _interval(aps, draws), per_category)
+
+
+def subset_interval(
+    pairs: Pairs,
+    matching: Matching,
+    curves: Curves,
+    images: NDArray[np.bool_],
+    *,
+    resamples: int,
+    seed: int = 0,
+) -> Interval | None:
+    """Return the AP of a subset with its interval; None if no item is in it.
+
+    The draws are of all images, so that the number of those that count varies, too.
+
+    Args:
+        pairs: of the detections with all items.
+        matching: with the items outside of the subset ignored.
+        curves: of this matching.
+        images: (I,) mask of the images that count.
+        resamples: number of bootstrap draws.
+        seed: seed of the draws.
+    """
+    draws = _drawn_aps([WeightedAP(pairs, matching, images)], len(images), resamples, seed)[:, 0]
+    return _interval(np.asarray(_with_nan(curves.per_category())), draws)
 
 
 def compare_scores(
@@ -158,7 +186,8 @@ def compare_scores(
         (0.0, False)
     """
     taxonomy = first.pairs.taxonomy
-    draws = _drawn_aps([first, second], num_images, resamples, seed)
+    weighted = [WeightedAP(result.pairs, result.matching) for result in (first, second)]
+    draws = _drawn_aps(weighted, num_images, resamples, seed)
     aps = np.asarray([_with_nan(result.curves.per_category()) for result in (first, second)])
     per_category = [_difference(aps[:, [c]], draws[:, :, [c]]) for c in range(aps.shape[1])]
     overall = _difference(aps, draws)
@@ -166,13 +195,11 @@ def compare_scores(
 
 
 def _drawn_aps(
-    results: Sequence[Score], num_images: int, resamples: int, seed: int
+    weighted: Sequence[WeightedAP], num_images: int, resamples: int, seed: int
 ) -> NDArray[np.float64]:
     """Return the (resamples, R, C) AP of R results on the same draws of images."""
     rng = np.random.default_rng(seed)
-    weighted = [WeightedAP(result) for result in results]
-    num_categories = results[0].pairs.taxonomy.num_categories
-    draws = np.full((resamples, len(results), num_categories), np.nan)
+    draws = np.full((resamples, len(weighted), weighted[0].num_categories), np.nan)
     for draw in draws:
         weights = np.bincount(rng.integers(0, num_images, num_images), minlength=num_images)
         draw[:] = [result.per_category(weights) for result in weighted]
@@ -186,43 +213,111 @@ def _with_nan(values: Sequence[float | None]) -> list[float]:
 class WeightedAP:
     """The AP of a result with a weight for each image; prepared once for many weights."""
 
-    def __init__(self, score: Score) -> None:
-        pairs, matching = score.pairs, score.matching
+    def __init__(
+        self, pairs: Pairs, matching: Matching, images: NDArray[np.bool_] | None = None
+    ) -> None:
+        """
+        Args:
+            pairs: detections and items.
+            matching: of them.
+            images: (I,) mask of the images that count, all by default.
+        """
+        self.num_categories = pairs.taxonomy.num_categories
         self._classes = []
-        for c in range(pairs.taxonomy.num_categories):
+        for c in range(self.num_categories):
             items, order = pairs.class_rows(c)[1], pairs.by_score(c)
-            matched = matching.item[0][:, order] != UNMATCHED
-            counted = ~matching.ignored[0][:, order]
             item_images = pairs.item_images[items][~matching.item_ignored[0, items]]
-            self._classes.append((matched & counted, counted, pairs.images[order], item_images))
+            if images is not None:
+                order = order[images[pairs.images[order]]]
+                item_images = item_images[images[item_images]]
+            self._classes.append(
+                _ClassArrays.of(
+                    matching.item[0][:, order] != UNMATCHED,
+                    matching.ignored[0][:, order],
+                    pairs.images[order],
+                    item_images,
+                )
+            )
 
     def per_category(self, weights: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the (C,) AP where image i counts ``weights[i]`` times, NaN without items."""
-        return np.asarray([_weighted_ap(weights, *arrays) for arrays in self._classes])
+        return np.asarray([_weighted_ap(weights, arrays) for arrays in self._classes])
 
 
-def _weighted_ap(
-    weights: NDArray[np.int64],
-    true: NDArray[np.bool_],
-    counted: NDArray[np.bool_],
-    images: NDArray[np.int64],
-    item_images: NDArray[np.int64],
-) -> float:
-    """Return the AP of a class, given its (T, n) detections in order of score."""
-    num_items = weights[item_images].sum()
+class _ClassArrays(NamedTuple):
+    """A class with n detections in order of score, at T thresholds.
+
+    Attributes:
+        rows: (P,) threshold of each true positive, ascending.
+        columns: (P,) its detection, ascending at each threshold.
+        ignored: (Q,) detections that do not count, of all thresholds one after the other.
+        ignored_first: (P,) place in ``ignored`` where the threshold of a true positive starts.
+        ignored_before: (P,) place in ``ignored`` behind those that come before it.
+        images: (n,) of the detections.
+        item_images: of the items that count.
+        num_thresholds: T.
+    """
+
+    rows: NDArray[np.int64]
+    columns: NDArray[np.int64]
+    ignored: NDArray[np.int64]
+    ignored_first: NDArray[np.int64]
+    ignored_before: NDArray[np.int64]
+    images: NDArray[np.int64]
+    item_images: NDArray[np.int64]
+    num_thresholds: int
+
+    @classmethod
+    def of(
+        cls,
+        matched: NDArray[np.bool_],
+        ignored: NDArray[np.bool_],
+        images: NDArray[np.int64],
+        item_images: NDArray[np.int64],
+    ) -> _ClassArrays:
+        """Prepare (T, n) detections that are matched, and that are ignored."""
+        rows, columns = np.nonzero(matched & ~ignored)
+        flat, width = np.flatnonzero(ignored), matched.shape[1]
+        return cls(
+            rows=rows,
+            columns=columns,
+            ignored=flat % max(width, 1),
+            ignored_first=np.searchsorted(flat, rows * width),
+            ignored_before=np.searchsorted(flat, rows * width + columns),
+            images=images,
+            item_images=item_images,
+            num_thresholds=len(matched),
+        )
+
+
+def _weighted_ap(weights: NDArray[np.int64], arrays: _ClassArrays) -> float:
+    """Return the AP of a class, all thresholds at once.
+
+    Only the true positives are looked at: behind each of them precision falls until the next one.
+    """
+    rows, columns = arrays.rows, arrays.columns
+    num_items = int(weights[arrays.item_images].sum())
     if num_items == 0:
         return math.nan
-    weight = weights[images].astype(np.float32)  # exact: sums stay below 2 ** 24
-    true_sum = np.cumsum(true * weight, axis=1)
-    all_sum = np.cumsum(counted * weight, axis=1)
+    thresholds = np.arange(arrays.num_thresholds)
+    starts, ends = (np.searchsorted(rows, thresholds, side) for side in ("left", "right"))
+    weight = weights[arrays.images]
+    ignored_sum = np.append(0, np.cumsum(weight[arrays.ignored]))
+    all_sum = np.cumsum(weight)[columns]
+    all_sum -= ignored_sum[arrays.ignored_before] - ignored_sum[arrays.ignored_first]
+    true_sum = np.append(0, np.cumsum(weight[columns]))
+    true_sum = true_sum[1:] - true_sum[starts][rows]  # at each threshold from 0
     precision = true_sum / np.maximum(all_sum, 1)
-    precision = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    recall = true_sum.astype(np.float64) / num_items
-    total = 0.0
-    for t in range(len(true)):
-        index = np.searchsorted(recall[t], RECALL_STEPS, side="left")
-        total += precision[t, index[index < true.shape[1]]].sum(dtype=np.float64)
-    return total / (len(true) * len(RECALL_STEPS))
+    # The largest precision from each true positive on. What is added keeps thresholds apart.
+    apart = 2.0 * (len(thresholds) - rows)
+    envelope = np.maximum.accumulate((precision + apart)[::-1])[::-1] - apart
+    # The first true positive that reaches each recall. Compared as whole numbers of items, which
+    # adding the threshold does not round.
+    needed = np.searchsorted(np.arange(num_items + 1) / num_items, RECALL_STEPS)
+    reached = true_sum + rows * (num_items + 1)
+    index = np.searchsorted(reached, needed + thresholds[:, None] * (num_items + 1))
+    found = index[index < ends[:, None]]
+    return float(envelope[found].sum() / (len(thresholds) * len(RECALL_STEPS)))
 
 
 def _difference(aps: NDArray[np.float64], draws: NDArray[np.float64]) -> Difference | None:

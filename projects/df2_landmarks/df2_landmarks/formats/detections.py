@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,9 @@ from df2_landmarks.taxonomy import DEEPFASHION2, Taxonomy
 
 MAX_DETECTIONS = 20
 """Detections per image and category that the official score looks at."""
+
+OF_LANDMARKS = ("landmark_scores", "visible_probability")
+"""Columns of `ClassDetections` that may be None: a number 0..1 for each landmark."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,8 +37,10 @@ class ClassDetections:
         boxes_xywh: (N, 4) predicted boxes; NaN where the results have none.
         full_row: (N,) row in ``full_xy``, -1 where the foreign slots are zero or were forgotten.
         full_xy: (F, S, 2) all slots of the detections whose foreign slots a score may look at.
+        landmark_scores: (N, K) confidence 0..1 in each landmark; None where there is none. What it
+            means depends on the decoder (`modeling.heatmaps`).
         visible_probability: (N, K) probability 0..1 that a landmark is visible, not occluded; None
-            where it was not predicted. Results files do not have it.
+            where there is none.
     """
 
     record: NDArray[np.int64]
@@ -46,6 +51,7 @@ class ClassDetections:
     boxes_xywh: NDArray[np.float64]
     full_row: NDArray[np.int64]
     full_xy: NDArray[np.float64]
+    landmark_scores: NDArray[np.float32] | None = None
     visible_probability: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
@@ -143,23 +149,22 @@ def empty_class(taxonomy: Taxonomy, class_index: int) -> ClassDetections:
 def concatenate_class(
     taxonomy: Taxonomy, class_index: int, parts: Sequence[ClassDetections]
 ) -> ClassDetections:
-    """Join detections of one class; `visible_probability` is None unless all parts have it."""
+    """Join detections of one class; a column of `OF_LANDMARKS` is None unless all parts have it."""
     if not parts:
         return empty_class(taxonomy, class_index)
-    joined = {
+    joined: dict[str, Any] = {
         f.name: np.concatenate([getattr(p, f.name) for p in parts])
         for f in fields(parts[0])
-        if f.name != "visible_probability"
+        if f.name not in OF_LANDMARKS
     }
     shifts = np.cumsum([0, *(len(part.full_xy) for part in parts[:-1])])
     rows = [
         np.where(p.full_row < 0, -1, p.full_row + s) for p, s in zip(parts, shifts, strict=True)
     ]
     joined["full_row"] = np.concatenate(rows)
-    return ClassDetections(
-        **joined,
-        visible_probability=concatenate_present([p.visible_probability for p in parts]),
-    )
+    for name in OF_LANDMARKS:
+        joined[name] = concatenate_present([getattr(p, name) for p in parts])
+    return ClassDetections(**joined)
 
 
 def concatenate_present(parts: Sequence[NDArray | None]) -> NDArray | None:

@@ -11,7 +11,7 @@ from array import array
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import Annotated, BinaryIO, TypeAlias
 
 import msgspec
 import numpy as np
@@ -35,12 +35,23 @@ DECIMALS = 2
 """Coordinates are rounded to this many decimals, in files and before scoring, so that a score in
 training is the score of the file."""
 
+SHARE_DECIMALS = 3
+"""Confidence and visibility of landmarks are rounded likewise."""
+
 _NO_BOX = (math.nan,) * 4
+_KEYS = {"landmark_scores": "landmark_scores", "visible_probability": "landmark_visible"}
+"""Column of `ClassDetections` -> key of a record."""
+
+Share: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
 class Result(msgspec.Struct, gc=False):
-    """A record of a results file. ``box_xywh`` is the predicted box under a name of our own:
-    ``bbox`` would change what pycocotools takes for the area of a detection."""
+    """A record of a results file.
+
+    ``box_xywh`` is the predicted box under a name of our own: ``bbox`` would change what
+    pycocotools takes for the area of a detection. ``landmark_scores`` and ``landmark_visible`` have
+    a number 0..1 for each landmark of the record's category, whatever slots ``keypoints`` has.
+    """
 
     image_id: Integer
     category_id: Integer
@@ -49,6 +60,8 @@ class Result(msgspec.Struct, gc=False):
     bbox: list[float] | None = None
     box_xywh: list[float] | None = None
     segmentation: msgspec.Raw = msgspec.Raw()
+    landmark_scores: list[Share] | None = None
+    landmark_visible: list[Share] | None = None
 
 
 _RESULTS = msgspec.json.Decoder(list[Result])
@@ -96,7 +109,8 @@ def read_results(
     Areas of detections follow ``COCO.loadRes``: from ``bbox`` if the first record has one,
     else from ``segmentation`` if it has one, else the extent of all slots. A record with the
     landmarks of its own category only is read as if it had 0 in the other slots, so that the score
-    does not depend on the form.
+    does not depend on the form. Confidence and visibility of landmarks are kept for the categories
+    of which every record has them.
 
     Args:
         path: the file.
@@ -133,6 +147,7 @@ def detections_from_predictions(
     scores: NDArray,
     landmarks_xy: NDArray,
     boxes_xyxy: NDArray,
+    landmark_scores: NDArray | None = None,
     visible_probability: NDArray | None = None,
 ) -> ClassDetections:
     """Return the detections in pixel indices of one class's predictions in continuous coordinates.
@@ -146,6 +161,7 @@ def detections_from_predictions(
         scores: (N,).
         landmarks_xy: (N, K, 2), the class's own landmarks, continuous.
         boxes_xyxy: (N, 4), continuous; the boxes of COCO files are continuous too.
+        landmark_scores: (N, K) confidence, clipped to 0..1, or None.
         visible_probability: (N, K), or None.
     """
     pixel_xy = to_pixel_indices(np.asarray(landmarks_xy, dtype=np.float64))
@@ -160,15 +176,22 @@ def detections_from_predictions(
         areas=zero_padded_areas(taxonomy, pixel_xy),
         boxes_xywh=np.stack([x, y, right - x, bottom - y], axis=1).round(DECIMALS),
         full_row=np.full(len(records), -1),
-        visible_probability=visible_probability,
+        landmark_scores=_rounded_shares(landmark_scores),
+        visible_probability=_rounded_shares(visible_probability),
     )
+
+
+def _rounded_shares(values: NDArray | None) -> NDArray[np.float32] | None:
+    if values is None:
+        return None
+    return np.clip(values.astype(np.float64), 0, 1).round(SHARE_DECIMALS).astype(np.float32)
 
 
 def write_results(
     stream: BinaryIO,
     detections: Detections,
     *,
-    with_boxes: bool = False,
+    with_extras: bool = False,
     own_landmarks: bool = False,
     class_of_id: Mapping[int, int] | None = None,
 ) -> int:
@@ -177,7 +200,8 @@ def write_results(
     Args:
         stream: where to write.
         detections: what to write, in the order of their records.
-        with_boxes: adds ``box_xywh``, which pycocotools does not look at, where there is a box.
+        with_extras: add what is known beyond the challenge's keys: ``box_xywh``,
+            ``landmark_scores`` and ``landmark_visible``, which pycocotools does not look at.
         own_landmarks: write the landmarks of each record's category only, without slots.
         class_of_id: category id -> class, see `GroundTruth`; by default the ids of the taxonomy.
 
@@ -192,7 +216,7 @@ def write_results(
     order = records.argsort(kind="stable")
     separator = b"[\n"
     for c, row in zip(class_of[order].tolist(), row_of[order].tolist(), strict=True):
-        text = _result_text(detections, c, row, ids.get(c, c + 1), with_boxes, own_landmarks)
+        text = _result_text(detections, c, row, ids.get(c, c + 1), with_extras, own_landmarks)
         stream.write(separator + text)
         separator = b",\n"
     stream.write(b"\n]\n" if len(order) else b"[\n]\n")
@@ -203,7 +227,7 @@ def write_results_file(
     path: str | Path,
     detections: Detections,
     *,
-    with_boxes: bool = False,
+    with_extras: bool = False,
     own_landmarks: bool = False,
     class_of_id: Mapping[int, int] | None = None,
 ) -> int:
@@ -212,7 +236,7 @@ def write_results_file(
         return write_results(
             stream,
             detections,
-            with_boxes=with_boxes,
+            with_extras=with_extras,
             own_landmarks=own_landmarks,
             class_of_id=class_of_id,
         )
@@ -223,25 +247,33 @@ def _result_text(
     class_index: int,
     row: int,
     category_id: int,
-    with_boxes: bool,
+    with_extras: bool,
     own_landmarks: bool,
 ) -> bytes:
     part, taxonomy = detections.classes[class_index], detections.taxonomy
     rounded = np.round(part.landmarks_xy[row], DECIMALS) + 0.0  # no -0
     numbers: list[float] = [1] * (3 * taxonomy.counts[class_index])
     numbers[0::3], numbers[1::3] = rounded[:, 0].tolist(), rounded[:, 1].tolist()
-    box = b""
-    if with_boxes and not np.isnan(part.boxes_xywh[row, 0]):
-        values = np.round(part.boxes_xywh[row], DECIMALS).tolist()
-        box = b',"box_xywh":' + msgspec.json.encode(values)
+    extras = _extras_text(part, row) if with_extras else b""
     keypoints = msgspec.json.encode(numbers)
     return b'{"image_id":%d,"category_id":%d,"keypoints":%s,"score":%s%s}' % (
         detections.image_ids[part.image_index[row]],
         category_id,
         keypoints if own_landmarks else slot_text(taxonomy, class_index, keypoints[1:-1]),
         repr(float(part.scores[row])).encode(),
-        box,
+        extras,
     )
+
+
+def _extras_text(part: ClassDetections, row: int) -> bytes:
+    extras: dict[str, list[float]] = {}
+    if not np.isnan(part.boxes_xywh[row, 0]):
+        extras["box_xywh"] = np.round(part.boxes_xywh[row], DECIMALS).tolist()
+    for column, key in _KEYS.items():
+        values = getattr(part, column)
+        if values is not None:
+            extras[key] = values[row].astype(np.float64).round(SHARE_DECIMALS).tolist()
+    return b"," + msgspec.json.encode(extras)[1:-1] if extras else b""
 
 
 class _Columns:
@@ -254,6 +286,7 @@ class _Columns:
         self.record, self.image_ids, self.full_row = array("q"), array("q"), array("q")
         self.scores, self.areas, self.boxes = array("d"), array("d"), array("d")
         self.landmarks = array("d")
+        self.shares = {key: array("f") for key in _KEYS.values()}
         self.full_xy: list[NDArray[np.float64]] = []
         self.needs_all: set[int] | None = None  # images whose foreign slots are looked at
         if ground_truth is not None:
@@ -277,11 +310,31 @@ class _Columns:
         self.areas.append(area)
         self.boxes.extend(_four(name, record, box) if box else _NO_BOX)
         self.landmarks.fromlist(slots.own)
+        if result.landmark_scores is not None:
+            self._add_shares(name, record, "landmark_scores", result.landmark_scores)
+        if result.landmark_visible is not None:
+            self._add_shares(name, record, "landmark_visible", result.landmark_visible)
         if slots.every and (self.needs_all is None or result.image_id in self.needs_all):
             self.full_row.append(len(self.full_xy))
             self.full_xy.append(np.asarray(slots.every).reshape(-1, 3)[:, :2].copy())
         else:
             self.full_row.append(-1)
+
+    def _add_shares(self, name: str, record: int, key: str, values: list[float]) -> None:
+        count = self.taxonomy.counts[self.class_index]
+        if len(values) != count:
+            category = self.taxonomy.categories[self.class_index].official_name
+            expected = f"needs a number for each of the {count} landmarks of {category}"
+            fail_record(name, record, f"{key}: {expected}, got {len(values)}")
+        self.shares[key].fromlist(values)
+
+    def _shares(self, key: str) -> NDArray[np.float32] | None:
+        """Return the (N, K) numbers of a key; None unless each record has it."""
+        count = self.taxonomy.counts[self.class_index]
+        values = np.asarray(self.shares[key])
+        if not len(values) or len(values) != count * len(self.record):
+            return None
+        return values.reshape(-1, count)
 
     def detections(self, image_ids: NDArray[np.int64]) -> ClassDetections:
         """Return the arrays; forget the columns' landmarks, the largest ones."""
@@ -298,6 +351,7 @@ class _Columns:
             boxes_xywh=np.asarray(self.boxes).reshape(-1, 4),
             full_row=np.asarray(self.full_row),
             full_xy=np.asarray(self.full_xy).reshape(-1, self.taxonomy.num_slots, 2),
+            **{column: self._shares(key) for column, key in _KEYS.items()},
         )
 
 

@@ -14,8 +14,9 @@ from df2_landmarks.report.figures import (
     write_figure,
 )
 from df2_landmarks.report.metrics import ITERATION, Curves, read_metrics
+from df2_landmarks.report.pictures import Picture, picture_of_garments, scored_pictures
 from df2_landmarks.report.plots import write_plots
-from df2_landmarks.report.render import write_report
+from df2_landmarks.report.render import write_browser, write_report
 from df2_landmarks.report.worst import images_beside, write_worst_pictures
 
 __all__ = [
@@ -25,9 +26,13 @@ __all__ = [
     "LINE_STYLES",
     "Curves",
     "Inputs",
+    "Picture",
     "images_beside",
     "literal",
+    "picture_of_garments",
     "read_metrics",
+    "scored_pictures",
+    "write_browser",
     "write_figure",
     "write_plots",
     "write_report",

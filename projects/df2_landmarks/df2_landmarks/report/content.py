@@ -14,7 +14,6 @@ import numpy as np
 from df2_landmarks.evaluation import (
     RECALL_STEPS,
     TITLES,
-    Interval,
     Intervals,
     PaperTable,
     Score,
@@ -24,6 +23,7 @@ from df2_landmarks.evaluation import (
     compare_scores,
     counts_line,
     gain,
+    interval_ends,
     is_real_validation_set,
     mean_shapes,
     number,
@@ -35,9 +35,11 @@ from df2_landmarks.evaluation import (
 from df2_landmarks.evaluation.diagnosis import (
     ERROR_SCORE,
     LANDMARK_TYPES,
+    MEANINGS,
     Cases,
     Diagnosis,
     LandmarkErrors,
+    calibration,
     confusion,
     diagnose,
 )
@@ -65,8 +67,10 @@ SECTIONS = (
     ("comparison", "Comparison"),
     ("run", "The run"),
 )
-NUM_BINS = 10
 RESAMPLES = 200
+TRUTH_TOGGLE = ("show-truth", "ground truth")
+PREDICTED_TOGGLE = ("show-predicted", "prediction")
+"""Name and text of the boxes that show and hide what is drawn into the pictures."""
 NUM_COMPARED = 12
 """Pictures in which two results differ most."""
 
@@ -137,7 +141,7 @@ def content_of(
         "provenance": _provenance(ground_truth, detections, inputs),
         "categories": _categories(ground_truth, scores, intervals[0], run),
         "precision_recall": _precision_recall(ground_truth, ranking),
-        "breakdowns": _breakdowns(ground_truth, scores),
+        "breakdowns": _breakdowns(ground_truth, scores, inputs.resamples),
         "breakdown_note": "Each subset is scored on the images that show an item of it; the other "
         "items on these images are ignored. The paper's AP is of the real validation set.",
         "confusion": _confusion(ground_truth, ranking),
@@ -163,7 +167,7 @@ def _cards(
         {
             "name": f"landmark AP, {TITLES[result.protocol]}",
             "value": number(result.curves.ap),
-            "note": _interval(interval.overall),
+            "note": f"{interval_ends(interval.overall)} (95 %)" if interval.overall else "",
         }
         for result, interval in zip(scores, intervals, strict=True)
     ]
@@ -172,13 +176,6 @@ def _cards(
         note = "from scores.json" if value is not None else "not in the output folder"
         cards.append({"name": name, "value": number(value), "note": note})
     return cards
-
-
-def _interval(interval: Interval | None) -> str:
-    """Format the ends of a 95 % interval."""
-    if interval is None:
-        return ""
-    return f"{number(interval.low)} to {number(interval.high)} (95 %)"
 
 
 def _overall(scores: Sequence[Score]) -> Rows:
@@ -230,7 +227,7 @@ def _categories(
                 f"{len(ground_truth.classes[c]):,}",
                 *(_of_category(run, task, category.official_name) for task in ("bbox", "segm")),
                 number(summary["AP"]),
-                _interval(intervals.per_category[c]).removesuffix(" (95 %)"),
+                interval_ends(intervals.per_category[c]),
                 number(summary["AP50"]),
                 number(summary["AP75"]),
                 number(scores[1].curves.per_category()[c]),
@@ -267,14 +264,16 @@ def _precision_recall(ground_truth: GroundTruth, result: Score) -> list[str]:
     return drawn
 
 
-def _breakdowns(ground_truth: GroundTruth, scores: Sequence[Score]) -> list[PaperTable]:
+def _breakdowns(
+    ground_truth: GroundTruth, scores: Sequence[Score], resamples: int
+) -> list[PaperTable]:
     """Return a table for each attribute that the ground truth has."""
     axes = [
         axis
         for column, axis in enumerate(ATTRIBUTES)
         if any((truth.attributes[:, column] > 0).any() for truth in ground_truth.classes)
     ]
-    breakdowns = [break_down(ground_truth, result, axes) for result in scores]
+    breakdowns = [break_down(ground_truth, result, axes, resamples=resamples) for result in scores]
     return paper_tables(ground_truth, scores, breakdowns, [None] * len(scores))[1:]
 
 
@@ -391,38 +390,28 @@ def _outlines(ground_truth: GroundTruth, cases: Cases, shapes: Sequence[Any]) ->
     return rows
 
 
-def _calibration(result: Score, cases: Cases) -> dict[str, str]:
-    """Return how far the score of a detection is from its OKS: the reliability curve and the ECE.
-
-    The expected calibration error is the mean of |score - OKS| over ten bins of the score, weighted
-    by their detections (Guo et al., 2017, arXiv 1706.04599), with the OKS in place of the accuracy.
-    """
-    counted = ~result.matching.ignored[0, 0]
-    scores, oks = result.pairs.scores[counted], cases.oks[counted]
-    bins = np.clip((scores * NUM_BINS).astype(int), 0, NUM_BINS - 1)
-    counts = np.bincount(bins, minlength=NUM_BINS)
-    used = counts > 0
-    mean_score = np.bincount(bins, scores, NUM_BINS)[used] / counts[used]
-    mean_oks = np.bincount(bins, oks, NUM_BINS)[used] / counts[used]
-    total = max(int(counts.sum()), 1)
-    error = float(np.abs(mean_score - mean_oks) @ counts[used] / total)
-    line = charts.Line("detections", mean_score.tolist(), mean_oks.tolist())
-    return {
-        "text": (
-            f"Expected calibration error of the detections' scores: {error:.3f}, from {total:,} "
-            "detections. A detection without a garment of its category has the OKS 0. The "
-            "confidence and the visibility of single landmarks are not in results files."
-        ),
-        "chart": charts.line_chart(
-            "Mean OKS over mean score",
-            [line],
-            x_label="score",
-            y_label="OKS",
-            x_range=(0, 1),
-            y_range=(0, 1),
-            diagonal=True,
-        ),
-    }
+def _calibration(result: Score, cases: Cases) -> dict[str, Any]:
+    """Return the reliability curves, and the calibration per category."""
+    measured = calibration(result, cases)
+    drawn = []
+    for kind, calibrated in measured.kinds.items():
+        bins = calibrated.overall.bins
+        line = charts.Line(kind, [b.predicted for b in bins], [b.observed for b in bins])
+        meaning = f"{MEANINGS[kind]}: ECE {number(calibrated.overall.ece)}"
+        drawn.append(
+            charts.line_chart(
+                meaning[0].upper() + meaning[1:],
+                [line],
+                x_label=f"predicted {kind}",
+                y_label="observed",
+                x_range=(0, 1),
+                y_range=(0, 1),
+                diagonal=True,
+            )
+        )
+    absent = [kind for kind in MEANINGS if kind not in measured.kinds]
+    note = f"These results have no {' and no '.join(absent)} of landmarks." if absent else ""
+    return {"charts": drawn, "table": Rows(*measured.rows()), "note": note}
 
 
 class _Pages:
@@ -440,10 +429,6 @@ class _Pages:
         """Return the costliest pictures and what they can be filtered by."""
         indices = self._cases.worst(self._inputs.num_pictures)
         pictures = self.pictures(indices)
-        values: dict[str, set[str]] = {}
-        for picture in pictures:
-            for key, tags in picture.tags.items():
-                values.setdefault(key, set()).update(tags)
         shown = f"The {len(pictures):,} of {len(self._ground_truth.image_ids):,} pictures that cost"
         note = (
             f"{shown} most, the costliest first. A garment costs 1 - OKS with its detection, 1 if "
@@ -453,9 +438,9 @@ class _Pages:
         if self._inputs.images is None:
             note += " The photos are not here: give their folder (--images)."
         return {
-            "pictures": [shown_picture(picture) for picture in pictures],
+            **gallery_of([[(picture, _cost(picture))] for picture in pictures]),
             "pictures_note": note,
-            "filters": [(key, sorted(tags)) for key, tags in values.items() if tags],
+            "toggles": [TRUTH_TOGGLE, PREDICTED_TOGGLE],
         }
 
     def pictures(self, indices: Sequence[int]) -> list[Picture]:
@@ -465,20 +450,45 @@ class _Pages:
         return [gallery.picture(self._cases.of_image(index)) for index in indices]
 
 
-def shown_picture(picture: Picture) -> dict[str, Any]:
+def gallery_of(rows: Sequence[Sequence[tuple[Picture, str]]]) -> dict[str, Any]:
+    """Return rows of pictures for the template, and what the rows can be filtered by.
+
+    Args:
+        rows: pictures beside each other, each with a note. The first one has the tags of the row.
+    """
+    values: dict[str, set[str]] = {}
+    for row in rows:
+        for key, tags in row[0][0].tags.items():
+            values.setdefault(key, set()).update(tags)
+    return {
+        "gallery": [
+            {
+                "words": row[0][0].words,
+                "pictures": [_shown_picture(picture, note) for picture, note in row],
+            }
+            for row in rows
+        ],
+        "filters": [(key, sorted(tags)) for key, tags in values.items() if tags],
+    }
+
+
+def _cost(picture: Picture) -> str:
+    return f"costs {picture.loss:.2f}"
+
+
+def _shown_picture(picture: Picture, note: str) -> dict[str, Any]:
     """Return a picture as the template wants it; its overlay is SVG of this package."""
     from markupsafe import Markup
 
     return {
         "title": picture.title,
-        "cost": f"{picture.loss:.2f}",
+        "note": note,
         "source": picture.source,
         "width": picture.width,
         "height": picture.height,
         "radius": f"{max(picture.width, picture.height) / 110:.1f}",
         "svg": Markup(picture.overlay),
         "lines": picture.lines,
-        "words": picture.words,
     }
 
 
@@ -507,8 +517,11 @@ def _comparison(
     apart = np.abs(cases.image_losses - other_cases.image_losses)
     indices = [int(i) for i in np.argsort(-apart, kind="stable")[:NUM_COMPARED] if apart[i] > 0]
     pictures = [
-        map(shown_picture, _Pages(inputs, ground_truth, result, of).pictures(indices))
-        for result, of in ((first, cases), (second, other_cases))
+        [
+            _shown_picture(picture, f"{_cost(picture)} {where}")
+            for picture in _Pages(inputs, ground_truth, result, of).pictures(indices)
+        ]
+        for result, of, where in ((first, cases, "here"), (second, other_cases, "there"))
     ]
     assert inputs.other_file is not None
     return {

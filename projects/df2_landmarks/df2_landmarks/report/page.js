@@ -13,8 +13,8 @@ function update() {
     if (!picture.hidden) count += 1;
   }
   shown.textContent = `${count} pictures`;
-  document.body.classList.toggle("no-truth", !form.elements["show-truth"].checked);
-  document.body.classList.toggle("no-predicted", !form.elements["show-predicted"].checked);
+  for (const box of form.querySelectorAll("input[type=checkbox]"))
+    document.body.classList.toggle(`no-${box.name.slice("show-".length)}`, !box.checked);
 }
 form.addEventListener("change", update);
 form.addEventListener("submit", (event) => event.preventDefault());

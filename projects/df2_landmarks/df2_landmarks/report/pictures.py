@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from df2_landmarks.common import UserError
 from df2_landmarks.evaluation import VALUES, Score
-from df2_landmarks.evaluation.diagnosis import LANDMARK_TYPES, GarmentCase, ImageCase
-from df2_landmarks.formats import ATTRIBUTES, CocoImage, GroundTruth, read_picture
+from df2_landmarks.evaluation.diagnosis import LANDMARK_TYPES, Cases, GarmentCase, ImageCase
+from df2_landmarks.formats import (
+    ATTRIBUTES,
+    NOT_LABELLED,
+    OCCLUDED,
+    ClassDetections,
+    CocoImage,
+    Garment,
+    GroundTruth,
+    read_picture,
+)
 from df2_landmarks.report.charts import sigma_step
 from df2_landmarks.taxonomy import Category, Taxonomy
 
@@ -52,6 +62,80 @@ class Picture:
     def words(self) -> str:
         """The tags as one text for a data attribute."""
         return "|".join(f"{key}={value}" for key in self.tags for value in self.tags[key])
+
+
+def picture_of_garments(
+    title: str,
+    image: NDArray[np.uint8],
+    garments: Sequence[Garment],
+    *,
+    lines: Sequence[str] = (),
+    tags: Mapping[str, Sequence[str]] | None = None,
+) -> Picture:
+    """Return a picture of annotated garments.
+
+    Args:
+        title: its file name.
+        image: (H, W, 3) RGB.
+        garments: in pixels of the image.
+        lines: what is said below it; by default the categories.
+        tags: what the page can filter by: kind of tag -> values.
+    """
+    height, width = image.shape[:2]
+    overlay = []
+    for garment in garments:
+        x1, y1, x2, y2 = garment.box_xyxy.tolist()
+        category, landmarks = garment.definition, garment.landmarks
+        shown = landmarks.visibility != NOT_LABELLED
+        overlay.append(
+            '<g class="truth">'
+            + _mask(garment, max(width, height) / LONGER_SIDE)
+            + _box(np.array([x1, y1, x2 - x1, y2 - y1]), category.name)
+            + _paths(category, landmarks.xy, shown)
+            + _points(category, landmarks.xy, shown, said=_seen(landmarks.visibility))
+            + "</g>"
+        )
+    return Picture(
+        title=title,
+        loss=0.0,
+        source=_jpeg(Image.fromarray(image)),
+        width=width,
+        height=height,
+        overlay="".join(overlay),
+        lines=tuple(lines or (garment.category for garment in garments)),
+        tags={key: sorted(set(values)) for key, values in (tags or {}).items()},
+    )
+
+
+def scored_pictures(
+    ground_truth: GroundTruth,
+    score: Score,
+    image_ids: Sequence[int],
+    records: Mapping[int, CocoImage],
+    folder: Path,
+) -> list[Picture]:
+    """Return pictures with predictions over ground truth, as in a report.
+
+    Args:
+        ground_truth: the items.
+        score: of the detections.
+        image_ids: the pictures, in their order.
+        records: image id -> its record in the file.
+        folder: of the photos.
+    """
+    cases = Cases(ground_truth, score)
+    gallery = Gallery(ground_truth, score, records, folder)
+    indices = np.searchsorted(ground_truth.image_ids, image_ids).tolist()
+    return [gallery.picture(cases.of_image(index)) for index in indices]
+
+
+def attribute_tags(values: Sequence[int]) -> dict[str, str]:
+    """Return attribute -> name of its value, of an item's values of `ATTRIBUTES`."""
+    return {
+        name: VALUES[name][value - 1]
+        for name, value in zip(ATTRIBUTES, values, strict=True)
+        if 1 <= value <= len(VALUES[name])
+    }
 
 
 class Gallery:
@@ -129,7 +213,9 @@ class Gallery:
                 '<g class="truth">'
                 + _box(truth.boxes_xywh[row], f"{category.name}, {garment.kind}")
                 + _paths(category, truth.landmarks_xy[row], shown)
-                + _points(category, truth.landmarks_xy[row], shown, None)
+                + _points(
+                    category, truth.landmarks_xy[row], shown, said=_seen(truth.visibility[row])
+                )
                 + "</g>"
             )
         if garment.detection is not None:
@@ -148,7 +234,7 @@ class Gallery:
                 )
                 + _paths(category, xy, everything)
                 + errors
-                + _points(category, xy, everything, garment)
+                + _points(category, xy, everything, garment, _said(part, row))
                 + "</g>"
             )
         return "".join(parts)
@@ -179,9 +265,8 @@ class Gallery:
         if garment.item is not None:
             c, row = garment.item
             values = self._ground_truth.classes[c].attributes[row].tolist()
-            for name, value in zip(ATTRIBUTES, values, strict=True):
-                if 1 <= value <= len(VALUES[name]):
-                    tags.setdefault(name, []).append(VALUES[name][value - 1])
+            for name, value in attribute_tags(values).items():
+                tags.setdefault(name, []).append(value)
 
 
 def line_about(garment: GarmentCase, taxonomy: Taxonomy) -> str:
@@ -216,11 +301,27 @@ def _thumbnail(folder: Path | None, record: CocoImage) -> tuple[str, tuple[int, 
     except UserError:
         return "", (record.width, record.height)
     image = Image.fromarray(pixels)
-    size = image.size
-    image.thumbnail((LONGER_SIDE, LONGER_SIDE))
+    return _jpeg(image), image.size
+
+
+def _jpeg(image: Image.Image) -> str:
+    """Return a small JPEG of an image as a data address."""
+    small = image.copy()
+    small.thumbnail((LONGER_SIDE, LONGER_SIDE))
     stream = io.BytesIO()
-    image.save(stream, "JPEG", quality=JPEG_QUALITY)
-    return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode(), size
+    small.save(stream, "JPEG", quality=JPEG_QUALITY)
+    return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode()
+
+
+def _mask(garment: Garment, tolerance_px: float) -> str:
+    """Return the outlines of a garment's mask, simplified; "" where it has none."""
+    if garment.mask is None:
+        return ""
+    drawn = ""
+    for polygon in garment.mask.polygons:
+        points = cv2.approxPolyDP(polygon.astype(np.float32), tolerance_px, closed=True)
+        drawn += "M" + "L".join(f"{x:.0f} {y:.0f}" for x, y in points.reshape(-1, 2)) + "Z"
+    return f'<path class="mask" d="{drawn}"/>' if drawn else ""
 
 
 def _box(box_xywh: NDArray[np.float64], title: str) -> str:
@@ -239,11 +340,31 @@ def _paths(category: Category, xy: NDArray[np.float64], shown: NDArray[np.bool_]
     return f'<path class="lines" d="{drawn}"/>' if drawn else ""
 
 
+def _seen(visibility: NDArray) -> list[str]:
+    return [", occluded" if v == OCCLUDED else "" for v in visibility.tolist()]
+
+
+def _said(part: ClassDetections, row: int) -> list[str]:
+    """Return for each landmark of a detection what the model says about it, "" if nothing."""
+    texts = [""] * part.landmarks_xy.shape[1]
+    for name, values in (
+        ("confidence", part.landmark_scores),
+        ("visible", part.visible_probability),
+    ):
+        if values is not None:
+            texts = [
+                f"{text}, {name} {value:.2f}"
+                for text, value in zip(texts, values[row].tolist(), strict=True)
+            ]
+    return texts
+
+
 def _points(
     category: Category,
     xy: NDArray[np.float64],
     shown: NDArray[np.bool_],
-    garment: GarmentCase | None,
+    garment: GarmentCase | None = None,
+    said: Sequence[str] | None = None,
 ) -> str:
     parts = []
     for k in np.flatnonzero(shown).tolist():
@@ -257,6 +378,7 @@ def _points(
                     f": {LANDMARK_TYPES[garment.landmark_types[k]]}, {garment.error_px[k]:.1f} px, "
                     f"{sigmas:.2f} sigmas"
                 )
+        text += "" if said is None else said[k]
         parts.append(
             f'<circle{kind} cx="{xy[k, 0]:.0f}" cy="{xy[k, 1]:.0f}"><title>{escape(text)}</title>'
             "</circle>"

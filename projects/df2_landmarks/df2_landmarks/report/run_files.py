@@ -22,6 +22,7 @@ CURVES = (
     ("Learning rate", ("lr",)),
     ("AP in percent", ("landmarks/AP", "landmarks_visible/AP", "bbox/AP", "segm/AP")),
 )
+MEMORY = "max_mem_mb"
 WEIGHTS = ("model_final.pth", "model_best.pth")
 _BLOCK = 1 << 20
 
@@ -74,6 +75,9 @@ def read_run(folder: Path | None, files: Sequence[tuple[str, Path]]) -> RunFiles
         if "time" in metrics:
             seconds = np.median(list(metrics["time"].values()))
             facts["seconds per iteration"] = f"{seconds:.3f} (median)"
+        if MEMORY in metrics:
+            peak_gb = max(metrics[MEMORY].values()) / 1000
+            facts["peak memory of the training"] = f"{peak_gb:.2f} GB (main process, or its GPU)"
         run.curves.extend(_curves(metrics))
     run.changes.extend(_changes(folder / "config.yaml", run.missing))
     run.detection.update(_detection(folder / "scores.json", run.missing))

@@ -7,26 +7,20 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from df2_landmarks.common import UserError, atomic_write, make_output_folder
 from df2_landmarks.evaluation import Score
 from df2_landmarks.evaluation.diagnosis import Cases, ImageCase
-from df2_landmarks.formats import (
-    Garment,
-    GroundTruth,
-    Landmarks,
-    read_image_records,
-    read_picture,
-    to_continuous,
-)
+from df2_landmarks.formats import Garment, GroundTruth, read_image_records, read_picture
 from df2_landmarks.report.pictures import line_about
-from df2_landmarks.taxonomy import Category
-from df2_landmarks.visualization import contact_sheet, draw_garments
+from df2_landmarks.visualization import (
+    contact_sheet,
+    draw_garments,
+    drawable_detection,
+    drawable_garment,
+)
 
 TILE_PX = 480
-FAR_PX = 100_000
-"""What lies farther outside is drawn there: drawing needs numbers of 32 bits."""
 
 
 def images_beside(annotations: Path) -> Path | None:
@@ -92,7 +86,7 @@ def _true_garments(ground_truth: GroundTruth, case: ImageCase) -> list[Garment]:
     for c, row in (garment.item for garment in case.garments if garment.item is not None):
         truth, category = ground_truth.classes[c], ground_truth.taxonomy.categories[c]
         garments.append(
-            _garment(
+            drawable_garment(
                 category, truth.boxes_xywh[row], truth.landmarks_xy[row], truth.visibility[row]
             )
         )
@@ -100,29 +94,8 @@ def _true_garments(ground_truth: GroundTruth, case: ImageCase) -> list[Garment]:
 
 
 def _predicted_garments(result: Score, case: ImageCase) -> list[Garment]:
-    garments = []
-    for garment in case.garments:
-        if garment.detection is None:
-            continue
-        c, row = garment.detection
-        part, category = result.pairs.ranked[c], result.pairs.taxonomy.categories[c]
-        xy, box_xywh = part.landmarks_xy[row], part.boxes_xywh[row]
-        if np.isnan(box_xywh).any():  # the results have no boxes
-            box_xywh = np.concatenate([xy.min(axis=0), np.ptp(xy, axis=0)])
-        visibility = np.full(len(xy), 2)
-        garments.append(_garment(category, box_xywh, xy, visibility, garment.score))
-    return garments
-
-
-def _garment(
-    category: Category,
-    box_xywh: NDArray[np.float64],
-    landmarks_xy: NDArray[np.float64],
-    visibility: NDArray,
-    score: float | None = None,
-) -> Garment:
-    x, y, w, h = box_xywh
-    box_xyxy = np.clip(np.array([x, y, x + w, y + h]), -FAR_PX, FAR_PX)
-    xy = np.clip(to_continuous(landmarks_xy), -FAR_PX, FAR_PX)
-    landmarks = Landmarks(category.landmark_names, xy, visibility)
-    return Garment(category, box_xyxy, landmarks, score=score)
+    places = (garment.detection for garment in case.garments if garment.detection is not None)
+    return [
+        drawable_detection(result.pairs.ranked[c], row, result.pairs.taxonomy.categories[c])
+        for c, row in places
+    ]

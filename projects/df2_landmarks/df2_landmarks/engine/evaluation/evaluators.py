@@ -165,6 +165,7 @@ class _Predictions:
     place: NDArray[np.int64]  # (n,) among the image's predictions
     scores: NDArray[np.float32]
     landmarks_xy: NDArray[np.float32]  # (n, K, 2), own landmarks only
+    landmark_scores: NDArray[np.float32]  # (n, K), own landmarks only
     boxes_xyxy: NDArray[np.float32]
     visible_probability: NDArray[np.float32] | None  # (n, K), own landmarks only
 
@@ -230,7 +231,7 @@ class LandmarkEvaluator(DatasetEvaluator):
         if instances.has("pred_visibility"):
             visibility = instances.pred_visibility.detach().float().cpu().numpy()
         finite = (
-            np.isfinite(landmarks[:, :, :2]).all(axis=(1, 2))
+            np.isfinite(landmarks).all(axis=(1, 2))
             & np.isfinite(boxes_xyxy).all(axis=1)
             & np.isfinite(scores)
         )
@@ -246,6 +247,7 @@ class LandmarkEvaluator(DatasetEvaluator):
                     rows,
                     scores[rows].astype(np.float32),
                     landmarks[rows, :count, :2],
+                    landmarks[rows, :count, 2],
                     boxes_xyxy[rows],
                     None if visibility is None else visibility[rows, :count],
                 )
@@ -315,7 +317,7 @@ class LandmarkEvaluator(DatasetEvaluator):
         write_results_file(
             folder / RESULTS_FILE,
             detections,
-            with_boxes=True,
+            with_extras=True,
             own_landmarks=self._taxonomy != DEEPFASHION2,
             class_of_id=ground_truth.class_of_id,
         )
@@ -363,6 +365,7 @@ def _detections(name: str, predictions: Sequence[_Predictions], taxonomy: Taxono
                 scores=np.concatenate([p.scores for p in of_class]),
                 landmarks_xy=np.concatenate([p.landmarks_xy for p in of_class]),
                 boxes_xyxy=np.concatenate([p.boxes_xyxy for p in of_class]),
+                landmark_scores=np.concatenate([p.landmark_scores for p in of_class]),
                 visible_probability=concatenate_present([p.visible_probability for p in of_class]),
             )
         )

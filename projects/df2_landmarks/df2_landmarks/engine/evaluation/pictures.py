@@ -34,18 +34,21 @@ FOLDER = "pictures"
 """Folder in OUTPUT_DIR for the pictures of an evaluation."""
 
 
-def landmark_pictures(cfg: CfgNode, model: nn.Module, count: int) -> list[tuple[Image, Image]]:
+def landmark_pictures(
+    cfg: CfgNode, model: nn.Module, count: int, dataset_name: str | None = None
+) -> list[tuple[Image, Image]]:
     """Draw pairs of ground truth and detections with a score of at least `MIN_SCORE`.
 
     Args:
-        cfg: configuration with the data set, the first of DATASETS.TEST, and the input size.
+        cfg: configuration with the input size.
         model: on any device; its mode is restored afterwards.
         count: number of pairs at most; always the same pictures, spread over the data set.
+        dataset_name: the data set; by default the first of DATASETS.TEST.
 
     Returns:
         Pairs of (H, W, 3) uint8 BGR pictures, each pair in the size of its photo.
     """
-    records = _shown_records(cfg, count)
+    records = _shown_records(dataset_name or cfg.DATASETS.TEST[0], count)
     mapper = LandmarkDatasetMapper(cfg, is_train=False)
     taxonomy = taxonomy_of(cfg)
     pairs = []
@@ -65,27 +68,27 @@ def landmark_pictures(cfg: CfgNode, model: nn.Module, count: int) -> list[tuple[
 
 
 def picture_sheets(cfg: CfgNode, model: nn.Module) -> Iterator[Image]:
-    """Yield TEST.NUM_PICTURES pictures of ground truth beside detections, under their file's name.
+    """Yield TEST.NUM_PICTURES pictures of each data set, under their file's name.
 
     Args:
-        cfg: configuration with the data set, the first of DATASETS.TEST.
+        cfg: configuration with the data sets, DATASETS.TEST.
         model: as of `landmark_pictures`.
 
     Yields:
-        (H, W, 3) uint8 BGR, two tiles of `SHOWN_PX` beside each other.
+        (H, W, 3) uint8 BGR: ground truth beside detections, two tiles of `SHOWN_PX`.
     """
     count = cfg.TEST.NUM_PICTURES
-    if count <= 0 or not cfg.DATASETS.TEST:
-        return
-    pairs = landmark_pictures(cfg, model, count)
-    for record, pair in zip(_shown_records(cfg, count), pairs, strict=True):
-        headings = (f"ground truth of {Path(record['file_name']).name}", "prediction")
-        yield contact_sheet([pair], headings=headings, num_columns=1, tile_px=SHOWN_PX)
+    for dataset_name in cfg.DATASETS.TEST if count > 0 else ():
+        pairs = landmark_pictures(cfg, model, count, dataset_name)
+        for record, pair in zip(_shown_records(dataset_name, count), pairs, strict=True):
+            headings = (f"ground truth of {Path(record['file_name']).name}", "prediction")
+            yield contact_sheet([pair], headings=headings, num_columns=1, tile_px=SHOWN_PX)
 
 
 def write_pictures(cfg: CfgNode, model: nn.Module) -> None:
     """Write the `picture_sheets` of an evaluation as 1.jpg, 2.jpg... in OUTPUT_DIR/pictures.
 
+    Those of the second data set follow those of the first.
     Called in the main process only. A file that cannot be written is left out with a warning.
     """
     folder = Path(cfg.OUTPUT_DIR, FOLDER)
@@ -99,7 +102,7 @@ def write_pictures(cfg: CfgNode, model: nn.Module) -> None:
                 logger.info(f"Pictures of ground truth beside detections: {folder}")
 
 
-def _shown_records(cfg: CfgNode, count: int) -> Sequence[dict[str, Any]]:
-    """Return at most ``count`` images, spread over the first data set of DATASETS.TEST."""
-    records = DatasetCatalog.get(cfg.DATASETS.TEST[0])
+def _shown_records(dataset_name: str, count: int) -> Sequence[dict[str, Any]]:
+    """Return at most ``count`` images, spread over a data set."""
+    records = DatasetCatalog.get(dataset_name)
     return records[:: max(1, len(records) // count)][:count]

@@ -4,11 +4,13 @@
 * ``shares``: the share of each error type, fast enough for every evaluation.
 * ``corrections``: the detections with errors of a type corrected.
 * ``cases``: the errors image by image, the costliest first.
+* ``calibration``: scores, confidence and visibility beside what is observed.
 * ``confusion``: which category is predicted for which.
 * ``diagnose``: the AP after each correction, the baseline and the oracles.
 * ``tables``: the diagnosis as text.
 """
 
+from df2_landmarks.evaluation.diagnosis.calibration import MEANINGS, Calibration, calibration
 from df2_landmarks.evaluation.diagnosis.cases import ERROR_SCORE, Cases, GarmentCase, ImageCase
 from df2_landmarks.evaluation.diagnosis.confusion import Confusion, confusion
 from df2_landmarks.evaluation.diagnosis.corrections import CorrectedAP
@@ -25,7 +27,9 @@ __all__ = [
     "DETECTION_TYPES",
     "ERROR_SCORE",
     "LANDMARK_TYPES",
+    "MEANINGS",
     "MISSED",
+    "Calibration",
     "Cases",
     "Confusion",
     "CorrectedAP",
@@ -33,6 +37,7 @@ __all__ = [
     "GarmentCase",
     "ImageCase",
     "LandmarkErrors",
+    "calibration",
     "confusion",
     "diagnose",
     "diagnosis_text",

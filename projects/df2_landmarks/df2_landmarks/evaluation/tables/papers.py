@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from df2_landmarks.evaluation.breakdown import Breakdown
-from df2_landmarks.evaluation.comparison import Comparison, Interval, Intervals
+from df2_landmarks.evaluation.comparison import Comparison, Intervals
 from df2_landmarks.evaluation.published import PAPER, paper_ap
 from df2_landmarks.evaluation.score import Score
-from df2_landmarks.evaluation.tables.scores import TITLES, number, table
+from df2_landmarks.evaluation.tables.scores import TITLES, interval_ends, number, table
 from df2_landmarks.formats import GroundTruth
 from df2_landmarks.taxonomy import DEEPFASHION2
 
@@ -97,7 +98,7 @@ def paper_tables(
         for score, interval in columns:
             summary = score.curves.summary(c)
             row += [number(summary[name]) for name in NUMBERS]
-            row += [_ends(interval.per_category[c])] if interval is not None else []
+            row += [interval_ends(interval.per_category[c])] if interval is not None else []
         rows.append(row)
     tables = [PaperTable("Landmark AP of each category", header, rows)]
     with_paper = ground_truth.taxonomy == DEEPFASHION2
@@ -106,18 +107,18 @@ def paper_tables(
         header = [axis, "items"]
         rows = [[value, str(subset.items)] for value, subset in breakdowns[0][axis].items()]
         for score, breakdown in zip(scores, breakdowns, strict=True):
-            header += [f"{name} {TITLES[score.protocol]}" for name in NUMBERS]
+            subsets, title = breakdown[axis], TITLES[score.protocol]
+            has_intervals = any(subset.interval is not None for subset in subsets.values())
+            header += [f"{name} {title}" for name in NUMBERS]
+            header += [f"95 % {title}"] if has_intervals else []
             header += ["paper's AP"] if has_paper else []
             for row in rows:
-                summary = breakdown[axis][row[0]].summary
-                row += [number(summary[name]) for name in NUMBERS]
+                subset = subsets[row[0]]
+                row += [number(subset.summary[name]) for name in NUMBERS]
+                row += [interval_ends(subset.interval)] if has_intervals else []
                 row += [number(paper_ap(axis, row[0], score.protocol))] if has_paper else []
         tables.append(PaperTable(f"Landmark AP by {axis}", header, rows))
     return tables
-
-
-def _ends(interval: Interval | None) -> str:
-    return "" if interval is None else f"{interval.low:.3f} to {interval.high:.3f}"
 
 
 def formatted(tables: Sequence[PaperTable], form: str) -> str:
@@ -153,13 +154,16 @@ def _latex(one: PaperTable) -> str:
     def line(cells: Sequence[str]) -> str:
         return " & ".join(map(_escaped, cells)) + r" \\"
 
+    names, protocols = zip(*map(_without_protocol, one.header), strict=True)
     return "\n".join(
         [
             r"\begin{table}",
             rf"\caption{{{_escaped(one.caption)}}}",
+            r"\small\setlength{\tabcolsep}{3pt}",
             rf"\begin{{tabular}}{{l{'r' * (len(one.header) - 1)}}}",
             r"\toprule",
-            line(one.header),
+            *_latex_protocols(protocols),
+            line(names),
             r"\midrule",
             *map(line, one.rows),
             r"\bottomrule",
@@ -167,6 +171,28 @@ def _latex(one: PaperTable) -> str:
             r"\end{table}",
         ]
     )
+
+
+def _without_protocol(title: str) -> tuple[str, str]:
+    """Split "AP50 visible" into the name of the number and that of the protocol, "" if none."""
+    for protocol in TITLES.values():
+        if title.endswith(f" {protocol}"):
+            return title.removesuffix(f" {protocol}"), protocol
+    return title, ""
+
+
+def _latex_protocols(protocols: Sequence[str]) -> list[str]:
+    """Return a line with each protocol above its columns, and the rules below it."""
+    cells, rules, column = [], "", 1
+    for protocol, columns in itertools.groupby(protocols):
+        width = len(list(columns))
+        if protocol:
+            cells.append(rf"\multicolumn{{{width}}}{{c}}{{{protocol}}}")
+            rules += rf"\cmidrule(lr){{{column}-{column + width - 1}}}"
+        else:
+            cells += [""] * width
+        column += width
+    return [" & ".join(cells) + r" \\", rules] if rules else []
 
 
 def _escaped(text: str) -> str:

@@ -9,7 +9,13 @@ import numpy as np
 
 from df2_landmarks.evaluation.average_precision import by_category
 from df2_landmarks.evaluation.breakdown import CATEGORY, Breakdown, Subset
-from df2_landmarks.evaluation.comparison import CONFIDENCE, Comparison, Difference, Intervals
+from df2_landmarks.evaluation.comparison import (
+    CONFIDENCE,
+    Comparison,
+    Difference,
+    Interval,
+    Intervals,
+)
 from df2_landmarks.evaluation.published import BASELINE, PAPER, is_real_validation_set, paper_ap
 from df2_landmarks.evaluation.score import Score
 from df2_landmarks.formats import (
@@ -185,18 +191,26 @@ def breakdown_table(
 ) -> str:
     """Format AP, AP50 and AP75 of each subset under each protocol, beside the paper's AP.
 
-    The number of items is that of the first protocol.
+    The number of items is that of the first protocol. Intervals are shown where they are there.
     """
     has_paper = axis in PAPER and is_deepfashion2
     first = next(iter(per_protocol.values()))
     header = [axis, "scored items"]
     rows = [[value, str(subset.items)] for value, subset in first.items()]
     for protocol, subsets in per_protocol.items():
-        header += [f"AP {TITLES[protocol]}", "AP50", "AP75", *(["paper's AP"] if has_paper else [])]
+        has_intervals = any(subset.interval is not None for subset in subsets.values())
+        header += [f"AP {TITLES[protocol]}", *(["95 %"] if has_intervals else []), "AP50", "AP75"]
+        header += ["paper's AP"] if has_paper else []
         for row, (value, subset) in zip(rows, subsets.items(), strict=True):
-            row += [number(subset.summary[name]) for name in ("AP", "AP50", "AP75")]
+            ap, *others = (number(subset.summary[name]) for name in ("AP", "AP50", "AP75"))
+            row += [ap, *([interval_ends(subset.interval)] if has_intervals else []), *others]
             row += [number(paper_ap(axis, value, protocol))] if has_paper else []
     return table(header, rows)
+
+
+def interval_ends(interval: Interval | None) -> str:
+    """Format the ends of an interval; "" where there is none."""
+    return "" if interval is None else f"{interval.low:.3f} to {interval.high:.3f}"
 
 
 def intervals_text(score: Score, intervals: Intervals) -> str:
@@ -271,7 +285,12 @@ def score_as_dict(ground_truth: GroundTruth, score: Score, breakdown: Breakdown)
         "ignored_items": score.num_ignored,
         "by": {
             axis: {
-                value: {**subset.summary, "items": subset.items, "images": subset.images}
+                value: {
+                    **subset.summary,
+                    **({} if subset.interval is None else {"interval": subset.interval.as_dict()}),
+                    "items": subset.items,
+                    "images": subset.images,
+                }
                 for value, subset in subsets.items()
             }
             for axis, subsets in breakdown.items()
