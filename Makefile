@@ -79,16 +79,14 @@ view: $(READY)  ## pictures as the training gets them, as PNG: DATA= OUTPUT= FLA
 # What a training reads is named by its config.
 NO_DATA = $(if $(filter command%,$(origin DATA)),$(error make $@ takes no DATA=, its config names the data sets: give the folder above deepfashion2/ as DETECTRON2_DATASETS (see datasets/README.md)))
 
-# On several machines torchrun starts the processes, else train_net.py itself.
-NODES_NEED = $(if $(and $(NODE_RANK),$(findstring :,$(MASTER))),,$(error make $@ NODES=$(NODES) needs NODE_RANK=, the number of this machine from 0, and MASTER=HOST:PORT of machine 0))
-TORCHRUN = $(NODES_NEED)-m torch.distributed.run --nnodes $(NODES) --node-rank $(NODE_RANK) --master-addr $(firstword $(subst :, ,$(MASTER))) --master-port $(lastword $(subst :, ,$(MASTER))) --nproc-per-node $(if $(filter 0,$(GPUS)),1 $(PROJECT)/train_net.py --num-gpus 0,$(GPUS) $(PROJECT)/train_net.py)
-TRAIN_NET = $(PYTHON) $(if $(filter-out 1,$(NODES)),$(TORCHRUN),$(PROJECT)/train_net.py --num-gpus $(GPUS))
+MACHINES_NEED = $(if $(and $(NODE_RANK),$(MASTER)),,$(error make $@ NODES=$(NODES) needs NODE_RANK=, the number of this machine from 0, and MASTER=HOST:PORT of machine 0))
+MACHINES = $(if $(filter-out 1,$(NODES)),$(MACHINES_NEED) --num-machines $(NODES) --machine-rank $(NODE_RANK) --dist-url tcp://$(MASTER))
 
 train: $(READY)  ## train: GPUS= (0: CPU) CONFIG= OUTPUT= FLAGS="--dry-run" OPTS="KEY VALUE ..." (NODES= NODE_RANK= MASTER=host:port)
-	$(NO_DATA)$(TRAIN_NET) $(FLAGS) --config-file $(CONFIG) $(OPTS)
+	$(NO_DATA)$(PYTHON) $(PROJECT)/train_net.py $(FLAGS) --num-gpus $(GPUS)$(MACHINES) --config-file $(CONFIG) $(OPTS)
 
 eval: $(READY)  ## evaluate the last checkpoint of OUTPUT= (or MODEL.WEIGHTS in OPTS): GPUS= CONFIG=
-	$(NO_DATA)$(TRAIN_NET) --eval-only $(FLAGS) --config-file $(CONFIG) $(OPTS)
+	$(NO_DATA)$(PYTHON) $(PROJECT)/train_net.py --eval-only $(FLAGS) --num-gpus $(GPUS)$(MACHINES) --config-file $(CONFIG) $(OPTS)
 
 curves: $(READY)  ## draw losses, learning rate and scores: RUNS="output/a output/b" CURVES=curves.svg
 	$(PYTHON) -m df2_landmarks.cli.curves $(RUNS) --output $(CURVES)

@@ -25,14 +25,12 @@ COMMANDS = {
     "train GPUS=8": "train_net.py --num-gpus 8 --config-file projects/df2_landmarks/configs/"
     "df2_landmark_rcnn_R_50_FPN_1x.yaml",
     "train GPUS=0 CONFIG=a.yaml OUTPUT=out": "--num-gpus 0 --config-file a.yaml OUTPUT_DIR out",
-    "train GPUS=0 FLAGS=--dry-run": "train_net.py --num-gpus 0 --dry-run",
-    "train GPUS=8 NODES=4 NODE_RANK=1 MASTER=node0:29500 FLAGS=--resume": "-m "
-    "torch.distributed.run --nnodes 4 --node-rank 1 --master-addr node0 --master-port 29500 "
-    "--nproc-per-node 8 "
-    "projects/df2_landmarks/train_net.py --resume --config-file",
-    "eval GPUS=0 NODES=2 NODE_RANK=0 MASTER=node0:29500": "--nproc-per-node 1 "
-    "projects/df2_landmarks/train_net.py --num-gpus 0 --eval-only",
-    "eval GPUS=0 OUTPUT=out": "train_net.py --num-gpus 0 --eval-only",
+    "train GPUS=0 FLAGS=--dry-run": "train_net.py --dry-run --num-gpus 0",
+    "train GPUS=8 NODES=4 NODE_RANK=1 MASTER=node0:29500": "train_net.py --num-gpus 8 "
+    "--num-machines 4 --machine-rank 1 --dist-url tcp://node0:29500 --config-file",
+    "eval GPUS=0 NODES=2 NODE_RANK=0 MASTER=node0:29500": "train_net.py --eval-only --num-gpus 0 "
+    "--num-machines 2 --machine-rank 0 --dist-url tcp://node0:29500 --config-file",
+    "eval GPUS=0 OUTPUT=out": "train_net.py --eval-only --num-gpus 0",
     "curves RUNS='a b' CURVES=c.pdf": "-m df2_landmarks.cli.curves a b --output c.pdf",
     "curves OUTPUT=out": "-m df2_landmarks.cli.curves out --output curves.svg",
     "demo": "-m df2_landmarks.cli.demo",
@@ -70,6 +68,14 @@ def test_data_is_refused_where_it_would_be_ignored(root, target):
     done = make(root, "--dry-run", "PYTHON=mypython", target, "DATA=some/where")
     assert done.returncode == 2
     assert f"make {target} takes no DATA=" in done.stderr and "DETECTRON2_DATASETS" in done.stderr
+
+
+def test_several_machines_need_a_number_and_an_address(root):
+    done = make(root, "--dry-run", "PYTHON=mypython", "train", "NODES=2", "NODE_RANK=1")
+    assert done.returncode == 2
+    assert (
+        "make train NODES=2 needs NODE_RANK=" in done.stderr and "MASTER=HOST:PORT" in done.stderr
+    )
 
 
 def test_without_an_environment_targets_build_one_first(root):

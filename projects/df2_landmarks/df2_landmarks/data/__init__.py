@@ -4,8 +4,8 @@ Importing this package registers the data sets.
 
 * ``catalog``: registration and the named splits. ``sources``: data sets by folder and file.
 * ``loading``, ``cache``: dataset dicts of a COCO JSON, from a file that processes share.
-* ``dataset_mapper``: dataset dict -> training example, with augmentation; ``polygon_masks``: its
-  masks.
+* ``dataset_mapper``: dataset dict -> training example, with augmentation; ``polygon_masks``,
+  ``resize``: its masks, its resizing.
 * ``order``: the endless shuffled order of the images, which can be entered at any place.
 """
 

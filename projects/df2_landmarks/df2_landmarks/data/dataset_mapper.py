@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from df2_landmarks.common import UserError
 from df2_landmarks.data.polygon_masks import CheckedPolygonMasks
+from df2_landmarks.data.resize import FastResizeShortestEdge
 from df2_landmarks.formats import MAX_PIXELS, TooManyPixelsError, read_picture
 from df2_landmarks.taxonomy import DEEPFASHION2, Taxonomy, taxonomy_of
 
@@ -35,7 +36,10 @@ ROUNDING_PX = 1e-6
 
 def build_augmentation(cfg: CfgNode, is_train: bool) -> list[T.Augmentation]:
     """Return Detectron2's augmentations (resize, flip), after its random crop where enabled."""
-    augmentations = detection_utils.build_augmentation(cfg, is_train)
+    augmentations = [
+        FastResizeShortestEdge.like(a) if isinstance(a, T.ResizeShortestEdge) else a
+        for a in detection_utils.build_augmentation(cfg, is_train)
+    ]
     if is_train and cfg.INPUT.CROP.ENABLED:
         augmentations.insert(0, T.RandomCrop(cfg.INPUT.CROP.TYPE, cfg.INPUT.CROP.SIZE))
     return augmentations
