@@ -325,13 +325,16 @@ def _training_pass(
     return run
 
 
-def drawn_data(datasets: Path, *, num_images: int = 12, size_px: int = 512) -> None:
+def drawn_data(
+    datasets: Path, *, num_images: int = 12, num_validation: int = 2, size_px: int = 512
+) -> None:
     """A few drawn pictures, converted, as `DETECTRON2_DATASETS`."""
     from converters.deepfashion2_to_coco import main as convert
     from df2_landmarks.synthetic import write_dataset
 
     data = datasets / "deepfashion2_synthetic"
-    write_dataset(data, {"train": num_images, "validation": 2, "test": 2}, size_px=size_px)
+    sizes = {"train": num_images, "validation": num_validation, "test": 2}
+    write_dataset(data, sizes, size_px=size_px)
     with contextlib.redirect_stdout(io.StringIO()):
         failed = convert(["--root", str(data)])
     if failed:
