@@ -1,6 +1,7 @@
 """Several processes, started by torchrun or as machines of their own, are one run."""
 
 import contextlib
+import datetime
 import json
 import os
 import re
@@ -12,8 +13,23 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
+import torch.distributed as dist
+from detectron2.data import DatasetCatalog
+from detectron2.utils.events import EventStorage
+from torch.nn.parallel import DistributedDataParallel
 
-from tests.support import DEMO, ROOT, TINY, default_signals, run_python
+from df2_landmarks.data import LandmarkDatasetMapper
+from df2_landmarks.engine import Trainer
+from tests.support import (
+    DEMO,
+    ROOT,
+    TINY,
+    default_signals,
+    registered,
+    run_python,
+    tiny_config,
+)
 
 TRAIN_NET = ("projects/df2_landmarks/train_net.py", "--num-gpus", "0", "--config-file", DEMO)
 DATA = (
@@ -281,3 +297,43 @@ def test_srun_without_torchrun_is_refused(tmp_path):
     assert done.returncode == 1
     assert "srun has started 4 tasks" in done.stderr
     assert (ROOT / "docs/examples/train.slurm").exists()
+
+
+def one_image_twice(datasets, num_images):
+    """A tiny model, and a batch of one image as often as asked."""
+    # all proposals count, so that none are drawn at random
+    every = ("MODEL.RPN.BATCH_SIZE_PER_IMAGE", 10**6, "MODEL.ROI_HEADS.BATCH_SIZE_PER_IMAGE", 10**5)
+    cfg = tiny_config(*every, "INPUT.RANDOM_FLIP", "none", "SOLVER.BF16_ON_CPU", False)
+    torch.manual_seed(0)
+    model = Trainer.build_model(cfg)
+    with registered(datasets, "validation") as name:
+        record = DatasetCatalog.get(name)[0]
+        example = LandmarkDatasetMapper(cfg, is_train=True)(record)
+    return model, [example] * num_images
+
+
+def gradients_of(model, batch):
+    with EventStorage():
+        sum(model(batch).values()).backward()
+    return torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
+
+
+def exchange(rank, address, folder):
+    timeout = datetime.timedelta(seconds=60)
+    dist.init_process_group("gloo", init_method=address, rank=rank, world_size=2, timeout=timeout)
+    model, batch = one_image_twice(Path(os.environ["DF2_TEST_DATASETS"]), 1)
+    gradients = gradients_of(DistributedDataParallel(model, broadcast_buffers=False), batch)
+    torch.save(gradients, f"{folder}/{rank}.pth")
+    dist.barrier()
+    os._exit(0)  # gloo's teardown may wait forever for a process that is gone already
+
+
+def test_gradients_of_two_processes_are_those_of_the_whole_batch(
+    tiny_datasets, run_in_two_processes, monkeypatch
+):
+    monkeypatch.setenv("DF2_TEST_DATASETS", str(tiny_datasets))
+    first, second = run_in_two_processes(exchange)
+    assert torch.equal(first, second)
+    expected = gradients_of(*one_image_twice(tiny_datasets, 2))
+    assert expected.abs().max() > 1e-3
+    torch.testing.assert_close(first, expected, rtol=1e-3, atol=1e-5)

@@ -122,3 +122,17 @@ def test_a_place_has_one_augmentation_and_a_skipped_image_that_of_a_later_one():
         range(4), lambda record: None if record == bad else (record, np.random.rand()), order
     )
     assert skipping[5] == drawn[6] and skipping[6] == drawn[6]
+
+
+@pytest.mark.parametrize("num_processes", [1, 2, 3, 7])
+def test_processes_share_an_epoch_so_that_each_image_comes_once(monkeypatch, num_processes):
+    order = ImageOrder(20, seed=4)
+    places = []
+    for rank in range(num_processes):
+        monkeypatch.setattr("df2_landmarks.data.order.comm.get_rank", lambda rank=rank: rank)
+        monkeypatch.setattr("df2_landmarks.data.order.comm.get_world_size", lambda: num_processes)
+        places += [place for place in islice(OrderedSampler(order), 60) if place < 60]
+    assert sorted(places) == list(range(60))
+    for epoch in (0, 20, 40):
+        images = [order.index(place) for place in range(epoch, epoch + 20)]
+        assert sorted(images) == list(range(20))
