@@ -1,5 +1,7 @@
 """Configuration: every YAML builds, and what would fail hours later is one line at the start."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from detectron2.modeling import build_model
@@ -129,6 +131,21 @@ def test_more_gpus_than_there_are_is_an_error(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     assert resolve_num_gpus(None) == 0
     with pytest.raises(UserError, match=r"has 0.*0 trains on the CPU"):
+        resolve_num_gpus(1)
+
+
+def test_a_driver_that_is_too_old_is_named(monkeypatch):
+    def init():
+        raise RuntimeError("The NVIDIA driver on your system is too old (found version 11040).")
+
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "init", init)
+    monkeypatch.setattr("df2_landmarks.engine.launch.DRIVER", Path(__file__))
+    with pytest.raises(
+        UserError, match=r"0 GPUs that torch \S+ can use \(The NVIDIA driver on your"
+    ):
+        resolve_num_gpus(1)
+    with pytest.raises(UserError, match="PYTHON=PATH"):
         resolve_num_gpus(1)
 
 

@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -30,6 +31,8 @@ EXCHANGE_TIMEOUT = timedelta(minutes=30)
 """How long a process waits for the others in an exchange: longer than the score of an evaluation,
 which the main process computes alone. Detectron2's default."""
 
+DRIVER = Path("/proc/driver/nvidia/version")
+"""There where Linux has a driver of NVIDIA."""
 LOST = "lost"
 """Key of the store for the process that was lost first."""
 
@@ -133,7 +136,7 @@ def resolve_num_gpus(num_gpus: int | None) -> int:
 def _why_no_gpu(available: int) -> str:
     """Return torch's reason where the machine has a GPU that torch cannot use, such as its driver;
     else ""."""
-    if available or not os.path.exists("/proc/driver/nvidia/version"):
+    if available or not DRIVER.exists():
         return ""
     try:
         torch.cuda.init()
