@@ -8,7 +8,7 @@ from detectron2.modeling import build_model
 
 from df2_landmarks.common import UserError
 from df2_landmarks.engine import setup
-from df2_landmarks.engine.launch import resolve_num_gpus
+from df2_landmarks.engine.processes import resolve_num_gpus
 from df2_landmarks.engine.setup import (
     CONFIGS,
     DEFAULT_CONFIG,
@@ -140,7 +140,7 @@ def test_a_driver_that_is_too_old_is_named(monkeypatch):
 
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     monkeypatch.setattr(torch.cuda, "init", init)
-    monkeypatch.setattr("df2_landmarks.engine.launch.DRIVER", Path(__file__))
+    monkeypatch.setattr("df2_landmarks.engine.processes.DRIVER", Path(__file__))
     with pytest.raises(
         UserError, match=r"0 GPUs that torch \S+ can use \(The NVIDIA driver on your"
     ):

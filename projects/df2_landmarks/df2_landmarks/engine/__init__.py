@@ -1,6 +1,6 @@
 """Training and testing with Detectron2: what joins data, model and evaluation.
 
-* ``setup``: command line and YAML into a checked configuration. ``launch``: the processes.
+* ``setup``: command line and YAML into a checked configuration. ``processes``: starts the processes of a run.
 * ``trainer``: `Trainer`; ``training`` (a room of its own) and ``evaluation_hook``: its parts.
 * ``checkpoint``: weights: which are evaluated, writing, conversion; ``checkpoint_files``: which
   file is the newest whole one, and reading it as data only.
@@ -25,7 +25,7 @@ from df2_landmarks.engine.evaluation import (
     write_pictures,
 )
 from df2_landmarks.engine.ground_truth_boxes import GroundTruthBoxTrainer, ground_truth_box_config
-from df2_landmarks.engine.launch import launch
+from df2_landmarks.engine.processes import launch
 from df2_landmarks.engine.setup import (
     CONFIGS,
     argument_parser,

@@ -25,7 +25,7 @@ from detectron2.utils.logger import setup_logger
 from df2_landmarks.common import UserError, locked_folder, make_output_folder
 from df2_landmarks.config import add_df2_landmarks_config, set_taxonomy
 from df2_landmarks.data import EVALUATOR_TYPE, TRAIN, VALIDATION, registered_name
-from df2_landmarks.engine.launch import JOIN_MINUTES
+from df2_landmarks.engine.processes import JOIN_MINUTES
 from df2_landmarks.formats import read_taxonomy
 from df2_landmarks.taxonomy import DEEPFASHION2, TEXT_PREFIX, taxonomy_of
 
