@@ -27,7 +27,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import head_cases as cases
-from benchmarks.loading_speed import make_coco, private_mb
+from benchmarks.data.loading_speed import make_coco, private_mb
 
 ROOT = Path(__file__).resolve().parents[1]
 TRAIN_NET = "projects/df2_landmarks/train_net.py"

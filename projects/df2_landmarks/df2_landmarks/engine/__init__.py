@@ -1,6 +1,7 @@
 """Training and testing with Detectron2: what joins data, model and evaluation.
 
-* ``setup``: command line and YAML into a checked configuration. ``processes``: starts the processes of a run.
+* ``setup``: command line and YAML into a checked configuration. ``processes``: starts those of a
+  run.
 * ``trainer``: `Trainer`; ``training`` (a room of its own) and ``evaluation_hook``: its parts.
 * ``checkpoint``: weights: which are evaluated, writing, conversion; ``checkpoint_files``: which
   file is the newest whole one, and reading it as data only.

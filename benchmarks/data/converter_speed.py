@@ -1,8 +1,8 @@
 """Measure time and memory of the converter and of a plain loop in one run.
 
-    python benchmarks/converter_speed.py                             # 10,000 images, medians of 5
-    python benchmarks/converter_speed.py --images 191961 --repeats 1 # a train set of full size
-    python benchmarks/converter_speed.py --official deepfashion2_to_coco.py
+    python benchmarks/data/converter_speed.py   # 10,000 images, medians of 5
+    python benchmarks/data/converter_speed.py --images 191961 --repeats 1 # a train set of full size
+    python benchmarks/data/converter_speed.py --official deepfashion2_to_coco.py
 
 Contenders take turns, each in a process of its own; the time is that of the whole process, start
 included, with the files in the page cache. Memory is the peak resident size of the process (with
@@ -25,7 +25,7 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent
+ROOT = HERE.parents[1]
 SMALL_SHARE = 5  # memory growth is measured between 1/5 of the images and all of them
 
 
@@ -71,7 +71,7 @@ def contenders(args: argparse.Namespace, raw: Path, work: Path) -> Commands:
     if not args.skip_plain:
         plain = [
             sys.executable,
-            str(HERE / "baselines" / "plain_converter.py"),
+            str(HERE.parent / "baselines" / "plain_converter.py"),
             annos,
             images,
             output,

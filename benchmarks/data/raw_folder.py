@@ -4,7 +4,7 @@ The annotation files have the proportions of the real data (1.626 items an image
 1 to 6 polygons, 60 % visible, 24 % occluded, 16 % unlabelled landmarks) and random coordinates.
 The images are one-coloured JPEG files of 16 sizes; each size is one file, linked under many names.
 
-    python benchmarks/raw_folder.py OUTPUT NUM_IMAGES
+    python benchmarks/data/raw_folder.py OUTPUT NUM_IMAGES
 """
 
 from __future__ import annotations

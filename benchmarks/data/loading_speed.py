@@ -1,7 +1,7 @@
 """Time and memory of loading a COCO JSON: first, again, and stock Detectron2's way.
 
-    python benchmarks/loading_speed.py                               # 10,000 images, medians of 5
-    python benchmarks/loading_speed.py --images 191961 --repeats 1   # a train set of full size
+    python benchmarks/data/loading_speed.py   # 10,000 images, medians of 5
+    python benchmarks/data/loading_speed.py --images 191961 --repeats 1   # a train set of full size
 
 Each load happens in a process of its own, after the imports; the files are in the page cache.
 Private memory is what the process alone holds (unique set size) after all records are at hand, less
@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent
+ROOT = HERE.parents[1]
 STOCK_SHARE = 10
 NUM_READ = 1000  # records read at random after a load
 

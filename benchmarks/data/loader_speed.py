@@ -1,7 +1,7 @@
 """Training examples per second of the loader: ours beside Detectron2's own mapper.
 
-    python benchmarks/loader_speed.py                  # 750 px photos, short side 640 to 800
-    python benchmarks/loader_speed.py --workers 1 2 4  # processes of the loader
+    python benchmarks/data/loader_speed.py                  # 750 px photos, short side 640 to 800
+    python benchmarks/data/loader_speed.py --workers 1 2 4  # processes of the loader
 
 Pictures are drawn, saved as JPEG and in the page cache. Both read the same records; stock is
 `DatasetMapper` with masks and keypoints, on records whose landmarks it can read. "Mapper" is one
@@ -24,7 +24,7 @@ import cv2
 import torch
 from detectron2.data import DatasetMapper, build_detection_train_loader
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from benchmarks import head_cases as cases
 from df2_landmarks.taxonomy import DEEPFASHION2
