@@ -11,10 +11,11 @@ from detectron2.utils.events import EventStorage
 from torch.utils.data import DataLoader
 
 from df2_landmarks.common import UserError
-from df2_landmarks.engine import setup, training_step
+from df2_landmarks.engine import setup
 from df2_landmarks.engine.setup import check_shared_memory
 from df2_landmarks.engine.trainer import Trainer
-from df2_landmarks.engine.training.training_step import WatchedLoader
+from df2_landmarks.engine.training import step
+from df2_landmarks.engine.training.step import WatchedLoader
 from tests.support import tiny_config
 
 Usage = namedtuple("Usage", "total used free")
@@ -45,7 +46,7 @@ class Hanging(torch.utils.data.Dataset):
 
 
 def test_a_loader_that_gives_nothing_ends_the_training(monkeypatch):
-    monkeypatch.setattr(training_step, "LOADER_SECONDS", 1.0)
+    monkeypatch.setattr(step, "LOADER_SECONDS", 1.0)
     loader = WatchedLoader(DataLoader(Hanging(), num_workers=1))
     with pytest.raises(UserError, match=r"no batch for 1 s: .*DATALOADER\.NUM_WORKERS 0"):
         next(iter(loader))

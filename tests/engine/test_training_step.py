@@ -11,7 +11,7 @@ from torch import nn
 from df2_landmarks.common import UserError
 from df2_landmarks.engine.setup import setup_config
 from df2_landmarks.engine.trainer import Trainer
-from df2_landmarks.engine.training.training_step import (
+from df2_landmarks.engine.training.step import (
     check_accumulation,
     training_step,
     trains_in_bfloat16,
@@ -101,7 +101,7 @@ def test_steps_that_do_not_divide_the_batch_are_refused(steps):
 
 def test_steps_must_divide_the_share_of_a_process(monkeypatch):
     comm = SimpleNamespace(get_world_size=lambda: 8)
-    monkeypatch.setattr("df2_landmarks.engine.training.training_step.comm", comm)
+    monkeypatch.setattr("df2_landmarks.engine.training.step.comm", comm)
     check_accumulation(setup_config(opts=["SOLVER.ACCUMULATE_STEPS", "2"], on_cpu=True))
     with pytest.raises(UserError, match="process gets: 2 "):
         check_accumulation(setup_config(opts=["SOLVER.ACCUMULATE_STEPS", "4"], on_cpu=True))

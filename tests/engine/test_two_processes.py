@@ -16,7 +16,7 @@ from df2_landmarks.engine.checkpoint import LandmarkCheckpointer
 from df2_landmarks.engine.evaluation_hook import EarlyStop, EvaluationHook
 from df2_landmarks.engine.setup import setup_config
 from df2_landmarks.engine.training.averaging import WeightAverage
-from df2_landmarks.engine.training.training_step import training_step
+from df2_landmarks.engine.training.step import training_step
 
 LANDMARK_APS = (10.0, 30.0, 20.0, 25.0, 40.0)
 """Of the main process; the other ones get no results."""

@@ -1,13 +1,13 @@
 """The parts of a training, joined in `trainer`.
 
-* ``training_step``: an iteration, and the loader that is watched; ``optimizer``: its optimizer.
+* ``step``: an iteration, and the loader that is watched; ``optimizer``: its optimizer.
 * ``averaging``: averaged weights; ``memory``: how much it needs.
 """
 
 from df2_landmarks.engine.training.averaging import AverageWeights, WeightAverage
 from df2_landmarks.engine.training.memory import MEMORY, PeakMemory, peak_memory
 from df2_landmarks.engine.training.optimizer import build_optimizer
-from df2_landmarks.engine.training.training_step import (
+from df2_landmarks.engine.training.step import (
     WatchedLoader,
     check_accumulation,
     training_step,
