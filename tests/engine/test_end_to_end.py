@@ -43,6 +43,7 @@ def test_demo_ends_with_numbers_beside_the_baseline_and_with_paths(demo):
     assert output.count("mean shapes in the same boxes") == 2
     assert re.search(r"^Visible or occluded.*: AP \S+ for visible", output, re.MULTILINE), output
     assert "iteration 3/3  loss" in output
+    assert "These scores say little: 3 iterations are few." in output
     for name in ("model_final.pth", "val_keypoints.zip", "contact_sheet.jpg"):
         assert str(folder / "output" / name) in output
         assert (folder / "output" / name).is_file()
@@ -243,10 +244,12 @@ def test_a_dry_run_tries_everything_and_leaves_no_checkpoint(train_net, drawn_sp
     ).groups()
     hours, minutes, rest = map(int, total.split(":"))
     assert 3600 * hours + 60 * minutes + rest == pytest.approx(7200 * float(seconds), abs=36 + 1)
+    fastest, slowest = map(float, re.search(r"from ([\d.]+) to ([\d.]+)\);", log).groups())
+    assert fastest <= float(seconds) <= slowest
     assert re.search(r"s per image; 4 images take \S+, and 2 evaluations \S+\n", log)
     assert re.search(r"memory      at most \S+ [MG]B per process", log)
     assert re.search(
-        r"disk        8 checkpoints of \S+ [MG]B need \S+ [MG]B; \S+ [MG]B are free", log
+        r"disk        7 checkpoints of \S+ [MG]B need \S+ [MG]B; \S+ [MG]B are free", log
     )
     assert "Landmarks on drawn_validation" in log
     left = {path.name for path in (tmp_path / "dry_run").iterdir()}

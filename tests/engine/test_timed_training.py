@@ -88,6 +88,17 @@ def test_a_deadline_comes_before_the_last_iteration(capsys):
     assert capsys.readouterr().out.endswith("0:09 left\n")
 
 
+def test_a_machine_that_is_slow_or_busy_is_told_of_once(capsys):
+    written(60, max_iter=10**6, deadline=time.perf_counter() + 30)
+    lines = capsys.readouterr().out.splitlines()
+    (told,) = [line for line in lines if "slow or busy" in line]
+    iterations = int(told.split("about ")[1].split()[0])
+    assert 70 <= iterations <= 80  # 20, and 30 seconds of those that take half a second
+    written(60, max_iter=10**6, deadline=time.perf_counter() + 300)
+    written(60, max_iter=100)  # as many as were asked for
+    assert "slow or busy" not in capsys.readouterr().out
+
+
 def test_a_log_file_gets_a_line_for_each_twentieth(capsys):
     written(100)
     output = capsys.readouterr()

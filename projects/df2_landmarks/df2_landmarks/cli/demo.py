@@ -76,10 +76,12 @@ def draw_train_and_report(args: argparse.Namespace, started: float) -> None:
     heading("1/4 Data")
     draw_and_convert(args.datasets / FOLDER, args.draw)
 
-    from df2_landmarks.engine import setup_config, train_within  # imports torch: seconds
+    from df2_landmarks.engine import FEW_ITERATIONS, setup_config, train_within  # torch: seconds
 
     log_to_file(args.output / "log.txt")
-    cfg = setup_config(CONFIG, ["OUTPUT_DIR", str(args.output), *args.opts], on_cpu=True)
+    # The time ends the training.
+    opts = ["OUTPUT_DIR", str(args.output), "SOLVER.MAX_ITER", "1000000", *args.opts]
+    cfg = setup_config(CONFIG, opts, on_cpu=True)
     heading("2/4 Training from scratch on the CPU")
     trained = train_within(cfg, args.minutes)
     heading("3/4 Evaluation on held-out pictures")
@@ -87,6 +89,12 @@ def draw_train_and_report(args: argparse.Namespace, started: float) -> None:
     summary = evaluate(cfg, annotations)
     heading("4/4 Results")
     say(summary)
+    if trained.iterations < FEW_ITERATIONS:
+        needed = math.ceil(args.minutes * FEW_ITERATIONS / max(1, trained.iterations))
+        say(
+            f"These scores say little: {trained.iterations} iterations are few. Close other "
+            f"programs, or give the training more time: --minutes {needed}"
+        )
     if importlib.util.find_spec("jinja2"):
         report.main(
             [

@@ -35,12 +35,13 @@ from df2_landmarks.engine.setup import (
     setup_config,
     setup_run,
 )
-from df2_landmarks.engine.timed_training import train_within
+from df2_landmarks.engine.timed_training import FEW_ITERATIONS, train_within
 from df2_landmarks.engine.trainer import Trainer
 from df2_landmarks.engine.training import trains_in_bfloat16
 
 __all__ = [
     "CONFIGS",
+    "FEW_ITERATIONS",
     "RESULTS_FILE",
     "TASK_TITLES",
     "BoxMaskEvaluator",

@@ -23,8 +23,8 @@ from df2_landmarks.engine.training import peak_memory
 
 logger = logging.getLogger(__name__)
 
-NUM_STEPS = 5
-"""Iterations; Detectron2 does not time the first two."""
+NUM_STEPS = 10
+"""Iterations; Detectron2 does not time the first two, which cost extra."""
 
 NUM_IMAGES = 20
 
@@ -104,15 +104,18 @@ def _report(
 ) -> None:
     cfg = trainer.cfg  # batch and schedule are scaled to the number of GPUs
     solver, period = cfg.SOLVER, cfg.TEST.EVAL_PERIOD
-    step = statistics.median(value for value, _ in trainer.storage.histories()["time"].values())
-    training = step * solver.MAX_ITER
+    steps = sorted(value for value, _ in trainer.storage.histories()["time"].values())
+    step = statistics.median(steps)
+    fast, slow = (_time(value * solver.MAX_ITER) for value in (steps[0], steps[-1]))
     lines = [
         f"data        {name}: {images:,} images, {garments:,} garments"
         for name, (images, garments) in sizes.items()
     ]
     lines.append(
-        f"training    {step:.2f} s per iteration of {solver.IMS_PER_BATCH} images; "
-        f"{solver.MAX_ITER:,} iterations take {_time(training)}"
+        f"training    {step:.2f} s per iteration of {solver.IMS_PER_BATCH} images (median of "
+        f"{len(steps)}, from {steps[0]:.2f} to {steps[-1]:.2f}); {solver.MAX_ITER:,} iterations "
+        f"take {_time(step * solver.MAX_ITER)} (from {fast} to {slow}: new shapes of images cost "
+        "extra, mostly at the start)"
     )
     if watch.files:
         num_processes = comm.get_world_size()

@@ -17,6 +17,11 @@ from detectron2.utils.events import EventStorage, EventWriter, JSONWriter, get_e
 from df2_landmarks.common import atomic_write, progress_bar, say
 from df2_landmarks.engine.trainer import Trainer
 
+FEW_ITERATIONS = 500
+"""Fewer leave a model of the demo that finds little."""
+FIRST_SURE = 20
+"""Iterations after which their number in the whole time is clear enough."""
+
 
 @dataclass(frozen=True)
 class TimedRun:
@@ -76,7 +81,7 @@ class TimedTrainer(Trainer):
 
     def build_writers(self) -> list[EventWriter]:
         return [
-            Progress(self.max_iter, deadline=self.started + self.budget),
+            Progress(self.max_iter, started=self.started, deadline=self.started + self.budget),
             JSONWriter(f"{self.cfg.OUTPUT_DIR}/metrics.json"),
         ]
 
@@ -106,15 +111,18 @@ class Progress(EventWriter):
     On a terminal it draws a bar; elsewhere (a log file) it prints a line for each twentieth.
     """
 
-    def __init__(self, max_iter: int, *, deadline: float = math.inf) -> None:
+    def __init__(self, max_iter: int, *, started: float = 0.0, deadline: float = math.inf) -> None:
         """
         Args:
-            max_iter: number of iterations.
-            deadline: `time.perf_counter` value at which the training ends in any case.
+            max_iter: number of iterations at most.
+            started: `time.perf_counter` value at which the training began.
+            deadline: the one at which it ends in any case.
         """
         self._max_iter = max_iter
+        self._started = started
         self._deadline = deadline
         self._last_twentieth = -1
+        self._is_new = True
         self._stack = ExitStack()
         self._show = self._stack.enter_context(progress_bar("  training", "iterations"))
 
@@ -134,10 +142,18 @@ class Progress(EventWriter):
             left = int(min(seconds * (self._max_iter - done), until_deadline))
             text += f"  {seconds:.2f} s/iteration  {left // 60}:{left % 60:02d} left"
             total = min(total, done + math.ceil(left / seconds))
+        if self._is_new and done >= FIRST_SURE:
+            self._is_new = False
+            if total < min(FEW_ITERATIONS, self._max_iter):
+                say(
+                    f"  This machine is slow or busy: about {total} iterations in this time. From "
+                    f"{FEW_ITERATIONS} on the scores say something"
+                )
         self._show(done, total, text)
-        twentieth = 20 * done // self._max_iter
+        by_time = (time.perf_counter() - self._started) / (self._deadline - self._started)
+        twentieth = int(20 * max(done / self._max_iter, by_time))
         if twentieth > self._last_twentieth and not sys.stderr.isatty():
-            say(f"  iteration {done}/{self._max_iter}  {text}")
+            say(f"  iteration {done}/{total}  {text}")
         self._last_twentieth = twentieth
 
     def close(self) -> None:
