@@ -19,8 +19,9 @@ from detectron2.data import DatasetCatalog
 from detectron2.utils.events import EventStorage
 from torch.nn.parallel import DistributedDataParallel
 
+from df2_landmarks.common import UserError
 from df2_landmarks.data import LandmarkDatasetMapper
-from df2_landmarks.engine import Trainer
+from df2_landmarks.engine import Trainer, argument_parser, launch
 from tests.support import (
     DEMO,
     ROOT,
@@ -290,6 +291,23 @@ def test_options_of_machines_under_torchrun_are_refused(train_net, tmp_path):
     flags = ("--num-machines", 2)
     log = ended(train_net(*flags, launcher=torchrun(1), output=tmp_path), exit_code=1)
     assert "neither --num-machines nor --machine-rank" in log
+
+
+@pytest.mark.parametrize(
+    ("num_gpus", "message"),
+    [
+        (None, "torchrun has started 2 processes on this machine, which has 1 GPUs"),
+        (1, "torchrun has started 2 processes on this machine, which has 1 GPUs"),
+    ],
+)
+def test_more_processes_than_gpus_are_refused(monkeypatch, num_gpus, message):
+    place = {"RANK": 0, "WORLD_SIZE": 2, "LOCAL_RANK": 0, "LOCAL_WORLD_SIZE": 2}
+    for name, value in {**place, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}.items():
+        monkeypatch.setenv(name, str(value))
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    args = argument_parser().parse_args([] if num_gpus is None else ["--num-gpus", str(num_gpus)])
+    with pytest.raises(UserError, match=message):
+        launch(lambda args: pytest.fail("runs"), args)
 
 
 def test_srun_without_torchrun_is_refused(tmp_path):
