@@ -22,6 +22,7 @@ from df2_landmarks.modeling.heatmaps import decode_expected_oks, decode_peak, en
 from df2_landmarks.modeling.inference import detect, padded_size
 from df2_landmarks.modeling.landmark_head import LandmarkRCNNHead
 from df2_landmarks.modeling.landmark_loss import landmark_loss
+from df2_landmarks.modeling.rescoring import new_scores
 from df2_landmarks.modeling.roi_heads import LandmarkROIHeads
 from df2_landmarks.modeling.tta import LandmarkRCNNWithTTA
 
@@ -39,6 +40,7 @@ __all__ = [
     "has_class_convolutions",
     "has_single_predictor",
     "landmark_loss",
+    "new_scores",
     "padded_size",
     "to_category_predictors",
     "to_single_predictor",

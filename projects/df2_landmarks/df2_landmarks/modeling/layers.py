@@ -89,7 +89,7 @@ def upsample(lowres: torch.Tensor) -> torch.Tensor:
     the maps are multiplied by the weights of one axis from either side.
     """
     with torch.autocast(lowres.device.type, enabled=False):
-        cells = torch.eye(lowres.shape[-1], device=lowres.device)[None]
+        cells = torch.eye(int(lowres.shape[-1]), device=lowres.device)[None]
         weights = F.interpolate(cells, scale_factor=UPSAMPLING, mode="linear")[0]
         return weights.T @ lowres.float() @ weights
 

@@ -63,11 +63,15 @@ class VisibilityPredictor(nn.Module):
         Returns:
             (R, K) float32, logits of the probability that the landmark is visible.
         """
+        channels, side = self.weight.shape[1], int(lowres.shape[-1])
+        count, cells = self.num_landmarks[class_index], (side // 2) ** 2
         with torch.no_grad():
-            share = lowres.float().flatten(2).softmax(dim=2).view(lowres.shape)
+            share = lowres.float().reshape(-1, count, side * side).softmax(dim=2)
+            share = share.reshape(-1, count, side, side)
             share = 4 * F.avg_pool2d(share, kernel_size=2)  # the sums of 2 x 2 cells
-            share = share.flatten(2).to(features.dtype)
-            expected = share @ features.flatten(2).transpose(1, 2)  # (R, K, in_channels)
+            share = share.reshape(-1, count, cells).to(features.dtype)
+            values = features.reshape(-1, channels, cells)
+            expected = share @ values.transpose(1, 2)  # (R, K, in_channels)
         weight = self.weight.split(self.num_landmarks)[class_index]
         if self.shared_weight is not None:
             channels = self.channels.split(self.num_landmarks)[class_index]
