@@ -18,7 +18,12 @@ from df2_landmarks.modeling.checkpoint_layout import (
     to_category_predictors,
     to_single_predictor,
 )
-from df2_landmarks.modeling.heatmaps import decode_expected_oks, decode_peak, encode_cells
+from df2_landmarks.modeling.heatmaps import (
+    STEP_CELLS,
+    decode_expected_oks,
+    decode_peak,
+    encode_cells,
+)
 from df2_landmarks.modeling.inference import detect, padded_size
 from df2_landmarks.modeling.landmark_head import LandmarkRCNNHead
 from df2_landmarks.modeling.landmark_loss import landmark_loss
@@ -28,6 +33,7 @@ from df2_landmarks.modeling.tta import LandmarkRCNNWithTTA
 
 __all__ = [
     "HEAD",
+    "STEP_CELLS",
     "VISIBILITY",
     "LandmarkRCNNHead",
     "LandmarkRCNNWithTTA",

@@ -22,7 +22,8 @@ from detectron2.structures import Keypoints, heatmaps_to_keypoints
 MIN_TARGET_STD_CELLS = 0.5
 """A narrower target would depend on where in its cell a landmark lies."""
 
-REFINEMENT = torch.linspace(-1, 1, 17)
+STEP_CELLS = 0.125
+REFINEMENT = torch.linspace(-1, 1, round(2 / STEP_CELLS) + 1)
 """Offsets from the best cell, in cells, at which the expected OKS is computed again."""
 
 MAX_VALUES = 2**22
