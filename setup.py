@@ -44,6 +44,9 @@ setup(
         ],
         "docs": ["mkdocs-material", "mkdocstrings-python"],
         "heic": ["pillow-heif"],
+        # to export; the exported file needs onnxruntime alone (docs/how-to/export.md)
+        "onnx": ["onnx", "onnxruntime"],
+        "onnx-runtime": ["onnxruntime"],
         "supervision": ["supervision>=0.30"],
         "parquet": ["pyarrow"],
         "ray": [RAY, "pyarrow"],
@@ -56,6 +59,8 @@ setup(
             "mkdocs-material",
             "mkdocstrings-python",
             "mypy",
+            "onnx",
+            "onnxruntime",
             "pillow-heif",
             "pyarrow",
             "pytest",

@@ -24,7 +24,7 @@ from torch import nn
 from torchvision.ops import nms
 
 from df2_landmarks.common import UserError
-from df2_landmarks.modeling import LandmarkRCNNHead, LandmarkROIHeads, new_scores
+from df2_landmarks.modeling import LandmarkRCNNHead, LandmarkROIHeads, new_scores, num_spare_regions
 
 MIN_SIZE = 1e-5
 """Width and height from which a box is not empty, as `detector_postprocess` has it for 0."""
@@ -164,7 +164,9 @@ class TraceableRCNN(nn.Module):
         """Return (N, m, m) probabilities, as `mask_rcnn_inference`."""
         heads = self.model.roi_heads
         pooled = _pooled(heads.mask_pooler, features, heads.mask_in_features, boxes)
-        logits = heads.mask_head.layers(pooled)
+        spare = num_spare_regions(heads.mask_head)
+        logits = heads.mask_head.layers(F.pad(pooled, (0, 0, 0, 0, 0, 0, 0, spare)))
+        logits = logits[: boxes.shape[0]]
         if logits.shape[1] == 1:  # one mask for all classes
             return logits[:, 0].sigmoid()
         rows = torch.arange(logits.shape[0], device=logits.device)
@@ -208,8 +210,8 @@ def _check_parts(model: Any) -> None:
     Raises:
         UserError: one is not.
     """
-    heads = getattr(model, "roi_heads", None)
-    parts = [
+    heads: Any = getattr(model, "roi_heads", None)
+    parts: list[tuple[str, Any, type]] = [
         ("MODEL.META_ARCHITECTURE", model, GeneralizedRCNN),
         ("MODEL.PROPOSAL_GENERATOR.NAME", getattr(model, "proposal_generator", None), RPN),
         ("MODEL.ROI_HEADS.NAME", heads, LandmarkROIHeads),

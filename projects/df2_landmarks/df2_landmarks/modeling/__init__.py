@@ -27,6 +27,7 @@ from df2_landmarks.modeling.heatmaps import (
 from df2_landmarks.modeling.inference import detect, padded_size
 from df2_landmarks.modeling.landmark_head import LandmarkRCNNHead
 from df2_landmarks.modeling.landmark_loss import landmark_loss
+from df2_landmarks.modeling.layers import num_spare_regions
 from df2_landmarks.modeling.rescoring import new_scores
 from df2_landmarks.modeling.roi_heads import LandmarkROIHeads
 from df2_landmarks.modeling.tta import LandmarkRCNNWithTTA
@@ -47,6 +48,7 @@ __all__ = [
     "has_single_predictor",
     "landmark_loss",
     "new_scores",
+    "num_spare_regions",
     "padded_size",
     "to_category_predictors",
     "to_single_predictor",

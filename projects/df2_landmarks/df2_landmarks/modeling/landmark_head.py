@@ -31,6 +31,7 @@ from df2_landmarks.modeling.layers import (
     channels_by_name,
     connected_zero,
     conv3x3,
+    num_spare_regions,
     predictor,
     upsample,
 )
@@ -280,18 +281,25 @@ class LandmarkRCNNHead(nn.Module):
             (R, M, 3) landmarks and (R, M) visibility, None without a predictor, as `forward` gives
             them.
         """
+        num_regions, spare = features.shape[0], num_spare_regions(self)
+        if spare:  # of no class; every class computes it
+            features = F.pad(features, (0, 0, 0, 0, 0, 0, 0, spare))
+            boxes_xyxy = F.pad(boxes_xyxy, (0, 0, 0, spare))
+            classes = F.pad(classes, (0, spare), value=-1)
         trunk = self._trunk(features)
         rows_of_class, landmarks, visibility = [], [], []
         for class_index, branch in enumerate(self.branches):
-            rows = (classes == class_index).nonzero()[:, 0]
+            is_routed = (classes == class_index) | (classes == -1)
+            rows = is_routed.nonzero()[:, 0]
             padding = max(self.num_landmarks) - self.num_landmarks[class_index]
             lowres = branch(trunk[rows], self._shared(class_index))
             decoded = self.decode(upsample(lowres), boxes_xyxy[rows], class_index, exporting=True)
-            rows_of_class.append(rows)
-            landmarks.append(F.pad(decoded, (0, 0, 0, padding)))
+            in_image = rows < num_regions
+            rows_of_class.append(rows[in_image])
+            landmarks.append(F.pad(decoded, (0, 0, 0, padding))[in_image])
             if self.visibility is not None:
                 visible = self.visibility(features[rows], lowres, class_index).sigmoid()
-                visibility.append(F.pad(visible, (0, padding)))
+                visibility.append(F.pad(visible, (0, padding))[in_image])
         place = torch.cat(rows_of_class).argsort()  # of each region among the routed ones
         in_order = torch.cat(landmarks)[place]
         return in_order, torch.cat(visibility)[place] if visibility else None

@@ -117,6 +117,14 @@ def conv3x3(in_channels: int, out_channels: int, norm: str) -> Conv2d:
     )
 
 
+def num_spare_regions(module: nn.Module) -> int:
+    """Return 1 if a module needs a spare region where it is exported, so that none has no region.
+
+    ONNX Runtime cannot group-normalize an empty tensor.
+    """
+    return int(any(isinstance(part, nn.GroupNorm) for part in module.modules()))
+
+
 def connected_zero(module: nn.Module) -> torch.Tensor:
     """Return 0 with a gradient path to every parameter of `module`."""
     return sum((parameter.sum() * 0 for parameter in module.parameters()), torch.tensor(0.0))
