@@ -89,7 +89,10 @@ class Parity:
             for row in self.rows
         ]
         limits = ("limit", "", "", str(BOX_PX), str(LANDMARK_PX), f"{SCORE:g}", f"{SCORE:g}")
-        return table(header, [*rows, [*limits, f"{MASK_SHARE:g}", "", ""]], left=(0, 9))
+        text = table(header, [*rows, [*limits, f"{MASK_SHARE:g}", "", ""]], left=(0, 9))
+        if not self.num_compared:
+            text += "\nThe model finds nothing in these drawings: no garment was compared"
+        return text
 
 
 def drawn_pictures() -> list[tuple[str, NDArray[np.uint8]]]:

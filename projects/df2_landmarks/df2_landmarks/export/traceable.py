@@ -124,7 +124,10 @@ class TraceableRCNN(nn.Module):
             logits = logits.permute(0, 2, 3, 1).flatten()  # (height * width * A,)
             # (1, A * 4, height, width) -> (height * width * A, 4)
             deltas = deltas.permute(0, 2, 3, 1).reshape(-1, 4)
-            count = torch.as_tensor(logits.shape[0]).clamp(max=rpn.pre_nms_topk[False])
+            # Not clamp: OpenVINO 2026.4 reads an integer's clamp from above as 0.
+            count = torch.minimum(
+                torch.as_tensor(logits.shape[0]), torch.as_tensor(rpn.pre_nms_topk[False])
+            )
             scores, best = logits.topk(count)
             boxes = rpn.box2box_transform.apply_deltas(deltas[best], anchors.tensor[best])
             boxes = _clipped(boxes, size)

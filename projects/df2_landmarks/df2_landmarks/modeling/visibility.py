@@ -64,13 +64,12 @@ class VisibilityPredictor(nn.Module):
             (R, K) float32, logits of the probability that the landmark is visible.
         """
         channels, side = self.weight.shape[1], int(lowres.shape[-1])
-        count, cells = self.num_landmarks[class_index], (side // 2) ** 2
+        count, half = self.num_landmarks[class_index], side // 2
         with torch.no_grad():
             share = lowres.float().reshape(-1, count, side * side).softmax(dim=2)
-            share = share.reshape(-1, count, side, side)
-            share = 4 * F.avg_pool2d(share, kernel_size=2)  # the sums of 2 x 2 cells
-            share = share.reshape(-1, count, cells).to(features.dtype)
-            values = features.reshape(-1, channels, cells)
+            share = share.reshape(-1, count, half, 2, half, 2).sum(dim=(3, 5))  # of 2 x 2 cells
+            share = share.reshape(-1, count, half * half).to(features.dtype)
+            values = features.reshape(-1, channels, half * half)
             expected = share @ values.transpose(1, 2)  # (R, K, in_channels)
         weight = self.weight.split(self.num_landmarks)[class_index]
         if self.shared_weight is not None:
