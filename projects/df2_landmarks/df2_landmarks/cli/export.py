@@ -38,6 +38,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--opts", nargs="*", default=[], metavar="KEY VALUE", help="of the configuration"
     )
+    parser.add_argument(
+        "--pictures", nargs="*", default=[], metavar="FILE", help="to be compared, with the drawn"
+    )
     args = parser.parse_args(argv)
     return run_command(lambda: run(args), "df2 export")
 
@@ -55,6 +58,7 @@ def run(args: argparse.Namespace) -> None:
         format_name=args.format,
         config=args.config,
         opts=args.opts,
+        pictures=args.pictures,
         report=lambda parity: say(parity.text()),
     )
     megabytes = output.stat().st_size / 1e6

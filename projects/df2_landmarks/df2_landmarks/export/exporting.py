@@ -16,7 +16,14 @@ from df2_landmarks.common import UserError, atomic_path, atomic_write
 from df2_landmarks.export.formats import find_format
 from df2_landmarks.export.parity import Parity, compare, drawn_pictures
 from df2_landmarks.export.traceable import TraceableRCNN
-from df2_landmarks.formats import EXPORT_LAYOUT, ExportInput, ExportRecord, model_record
+from df2_landmarks.formats import (
+    EXPORT_LAYOUT,
+    Channels,
+    ExportInput,
+    ExportRecord,
+    model_record,
+    read_picture,
+)
 from df2_landmarks.modeling import STEP_CELLS
 from df2_landmarks.predict import load_exported, load_model
 
@@ -30,6 +37,7 @@ def export_model(
     format_name: str = "onnx",
     config: str | os.PathLike[str] | None = None,
     opts: Sequence[str] = (),
+    pictures: Sequence[Any] = (),
     report: Callable[[Parity], None] = lambda parity: None,
 ) -> Path:
     """Export a trained model, and compare the file with it.
@@ -41,6 +49,7 @@ def export_model(
         format_name: one of `FORMATS`.
         config: YAML that it was trained with, for a checkpoint without its own.
         opts: alternating keys and values that override the configuration.
+        pictures: compared as well: paths, or (H, W, 3) uint8 RGB arrays.
         report: called with the comparison, before a failure is raised.
 
     Returns:
@@ -61,8 +70,13 @@ def export_model(
     if not hasattr(model, "cfg"):
         raise UserError(f"{weights}: is an exported file; give the checkpoint that it came from")
     traceable = TraceableRCNN(model.model)
-    pictures = drawn_pictures()
-    image = model.prepare(pictures[0][1]).data.permute(1, 2, 0).contiguous()
+    compared = drawn_pictures()
+    for source in pictures:
+        channels: Channels | None = "RGB" if isinstance(source, np.ndarray) else None
+        rgb = read_picture(source, channels=channels, max_pixels=model.max_pixels)
+        name = "given" if isinstance(source, np.ndarray) else Path(source).name
+        compared.append((f"{name}, {rgb.shape[1]} x {rgb.shape[0]}", rgb))
+    image = model.prepare(compared[0][1]).data.permute(1, 2, 0).contiguous()
     write = _writer(format_name)
     with atomic_path(output) as temporary:
         with torch.inference_mode(False), torch.no_grad():
@@ -75,7 +89,7 @@ def export_model(
             )
         exported = load_exported(temporary, file_format.suffix)
         side = model.model.roi_heads.keypoint_pooler.output_size[0] * 4
-        parity = compare(model, exported, pictures, step=STEP_CELLS / side)
+        parity = compare(model, exported, compared, step=STEP_CELLS / side)
         report(parity)
         if not parity.is_equal:
             different = [row.picture for row in parity.rows if not row.is_small]

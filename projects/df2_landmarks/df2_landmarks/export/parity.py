@@ -102,9 +102,19 @@ def drawn_pictures() -> list[tuple[str, NDArray[np.uint8]]]:
         drawn = draw_picture(Recipe(size_px=size_px, difficulty=MODERATE), "validation", index)
         image = drawn.image[:, :, ::-1]
         pictures.append(image.transpose(1, 0, 2) if index == 1 else image)
-    pictures.append(np.full((200, 150, 3), 200, dtype=np.uint8))
+    pictures.append(_wall(200, 150))
     names = [f"drawn, {image.shape[1]} x {image.shape[0]}" for image in pictures[:-1]] + [NOTHING]
     return [*zip(names, map(np.ascontiguousarray, pictures), strict=True)]
+
+
+def _wall(height: int, width: int) -> NDArray[np.uint8]:
+    """Return a wall, lit from one side, as a camera sees it.
+
+    In a picture of one value all places are equally good for a model: rounding would choose.
+    """
+    light = np.linspace(160, 220, width)[None, :, None] + np.linspace(0, 20, height)[:, None, None]
+    noise = np.random.default_rng(0).normal(0, 4, (height, width, 3))
+    return np.clip(light + noise, 0, 255).astype(np.uint8)
 
 
 def compare(
