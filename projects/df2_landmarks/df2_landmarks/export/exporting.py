@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -77,10 +78,10 @@ def export_model(
         name = "given" if isinstance(source, np.ndarray) else Path(source).name
         compared.append((f"{name}, {rgb.shape[1]} x {rgb.shape[0]}", rgb))
     image = model.prepare(compared[0][1]).data.permute(1, 2, 0).contiguous()
-    write = _writer(format_name)
+    writer = importlib.import_module(f"df2_landmarks.export.{file_format.name}_file")
     with atomic_path(output) as temporary:
         with torch.inference_mode(False), torch.no_grad():
-            write(
+            writer.write(
                 temporary,
                 traceable,
                 (image, torch.tensor(0.0)),
@@ -101,17 +102,6 @@ def export_model(
         with atomic_write(table) as file:
             file.write(f"{parity.text()}\n".encode())
     return table
-
-
-def _writer(format_name: str) -> Callable[..., None]:
-    """Return the writer of a format; its packages are imported now."""
-    if format_name == "onnx":
-        from df2_landmarks.export.onnx_file import write_onnx
-
-        return write_onnx
-    from df2_landmarks.export.torchscript_file import write_torchscript
-
-    return write_torchscript
 
 
 def _export_record(model: Any, traceable: TraceableRCNN, format_name: str) -> ExportRecord:

@@ -10,7 +10,7 @@ from df2_landmarks.common import UserError
 
 @dataclass(frozen=True)
 class Format:
-    """A format that a model is exported to.
+    """A format that a model is exported to; its writer is ``write`` in ``<name>_file.py``.
 
     Attributes:
         name: on the command line.

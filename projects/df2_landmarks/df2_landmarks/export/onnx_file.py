@@ -24,7 +24,7 @@ OPSET = 17
 TESTED_TORCH = "2.12"
 
 
-def write_onnx(
+def write(
     file: Path,
     model: TraceableRCNN,
     example: tuple[torch.Tensor, ...],

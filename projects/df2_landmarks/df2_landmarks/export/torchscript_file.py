@@ -13,14 +13,14 @@ from df2_landmarks.export.traceable import TraceableRCNN
 from df2_landmarks.formats import ExportRecord, export_metadata
 
 
-def write_torchscript(
+def write(
     file: Path,
     model: TraceableRCNN,
     example: tuple[torch.Tensor, ...],
     record: Mapping[str, Any],
     export: ExportRecord,
 ) -> None:
-    """Write a model as TorchScript; the arguments are those of `write_onnx`."""
+    """Write a model as TorchScript; the arguments are those of `onnx_file.write`."""
     with warnings.catch_warnings():
         # About values that become constants, and about TorchScript's age: parity decides.
         warnings.simplefilter("ignore")

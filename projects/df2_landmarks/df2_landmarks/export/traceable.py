@@ -26,9 +26,6 @@ from torchvision.ops import nms
 from df2_landmarks.common import UserError
 from df2_landmarks.modeling import LandmarkRCNNHead, LandmarkROIHeads, new_scores, num_spare_regions
 
-MIN_SIZE = 1e-5
-"""Width and height from which a box is not empty, as `detector_postprocess` has it for 0."""
-
 
 class TraceableRCNN(nn.Module):
     """A `GeneralizedRCNN` with `LandmarkROIHeads`: a picture in, detections out."""

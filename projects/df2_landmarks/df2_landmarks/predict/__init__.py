@@ -32,6 +32,7 @@ from df2_landmarks.predict.journal import PREDICTIONS, Journal
 from df2_landmarks.predict.models import (
     EXPORT_SUFFIXES,
     Detected,
+    ExportedModel,
     Model,
     Prepared,
     load_exported,
@@ -50,6 +51,7 @@ __all__ = [
     "Cluster",
     "Detected",
     "Done",
+    "ExportedModel",
     "Garments",
     "Input",
     "Journal",

@@ -9,12 +9,14 @@
 Nothing here imports torch, Detectron2 or ONNX Runtime before a file needs it.
 """
 
+from df2_landmarks.predict.models.exported_model import ExportedModel
 from df2_landmarks.predict.models.loading import EXPORT_SUFFIXES, load_exported, load_model
 from df2_landmarks.predict.models.model import Detected, Model, Prepared
 
 __all__ = [
     "EXPORT_SUFFIXES",
     "Detected",
+    "ExportedModel",
     "Model",
     "Prepared",
     "load_exported",
