@@ -47,6 +47,7 @@ setup(
         # to export; the exported file needs onnxruntime alone (docs/how-to/export.md)
         "onnx": ["onnx", "onnxruntime"],
         "onnx-runtime": ["onnxruntime"],
+        "openvino": ["openvino"],
         "supervision": ["supervision>=0.30"],
         "parquet": ["pyarrow"],
         "ray": [RAY, "pyarrow"],

@@ -53,7 +53,8 @@ def main() -> None:
     parser.add_argument("--measure", nargs=2, metavar=("RUNNER", "FILE"), help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.measure:
-        print(json.dumps(measure(*args.measure, args.repeat)))
+        runner, file = args.measure
+        print(json.dumps(measure(runner, file, args.repeat)))
         return
     if (args.weights is None) == (args.config is None):
         parser.error("give either --weights or --config")
@@ -171,33 +172,14 @@ def peak_memory_mb() -> float:
 
 def load(runner: str, file: str) -> Any:
     from df2_landmarks import Predictor
+    from df2_landmarks.predict import load_exported
 
     package, _, precision = runner.partition(" ")
-    if package == "openvino":
-        from df2_landmarks.predict import load_exported
-
-        model: Any = load_exported(Path(file), ".onnx")
-        model._session = OpenVino(file, "bf16" if precision == "bfloat16" else "f32")
-        return Predictor(model, min_score=0.0)
     half = precision == "bfloat16"
+    if package == "openvino":
+        sys.modules["onnxruntime"] = None  # type: ignore[assignment]
+        return Predictor(load_exported(Path(file), ".onnx", half=half), min_score=0.0)
     return Predictor.load(file, min_score=0.0, half=half, device="cpu")
-
-
-class OpenVino:
-    """The graph in OpenVINO."""
-
-    def __init__(self, file: str, precision: str) -> None:
-        import openvino
-
-        settings = {
-            "INFERENCE_PRECISION_HINT": precision,
-            "INFERENCE_NUM_THREADS": os.environ["OMP_NUM_THREADS"],
-        }
-        self._model = openvino.Core().compile_model(file, "CPU", settings)
-
-    def run(self, image: NDArray[np.uint8], min_score: float) -> dict[str, NDArray[Any]]:
-        outputs = self._model({"image": image, "min_score": np.array(min_score, dtype=np.float32)})
-        return {output.get_any_name(): value for output, value in outputs.items()}
 
 
 def print_parts(weights: Path) -> None:

@@ -17,6 +17,7 @@ from PIL import Image
 
 from df2_landmarks import Predictor
 from df2_landmarks.common import UserError
+from df2_landmarks.export.parity import BOX_PX, SCORE, compare
 from df2_landmarks.formats import RECORD_KEY
 from df2_landmarks.predict.models.resizing import resized
 from tests.support import ROOT, run_python
@@ -222,7 +223,6 @@ def test_damaged_and_newer_metadata_are_refused(onnx_file, tmp_path):
     ("options", "text"),
     [
         ({"tta": True}, "tta: an exported file has its configuration"),
-        ({"half": True}, "half"),
         ({"opts": ["MODEL.MASK_ON", "False"]}, "opts"),
         ({"config": "a.yaml"}, "config"),
         ({"device": "cuda"}, "device cuda: an exported file runs on the CPU"),
@@ -233,9 +233,39 @@ def test_what_an_exported_file_cannot_do_is_said(options, text, onnx_file):
     assert text in error_of(onnx_file, **options)
 
 
-def test_a_missing_runtime_is_named(onnx_file, monkeypatch):
-    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+def test_a_missing_runtime_is_named(onnx_file, torchscript_file, monkeypatch):
+    monkeypatch.setattr("df2_landmarks.predict.models.loading.find_spec", lambda name: None)
+    for name in ("onnxruntime", "openvino"):
+        monkeypatch.setitem(sys.modules, name, None)
     assert "`pip install onnxruntime`" in error_of(onnx_file)
+    assert "`pip install openvino`" in error_of(onnx_file, half=True)
+    assert "half: a TorchScript file computes in float32" in error_of(torchscript_file, half=True)
+
+
+@pytest.fixture
+def without_onnxruntime(monkeypatch):
+    pytest.importorskip("openvino")
+    names = {"openvino"}
+    monkeypatch.setattr("df2_landmarks.predict.models.loading.find_spec", names.__contains__)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+
+
+def test_openvino_runs_an_onnx_file(onnx_file, predictor, photos, without_onnxruntime, tmp_path):
+    """Its visibility of landmarks may differ more than that of ONNX Runtime."""
+    exported = Predictor.load(onnx_file, min_score=0.0)
+    pictures = [(str(index), photo) for index, photo in enumerate(photos[:4])]
+    parity = compare(predictor.model, exported.model, pictures, step=1 / 8 / 56)
+    assert parity.num_compared > 20
+    for row in parity.rows:
+        assert row.counts[0] == row.counts[1] and not row.unmatched
+        assert row.box_px <= BOX_PX and row.score <= SCORE and row.visible < 0.02
+        assert row.landmark_px < 0.5  # of two equal places, either
+    half = Predictor.load(onnx_file, min_score=0.0, half=True)
+    assert half.fingerprint != exported.fingerprint == predictor.fingerprint
+    assert len(half(photos[0], channels="RGB")) > 0
+    assert "not a file of df2 export" in error_of(foreign(tmp_path / "other.onnx"))
+    (tmp_path / "damaged.onnx").write_bytes(onnx_file.read_bytes()[:5000])
+    assert "damaged.onnx: OpenVINO" in error_of(tmp_path / "damaged.onnx")
 
 
 def test_the_minimal_install_is_enough(onnx_file, picture_files, tmp_path):

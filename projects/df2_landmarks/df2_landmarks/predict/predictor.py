@@ -82,14 +82,15 @@ class Predictor:
 
         Args:
             file: a checkpoint of this project, an output folder, whose last checkpoint is taken, or
-                a file of `df2 export` (.onnx, .ts), which needs no Detectron2. The configuration,
-                precision and device of an exported file are fixed.
+                a file of `df2 export` (.onnx, .ts), which needs no Detectron2. The configuration
+                and the device (CPU) of an exported file are fixed.
             config: YAML that it was trained with; needed for a file that does not contain it.
             opts: alternating keys and values that override the configuration.
             min_score: score threshold 0..1.
             categories: names or ids of the categories to return; None: all.
             device: "cpu", "cuda", "cuda:1"...; by default a GPU if there is one.
-            half: compute in bfloat16 where it is safe; faster on hardware that has it.
+            half: compute in bfloat16 where it is safe; faster on hardware that has it. An ONNX file
+                needs OpenVINO for it.
             tta: test-time augmentation: better, and several times as slow.
 
         Raises:

@@ -3,8 +3,8 @@
 * ``model``: `Model`, and what goes in and comes out; ``resizing``: a picture in its size.
 * ``loading``: `load_model`, from a file to its model.
 * ``torch_model``: a checkpoint of Detectron2.
-* ``exported_model``: a file of `df2 export`; run by ``onnx_session`` or
-  ``torchscript_session``.
+* ``exported_model``: a file of `df2 export`; run by ``onnx_session``,
+  ``openvino_session`` or ``torchscript_session``.
 
 Nothing here imports torch, Detectron2 or ONNX Runtime before a file needs it.
 """

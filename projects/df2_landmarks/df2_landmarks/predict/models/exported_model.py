@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -31,11 +32,12 @@ class Session(Protocol):
 class ExportedModel:
     """An exported graph with its resizing; its record says how."""
 
-    def __init__(self, session: Session, where: str) -> None:
+    def __init__(self, session: Session, where: str, *, half: bool = False) -> None:
         """
         Args:
             session: runs the graph.
             where: the file, for messages.
+            half: the session computes in bfloat16.
 
         Raises:
             UserError: the file has no record of `df2 export`, or a damaged one, or one of a newer
@@ -44,6 +46,9 @@ class ExportedModel:
         self.record = read_export_record(session.metadata, where)
         self.taxonomy = exported_taxonomy(session.metadata, where)
         self.fingerprint = self.record.fingerprint
+        if half:  # other results
+            name = f"{self.fingerprint} half".encode()
+            self.fingerprint = hashlib.sha256(name).hexdigest()[: len(self.fingerprint)]
         self.max_pixels = self.record.input.max_pixels
         self.is_parallel = False  # the runner spreads a picture over its threads
         self._session = session
