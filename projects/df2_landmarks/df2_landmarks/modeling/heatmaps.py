@@ -186,7 +186,8 @@ def _similarity_of_cells(std: torch.Tensor, side: int) -> torch.Tensor:
     """Factor of OKS along one axis between all S cells, (N,) -> (N, S, S), symmetric."""
     cells = torch.arange(side, device=std.device)
     of_distance = (-0.5 * (cells / std[:, None]).square()).exp()
-    return of_distance[:, (cells[:, None] - cells).abs()]
+    distances = (cells[:, None] - cells).abs().flatten()
+    return of_distance.index_select(1, distances).reshape(-1, side, side)
 
 
 def _similarity(places: torch.Tensor, std: torch.Tensor, side: int) -> torch.Tensor:

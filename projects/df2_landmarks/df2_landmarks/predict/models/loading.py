@@ -67,8 +67,7 @@ def load_exported(file: Path, suffix: str, *, half: bool = False) -> ExportedMod
 
 def _onnx(file: Path, half: bool) -> Session:
     """ONNX Runtime; OpenVINO for bfloat16, or if it is the only one there."""
-    has_runtime, has_openvino = (find_spec(name) for name in ("onnxruntime", "openvino"))
-    if half or (has_openvino and not has_runtime):
+    if half or (find_spec("openvino") and not find_spec("onnxruntime")):
         from df2_landmarks.predict.models.openvino_session import OpenVinoSession
 
         return OpenVinoSession(file, half=half)
