@@ -67,7 +67,10 @@ class VisibilityPredictor(nn.Module):
         count, half = self.num_landmarks[class_index], side // 2
         with torch.no_grad():
             share = lowres.float().reshape(-1, count, side * side).softmax(dim=2)
-            share = share.reshape(-1, count, half, 2, half, 2).sum(dim=(3, 5))  # of 2 x 2 cells
+            share = share.reshape(-1, count, side, side)
+            # The sums of 2 x 2 cells. OpenVINO cannot pool an empty tensor of an exported graph.
+            share = share[:, :, 0::2] + share[:, :, 1::2]
+            share = share[..., 0::2] + share[..., 1::2]
             share = share.reshape(-1, count, half * half).to(features.dtype)
             values = features.reshape(-1, channels, half * half)
             expected = share @ values.transpose(1, 2)  # (R, K, in_channels)
