@@ -20,6 +20,7 @@ RUNS        ?= $(or $(OUTPUT),output/df2_landmark_rcnn_R_50_FPN_1x)
 CURVES      ?= curves.svg
 INPUT       ?=
 WEIGHTS     ?=
+FORMAT      ?= onnx
 
 PROJECT     := projects/df2_landmarks
 PACKAGES    := Debian, Ubuntu: apt install python3-venv make. Fedora: dnf install python3 make. macOS: xcode-select --install; brew install python
@@ -35,7 +36,7 @@ ifneq ($(shell $(PYTHON) -c 'import pip' 2>/dev/null && echo works),works)
 endif
 endif
 
-.PHONY: help install demo predict synth check convert view train eval curves score report submit docs test test-slow lint format clean
+.PHONY: help install demo predict export synth check convert view train eval curves score report submit docs test test-slow lint format clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -63,6 +64,9 @@ demo: $(READY)  ## the whole job on drawn data, on a CPU, in about 10 minutes
 
 predict: $(READY)  ## garments in pictures: INPUT="folder photo.jpg ..." WEIGHTS= OUTPUT= FLAGS="--min-score .3 ..."
 	$(if $(INPUT),,$(error make predict needs INPUT=, a picture, a folder or a quoted pattern))$(PYTHON) -m df2_landmarks.cli.predict $(INPUT) $(if $(WEIGHTS),--weights $(WEIGHTS)) $(if $(OUTPUT),--output $(OUTPUT)) $(FLAGS)
+
+export: $(READY)  ## the model of WEIGHTS= (default: the demo's) as FORMAT=onnx or torchscript, OUTPUT=file
+	$(PYTHON) -m df2_landmarks.cli.export $(or $(WEIGHTS),output/demo) --format $(FORMAT) $(if $(OUTPUT),--output $(OUTPUT)) $(FLAGS)
 
 synth: $(READY)  ## draw a synthetic data set: PRESET=small or benchmark
 	$(PYTHON) datasets/make_synthetic.py --preset $(PRESET) --resume

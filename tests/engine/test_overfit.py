@@ -3,12 +3,14 @@
 import contextlib
 import io
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from detectron2.utils.env import seed_all_rng
 
 from converters.deepfashion2_to_coco import main as convert
+from df2_landmarks.cli.export import main as export
 from df2_landmarks.cli.predict import main as predict
 from df2_landmarks.data import load_landmark_json
 from df2_landmarks.engine import Trainer, load_for_evaluation, setup_config, train_within
@@ -53,6 +55,30 @@ def test_eight_pictures_are_learned_by_heart(learned):
     assert results["landmarks_visible"]["AP"] > 95
     assert results["visibility"]["AP-occluded"] > 2 * results["visibility"]["share-occluded"]
     assert results["bbox"]["AP"] > 80
+
+
+def test_an_exported_model_predicts_the_same_lines(learned, tmp_path):
+    """Of pictures that it knows, from the command line to the file."""
+    folder, _ = learned
+    images = folder / "deepfashion2_synthetic" / "validation" / "image"
+    exported = tmp_path / "model.onnx"
+    assert export([str(folder / "output"), "--output", str(exported)]) == 0
+    lines = []
+    for weights in (folder / "output", exported):
+        output = tmp_path / weights.name
+        command = [str(images), "--weights", str(weights), "--output", f"{output}.predictions"]
+        assert predict([*command, "--no-pictures"]) == 0
+        text = Path(f"{output}.predictions", "predictions.jsonl").read_text()
+        lines.append([json.loads(line) for line in text.splitlines()])
+    assert sum(len(line["garments"]) for line in lines[0]) >= 8
+    for a, b in zip(*lines, strict=True):
+        assert [g["category"] for g in a["garments"]] == [g["category"] for g in b["garments"]]
+        for garment, other in zip(a["garments"], b["garments"], strict=True):
+            assert garment["score"] == pytest.approx(other["score"], abs=2e-4)
+            assert garment["box_xyxy"] == pytest.approx(other["box_xyxy"], abs=0.06)
+            for name, landmark in garment["landmarks"].items():
+                distance = [landmark[axis] - other["landmarks"][name][axis] for axis in "xy"]
+                assert np.hypot(*distance) < 0.5, name  # of two equal places, either
 
 
 def test_a_drawn_garment_is_predicted_with_its_landmarks_where_they_were_drawn(learned, tmp_path):

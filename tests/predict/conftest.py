@@ -68,3 +68,23 @@ def photos(tiny_datasets) -> list[np.ndarray]:
             pictures.append(np.array(image.convert("RGB")))
     assert len({picture.shape for picture in pictures}) >= 3
     return pictures
+
+
+@pytest.fixture(scope="session")
+def onnx_file(model_file, tmp_path_factory) -> Path:
+    """The tiny model, exported."""
+    from df2_landmarks.export import export_model
+
+    output = tmp_path_factory.mktemp("exported") / "model.onnx"
+    export_model(model_file, output)
+    return output
+
+
+@pytest.fixture(scope="session")
+def torchscript_file(model_file, tmp_path_factory) -> Path:
+    """The tiny model, exported."""
+    from df2_landmarks.export import export_model
+
+    output = tmp_path_factory.mktemp("exported") / "model.ts"
+    export_model(model_file, output, format_name="torchscript")
+    return output

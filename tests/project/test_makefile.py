@@ -34,6 +34,9 @@ COMMANDS = {
     "curves RUNS='a b' CURVES=c.pdf": "-m df2_landmarks.cli.curves a b --output c.pdf",
     "curves OUTPUT=out": "-m df2_landmarks.cli.curves out --output curves.svg",
     "demo": "-m df2_landmarks.cli.demo",
+    "export": "-m df2_landmarks.cli.export output/demo --format onnx",
+    "export WEIGHTS=a.pth FORMAT=torchscript OUTPUT=a.ts": "-m df2_landmarks.cli.export a.pth "
+    "--format torchscript --output a.ts",
     "docs": "-m mkdocs build --strict",
     "test": "-m pytest",
     "lint": "-m mypy",

@@ -10,6 +10,7 @@ from df2_landmarks.common import say
 
 COMMANDS = {
     "predict": "find the garments in pictures and videos: named landmarks as JSON, and drawings",
+    "export": "write a trained model as ONNX, which runs without torch, or as TorchScript",
     "check": "check a COCO file before hours of training go into it",
     "view": "draw annotated pictures: as in the file, as the training gets them, with errors",
     "taxonomy": "print and check the categories and landmarks of a data set of your own",

@@ -56,10 +56,17 @@ from df2_landmarks.formats.ground_truth import (
 )
 from df2_landmarks.formats.mask import Mask
 from df2_landmarks.formats.model_record import (
+    EXPORT_LAYOUT,
     RECORD_KEY,
+    ExportInput,
+    ExportRecord,
+    check_graph,
     check_record,
     code_version,
+    export_metadata,
+    exported_taxonomy,
     model_record,
+    read_export_record,
     recorded_config_text,
     recorded_taxonomy,
 )
@@ -81,6 +88,7 @@ from df2_landmarks.formats.submission import MEMBERS, check_submission, write_su
 
 __all__ = [
     "ATTRIBUTES",
+    "EXPORT_LAYOUT",
     "MAX_DETECTIONS",
     "MAX_PIXELS",
     "MEMBERS",
@@ -102,6 +110,8 @@ __all__ = [
     "CocoReader",
     "CocoReport",
     "Detections",
+    "ExportInput",
+    "ExportRecord",
     "Finding",
     "Garment",
     "GroundTruth",
@@ -109,6 +119,7 @@ __all__ = [
     "Landmarks",
     "Mask",
     "TooManyPixelsError",
+    "check_graph",
     "check_record",
     "check_submission",
     "code_version",
@@ -117,6 +128,8 @@ __all__ = [
     "detected_garments",
     "detections_from_predictions",
     "empty_class",
+    "export_metadata",
+    "exported_taxonomy",
     "garments_of_instances",
     "garments_of_record",
     "garments_of_targets",
@@ -125,6 +138,7 @@ __all__ = [
     "polygons_of_annotation",
     "rank_in_group",
     "read_boxes_and_masks",
+    "read_export_record",
     "read_ground_truth",
     "read_image_records",
     "read_picture",

@@ -18,15 +18,23 @@ from df2_landmarks.modeling.checkpoint_layout import (
     to_category_predictors,
     to_single_predictor,
 )
-from df2_landmarks.modeling.heatmaps import decode_expected_oks, decode_peak, encode_cells
+from df2_landmarks.modeling.heatmaps import (
+    STEP_CELLS,
+    decode_expected_oks,
+    decode_peak,
+    encode_cells,
+)
 from df2_landmarks.modeling.inference import detect, padded_size
 from df2_landmarks.modeling.landmark_head import LandmarkRCNNHead
 from df2_landmarks.modeling.landmark_loss import landmark_loss
+from df2_landmarks.modeling.layers import num_spare_regions
+from df2_landmarks.modeling.rescoring import new_scores
 from df2_landmarks.modeling.roi_heads import LandmarkROIHeads
 from df2_landmarks.modeling.tta import LandmarkRCNNWithTTA
 
 __all__ = [
     "HEAD",
+    "STEP_CELLS",
     "VISIBILITY",
     "LandmarkRCNNHead",
     "LandmarkRCNNWithTTA",
@@ -39,6 +47,8 @@ __all__ = [
     "has_class_convolutions",
     "has_single_predictor",
     "landmark_loss",
+    "new_scores",
+    "num_spare_regions",
     "padded_size",
     "to_category_predictors",
     "to_single_predictor",

@@ -22,7 +22,8 @@ from detectron2.structures import Keypoints, heatmaps_to_keypoints
 MIN_TARGET_STD_CELLS = 0.5
 """A narrower target would depend on where in its cell a landmark lies."""
 
-REFINEMENT = torch.linspace(-1, 1, 17)
+STEP_CELLS = 0.125
+REFINEMENT = torch.linspace(-1, 1, round(2 / STEP_CELLS) + 1)
 """Offsets from the best cell, in cells, at which the expected OKS is computed again."""
 
 MAX_VALUES = 2**22
@@ -74,16 +75,17 @@ def oks_std_cells(boxes_xyxy: torch.Tensor, sigmas: torch.Tensor, side: int) -> 
     """Return the standard deviation of OKS around a landmark, in cells.
 
     Args:
-        boxes_xyxy: (N, 4) box of each landmark in image space; its area is taken as the garment's.
-        sigmas: (N,) OKS sigmas of the landmarks.
+        boxes_xyxy: (..., 4) box of each landmark in image space; its area is taken as the
+            garment's.
+        sigmas: (...) OKS sigmas of the landmarks; the shapes are broadcast.
         side: S.
 
     Returns:
-        (N, 2) along x and y.
+        (..., 2) along x and y.
     """
     size = _box_sizes(boxes_xyxy)
-    std_px = 2 * sigmas * size.prod(dim=1).sqrt()
-    return std_px[:, None] * side / size
+    std_px = 2 * sigmas * size.prod(dim=-1).sqrt()
+    return std_px[..., None] * side / size
 
 
 def encode_soft(
@@ -115,7 +117,11 @@ def encode_soft(
 
 
 def decode_expected_oks(
-    logits: torch.Tensor, boxes_xyxy: torch.Tensor, sigmas: torch.Tensor
+    logits: torch.Tensor,
+    boxes_xyxy: torch.Tensor,
+    sigmas: torch.Tensor,
+    *,
+    exporting: bool = False,
 ) -> torch.Tensor:
     """Place landmarks where the expected OKS is highest.
 
@@ -126,48 +132,51 @@ def decode_expected_oks(
         logits: (R, K, S, S).
         boxes_xyxy: (R, 4) in image space.
         sigmas: (K,) OKS sigmas of the category's landmarks.
+        exporting: decode all maps in one step. Steps bound the memory, but a tracer would keep the
+            number of steps of its example.
 
     Returns:
         (R, K, 3) float32: x, y in image space and the confidence, the expected OKS at that place,
         0..1. It is as good as the heatmap is calibrated: on pictures unlike the training data it is
         too high.
     """
-    num_regions, num_landmarks, side = logits.shape[:3]
-    std = oks_std_cells(
-        boxes_xyxy.repeat_interleave(num_landmarks, dim=0), sigmas.repeat(num_regions), side
-    )
-    maps = logits.detach().flatten(0, 1)
-    step = max(1, MAX_VALUES // (4 * side * side))
-    best = [
-        _best_places(maps[i : i + step].float(), std[i : i + step])
-        for i in range(0, len(maps), step)
-    ]
-    decoded = torch.cat(best) if best else maps.new_zeros(0, 3)
-    decoded = decoded.float().view(num_regions, num_landmarks, 3)
+    num_landmarks, side = (int(n) for n in logits.shape[1:3])
+    std = oks_std_cells(boxes_xyxy[:, None], sigmas, side).reshape(-1, 2)
+    maps = logits.detach().reshape(-1, side, side)
+    if exporting:
+        best = _best_places(maps.float(), std, side)
+    else:
+        step = max(1, MAX_VALUES // (4 * side * side))
+        steps = [
+            _best_places(maps[i : i + step].float(), std[i : i + step], side)
+            for i in range(0, len(maps), step)
+        ]
+        best = torch.cat(steps) if steps else maps.new_zeros(0, 3).float()
+    decoded = best.view(-1, num_landmarks, 3)
     scale = _box_sizes(boxes_xyxy) / side
-    decoded[..., :2] = (decoded[..., :2] + 0.5) * scale[:, None] + boxes_xyxy[:, None, :2]
-    return decoded
+    places = (decoded[..., :2] + 0.5) * scale[:, None] + boxes_xyxy[:, None, :2]
+    return torch.cat((places, decoded[..., 2:]), dim=-1)
 
 
 def _box_sizes(boxes_xyxy: torch.Tensor) -> torch.Tensor:
-    """(R, 2) width and height of (R, 4) boxes; at least 1 px, as Detectron2 decodes."""
-    return (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]).float().clamp(min=1)
+    """(..., 2) width and height of (..., 4) boxes; at least 1 px, as Detectron2 decodes."""
+    return (boxes_xyxy[..., 2:] - boxes_xyxy[..., :2]).float().clamp(min=1)
 
 
-def _best_places(maps: torch.Tensor, std: torch.Tensor) -> torch.Tensor:
+def _best_places(maps: torch.Tensor, std: torch.Tensor, side: int) -> torch.Tensor:
     """(N, S, S) logits, (N, 2) OKS deviations in cells -> (N, 3) cell x, y and expected OKS."""
-    side = maps.shape[-1]
-    probability = maps.flatten(1).softmax(dim=1).view_as(maps)
+    # Shapes are written out: ONNX Runtime cannot flatten an empty tensor of an exported graph.
+    probability = maps.reshape(-1, side * side).softmax(dim=1).reshape(-1, side, side)
     rows, columns = _similarity_of_cells(std[:, 1], side), _similarity_of_cells(std[:, 0], side)
     # max is three times as fast as argmax on a CPU.
-    peak = (rows @ probability @ columns).flatten(1).max(dim=1).indices
+    peak = (rows @ probability @ columns).reshape(-1, side * side).max(dim=1).indices
 
     around = REFINEMENT.to(maps.device)
     x = ((peak % side)[:, None] + around).clamp(-0.5, side - 0.5)
     y = ((peak // side)[:, None] + around).clamp(-0.5, side - 0.5)
     rows, columns = _similarity(y, std[:, 1], side), _similarity(x, std[:, 0], side)
     expected = rows @ probability @ columns.transpose(1, 2)
-    score, place = expected.flatten(1).max(dim=1)
+    score, place = expected.reshape(-1, len(around) ** 2).max(dim=1)
     row, column = place // len(around), place % len(around)
     x, y = x.gather(1, column[:, None])[:, 0], y.gather(1, row[:, None])[:, 0]
     return torch.stack((x, y, score), dim=1)
@@ -175,8 +184,10 @@ def _best_places(maps: torch.Tensor, std: torch.Tensor) -> torch.Tensor:
 
 def _similarity_of_cells(std: torch.Tensor, side: int) -> torch.Tensor:
     """Factor of OKS along one axis between all S cells, (N,) -> (N, S, S), symmetric."""
-    distance = torch.arange(1 - side, side, device=std.device) / std[:, None]
-    return (-0.5 * distance.square()).exp().unfold(1, side, 1).flip(1)
+    cells = torch.arange(side, device=std.device)
+    of_distance = (-0.5 * (cells / std[:, None]).square()).exp()
+    distances = (cells[:, None] - cells).abs().flatten()
+    return of_distance.index_select(1, distances).reshape(-1, side, side)
 
 
 def _similarity(places: torch.Tensor, std: torch.Tensor, side: int) -> torch.Tensor:

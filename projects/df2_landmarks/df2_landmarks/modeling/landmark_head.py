@@ -31,6 +31,7 @@ from df2_landmarks.modeling.layers import (
     channels_by_name,
     connected_zero,
     conv3x3,
+    num_spare_regions,
     predictor,
     upsample,
 )
@@ -234,13 +235,16 @@ class LandmarkRCNNHead(nn.Module):
         # Sorted once and split: indexing once per category would cost a gradient of the size of
         # all features for each of them.
         features = features.index_select(0, order)
-        trunk = features
-        for name in self.trunk_names:
-            trunk = F.relu(getattr(self, name)(trunk))
+        trunk = self._trunk(features)
         per_class = zip(self.branches, features.split(counts), trunk.split(counts), strict=True)
         for class_index, (branch, class_features, class_trunk) in enumerate(per_class):
             if len(class_features):
                 yield class_index, class_features, branch(class_trunk, self._shared(class_index))
+
+    def _trunk(self, features: torch.Tensor) -> torch.Tensor:
+        for name in self.trunk_names:
+            features = F.relu(getattr(self, name)(features))
+        return features
 
     def _shared(self, class_index: int) -> tuple[torch.Tensor, torch.Tensor] | None:
         """Weight and bias of the shared predictor for a class's landmarks."""
@@ -259,13 +263,63 @@ class LandmarkRCNNHead(nn.Module):
                 state_dict.setdefault(key, torch.zeros_like(parameter))
         super()._load_from_state_dict(state_dict, prefix, *args)
 
+    def predict_for_export(
+        self, features: torch.Tensor, boxes_xyxy: torch.Tensor, classes: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Predict as `forward` does at inference, in operations that a tracer can record.
+
+        `forward` splits the regions by their number per category, and a tracer would keep the
+        numbers of its example. Here each category selects its regions in the graph; one without
+        regions computes on empty tensors.
+
+        Args:
+            features: (R, channels, height, width) pooled features of the regions of one image.
+            boxes_xyxy: (R, 4) in image space.
+            classes: (R,) class of each region.
+
+        Returns:
+            (R, M, 3) landmarks and (R, M) visibility, None without a predictor, as `forward` gives
+            them.
+        """
+        num_regions, spare = features.shape[0], num_spare_regions(self)
+        if spare:  # of no class; every class computes it
+            features = F.pad(features, (0, 0, 0, 0, 0, 0, 0, spare))
+            boxes_xyxy = F.pad(boxes_xyxy, (0, 0, 0, spare))
+            classes = F.pad(classes, (0, spare), value=-1)
+        trunk = self._trunk(features)
+        rows_of_class, landmarks, visibility = [], [], []
+        for class_index, branch in enumerate(self.branches):
+            is_routed = (classes == class_index) | (classes == -1)
+            rows = is_routed.nonzero()[:, 0]
+            padding = max(self.num_landmarks) - self.num_landmarks[class_index]
+            lowres = branch(trunk[rows], self._shared(class_index))
+            decoded = self.decode(upsample(lowres), boxes_xyxy[rows], class_index, exporting=True)
+            in_image = rows < num_regions
+            rows_of_class.append(rows[in_image])
+            landmarks.append(F.pad(decoded, (0, 0, 0, padding))[in_image])
+            if self.visibility is not None:
+                visible = self.visibility(features[rows], lowres, class_index).sigmoid()
+                visibility.append(F.pad(visible, (0, padding))[in_image])
+        place = torch.cat(rows_of_class).argsort()  # of each region among the routed ones
+        in_order = torch.cat(landmarks)[place]
+        return in_order, torch.cat(visibility)[place] if visibility else None
+
     def decode(
-        self, logits: torch.Tensor, boxes_xyxy: torch.Tensor, class_index: int
+        self,
+        logits: torch.Tensor,
+        boxes_xyxy: torch.Tensor,
+        class_index: int,
+        *,
+        exporting: bool = False,
     ) -> torch.Tensor:
-        """Decode (rows, K, S, S) heatmaps of a class in (rows, 4) boxes to (rows, K, 3)."""
+        """Decode (rows, K, S, S) heatmaps of a class in (rows, 4) boxes to (rows, K, 3).
+
+        `exporting` is passed to `decode_expected_oks`; `decode_peak` cannot be exported.
+        """
         if self.decoder == "expected_oks":
-            sigmas = self.sigmas[class_index, : logits.shape[1]]
-            return decode_expected_oks(logits, boxes_xyxy, sigmas)
+            sigmas = self.sigmas[class_index, : self.num_landmarks[class_index]]
+            return decode_expected_oks(logits, boxes_xyxy, sigmas, exporting=exporting)
+        assert not exporting, self.decoder
         return decode_peak(logits, boxes_xyxy)
 
     def _losses(

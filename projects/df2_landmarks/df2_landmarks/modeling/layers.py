@@ -89,7 +89,7 @@ def upsample(lowres: torch.Tensor) -> torch.Tensor:
     the maps are multiplied by the weights of one axis from either side.
     """
     with torch.autocast(lowres.device.type, enabled=False):
-        cells = torch.eye(lowres.shape[-1], device=lowres.device)[None]
+        cells = torch.eye(int(lowres.shape[-1]), device=lowres.device)[None]
         weights = F.interpolate(cells, scale_factor=UPSAMPLING, mode="linear")[0]
         return weights.T @ lowres.float() @ weights
 
@@ -115,6 +115,14 @@ def conv3x3(in_channels: int, out_channels: int, norm: str) -> Conv2d:
         bias=not norm,
         norm=normalization,
     )
+
+
+def num_spare_regions(module: nn.Module) -> int:
+    """Return 1 if a module needs a spare region where it is exported, so that none has no region.
+
+    ONNX Runtime cannot group-normalize an empty tensor.
+    """
+    return int(any(isinstance(part, nn.GroupNorm) for part in module.modules()))
 
 
 def connected_zero(module: nn.Module) -> torch.Tensor:

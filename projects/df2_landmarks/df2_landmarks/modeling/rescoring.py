@@ -10,7 +10,7 @@ Shapes: N = detections of one image, M = width of category-local landmark rows.
 from __future__ import annotations
 
 import torch
-from detectron2.structures import Instances, pairwise_iou
+from detectron2.structures import Boxes, Instances, pairwise_iou
 
 
 def rescore(
@@ -33,18 +33,48 @@ def rescore(
     Returns:
         All N detections, sorted; `instances` stays as it is.
     """
-    classes = instances.pred_classes
-    scores = instances.scores
-    if confidence_power > 0:
-        confidence = instances.pred_keypoints[..., 2].sum(dim=1) / num_landmarks[classes]
-        scores = scores * confidence**confidence_power
-    if suppress_across_categories:
-        overlaps = pairwise_iou(instances.pred_boxes, instances.pred_boxes)
-        scores = suppress_duplicates(scores, classes, overlaps)
+    scores = new_scores(
+        instances.scores,
+        instances.pred_classes,
+        instances.pred_boxes,
+        instances.pred_keypoints,
+        num_landmarks,
+        confidence_power=confidence_power,
+        suppress_across_categories=suppress_across_categories,
+    )
     order = scores.argsort(descending=True, stable=True)
     rescored = instances[order]
     rescored.scores = scores[order]
     return rescored
+
+
+def new_scores(
+    scores: torch.Tensor,
+    classes: torch.Tensor,
+    boxes: Boxes,
+    landmarks: torch.Tensor,
+    num_landmarks: torch.Tensor,
+    *,
+    confidence_power: float,
+    suppress_across_categories: bool,
+) -> torch.Tensor:
+    """Return the (N,) scores of `rescore`, in the order of the detections.
+
+    Args:
+        scores: (N,) in 0..1.
+        classes: (N,).
+        boxes: N boxes.
+        landmarks: (N, M, 3), as of `rescore`.
+        num_landmarks: (C,) number of landmarks of each class.
+        confidence_power: as of `rescore`.
+        suppress_across_categories: as of `rescore`.
+    """
+    if confidence_power > 0:
+        confidence = landmarks[..., 2].sum(dim=1) / num_landmarks[classes]
+        scores = scores * confidence**confidence_power
+    if suppress_across_categories:
+        scores = suppress_duplicates(scores, classes, pairwise_iou(boxes, boxes))
+    return scores
 
 
 def suppress_duplicates(
@@ -67,9 +97,9 @@ def suppress_duplicates(
     Returns:
         (N,) scores, none higher than before.
     """
-    rank = torch.empty_like(classes)
-    order = scores.argsort(descending=True, stable=True)
-    rank[order] = torch.arange(len(scores), device=scores.device)
-    is_duplicate = (rank[None, :] < rank[:, None]) & (classes[None, :] != classes[:, None])
+    place = torch.arange(scores.shape[0], device=scores.device)
+    is_earlier = (scores[None, :] == scores[:, None]) & (place[None, :] < place[:, None])
+    is_better = (scores[None, :] > scores[:, None]) | is_earlier
+    is_duplicate = is_better & (classes[None, :] != classes[:, None])
     same_garment = (overlaps * scores[None, :]).clamp(max=1) * is_duplicate
     return scores * (1 - same_garment).prod(dim=1)

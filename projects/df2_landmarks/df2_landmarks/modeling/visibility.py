@@ -63,11 +63,17 @@ class VisibilityPredictor(nn.Module):
         Returns:
             (R, K) float32, logits of the probability that the landmark is visible.
         """
+        channels, side = self.weight.shape[1], int(lowres.shape[-1])
+        count, half = self.num_landmarks[class_index], side // 2
         with torch.no_grad():
-            share = lowres.float().flatten(2).softmax(dim=2).view(lowres.shape)
-            share = 4 * F.avg_pool2d(share, kernel_size=2)  # the sums of 2 x 2 cells
-            share = share.flatten(2).to(features.dtype)
-            expected = share @ features.flatten(2).transpose(1, 2)  # (R, K, in_channels)
+            share = lowres.float().reshape(-1, count, side * side).softmax(dim=2)
+            share = share.reshape(-1, count, side, side)
+            # The sums of 2 x 2 cells. OpenVINO cannot pool an empty tensor of an exported graph.
+            share = share[:, :, 0::2] + share[:, :, 1::2]
+            share = share[..., 0::2] + share[..., 1::2]
+            share = share.reshape(-1, count, half * half).to(features.dtype)
+            values = features.reshape(-1, channels, half * half)
+            expected = share @ values.transpose(1, 2)  # (R, K, in_channels)
         weight = self.weight.split(self.num_landmarks)[class_index]
         if self.shared_weight is not None:
             channels = self.channels.split(self.num_landmarks)[class_index]

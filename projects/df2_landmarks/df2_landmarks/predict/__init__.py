@@ -1,7 +1,7 @@
 """From photos to garments with named landmarks.
 
 * ``predictor``: `Predictor`, from a picture to its `Garments`; ``garments``: what it returns.
-* ``model``: what it needs of a model; ``torch_model``: a trained model of Detectron2.
+* ``models``: a room of its own: checkpoints of Detectron2, and exported files.
 * ``inputs``, ``pipeline``, ``journal``, ``video``: many pictures, from the names to the files.
 * ``catalogue``: the same on many cores or machines, with Ray Data.
 * ``records``: a line of the results; ``exports``, ``coco``: the same in the forms of other tools.
@@ -29,12 +29,21 @@ from df2_landmarks.predict.exports import (
 from df2_landmarks.predict.garments import Garments
 from df2_landmarks.predict.inputs import STDIN, Input, check_inputs, stream_inputs
 from df2_landmarks.predict.journal import PREDICTIONS, Journal
-from df2_landmarks.predict.model import Detected, Model, Prepared
+from df2_landmarks.predict.models import (
+    EXPORT_SUFFIXES,
+    Detected,
+    ExportedModel,
+    Model,
+    Prepared,
+    load_exported,
+    load_model,
+)
 from df2_landmarks.predict.pipeline import Done, Outputs, drawing_path, predict_all
 from df2_landmarks.predict.predictor import Predictor
 from df2_landmarks.predict.records import PictureRecord, json_schema
 
 __all__ = [
+    "EXPORT_SUFFIXES",
     "FORMATS",
     "PREDICTIONS",
     "STDIN",
@@ -42,6 +51,7 @@ __all__ = [
     "Cluster",
     "Detected",
     "Done",
+    "ExportedModel",
     "Garments",
     "Input",
     "Journal",
@@ -59,6 +69,8 @@ __all__ = [
     "drawing_path",
     "import_ray",
     "json_schema",
+    "load_exported",
+    "load_model",
     "parquet_schema",
     "predict_all",
     "predict_catalogue",

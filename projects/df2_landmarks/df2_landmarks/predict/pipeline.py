@@ -22,7 +22,7 @@ from df2_landmarks.formats import Garment, read_picture
 from df2_landmarks.predict.garments import Garments
 from df2_landmarks.predict.inputs import Input
 from df2_landmarks.predict.journal import Journal, file_text
-from df2_landmarks.predict.model import Prepared
+from df2_landmarks.predict.models import Prepared
 from df2_landmarks.predict.predictor import Predictor
 from df2_landmarks.predict.video import VideoReader, VideoWriter
 from df2_landmarks.taxonomy import MeasuredLength

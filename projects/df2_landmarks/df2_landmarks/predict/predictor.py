@@ -1,6 +1,6 @@
 """`Predictor`: pictures in, garments with named landmarks out.
 
-It knows no engine: a model file of Detectron2 (`torch_model`) or another `Model`.
+It knows no engine: a checkpoint of Detectron2, an exported file (``models``), or another `Model`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from df2_landmarks.formats import (
     read_picture,
 )
 from df2_landmarks.predict.garments import Garments
-from df2_landmarks.predict.model import Detected, Model, Prepared
+from df2_landmarks.predict.models import Detected, Model, Prepared, load_model
 from df2_landmarks.taxonomy import DEEPFASHION2, Taxonomy
 
 WINDOW_BATCHES = 4
@@ -81,24 +81,23 @@ class Predictor:
         """Load a trained model.
 
         Args:
-            file: a checkpoint of this project, or an output folder, whose last checkpoint is taken.
+            file: a checkpoint of this project, an output folder, whose last checkpoint is taken, or
+                a file of `df2 export` (.onnx, .ts), which needs no Detectron2. The configuration
+                and the device (CPU) of an exported file are fixed.
             config: YAML that it was trained with; needed for a file that does not contain it.
             opts: alternating keys and values that override the configuration.
             min_score: score threshold 0..1.
             categories: names or ids of the categories to return; None: all.
             device: "cpu", "cuda", "cuda:1"...; by default a GPU if there is one.
-            half: compute in bfloat16 where it is safe; faster on hardware that has it.
+            half: compute in bfloat16 where it is safe; faster on hardware that has it. An ONNX file
+                needs OpenVINO for it.
             tta: test-time augmentation: better, and several times as slow.
 
         Raises:
             UserError: there is no such file, it is not a model of these categories, its
                 configuration is missing, or an option is wrong.
         """
-        from df2_landmarks.predict.torch_model import TorchModel  # imports torch: seconds
-
-        model = TorchModel.load(
-            Path(file), config=config, opts=opts, device=device, half=half, tta=tta
-        )
+        model = load_model(Path(file), config=config, opts=opts, device=device, half=half, tta=tta)
         return cls(model, min_score=min_score, categories=categories)
 
     @property

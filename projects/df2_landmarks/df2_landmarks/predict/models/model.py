@@ -55,6 +55,54 @@ class Detected:
     best_score: float
 
 
+def detected_in_picture(
+    prepared: Prepared,
+    resized_size: tuple[int, int],
+    *,
+    classes: NDArray[np.int64],
+    scores: NDArray[np.float32],
+    boxes_xyxy: NDArray[np.float32],
+    landmarks: NDArray[np.float32],
+    visible: NDArray[np.float32] | None,
+    probabilities: NDArray[np.float32] | None,
+    best_score: float,
+) -> Detected:
+    """Move detections from the resized image to the picture, as `detector_postprocess` does.
+
+    Args:
+        prepared: the picture.
+        resized_size: height and width of the image that the model has seen.
+        classes: (N,), as all arguments below those of `Detected`, but in the resized image.
+        scores: (N,).
+        boxes_xyxy: (N, 4).
+        landmarks: (N, M, 3).
+        visible: (N, M), or None.
+        probabilities: (N, m, m) that a cell of the box shows the garment; None without masks.
+        best_score: as of `Detected`.
+    """
+    height, width = resized_size
+    scale = np.array([prepared.width / width, prepared.height / height], dtype=np.float32)
+    limit = np.array([prepared.width, prepared.height] * 2, dtype=np.float32)
+    boxes_xyxy = np.clip(boxes_xyxy * np.tile(scale, 2), 0, limit)
+    kept = (boxes_xyxy[:, 2:] > boxes_xyxy[:, :2]).all(axis=1)
+    boxes_xyxy = boxes_xyxy[kept]
+    masks = None
+    if probabilities is not None:
+        masks = [
+            Mask.from_probabilities(mask, box, prepared.height, prepared.width)
+            for mask, box in zip(probabilities[kept], boxes_xyxy, strict=True)
+        ]
+    return Detected(
+        classes=classes[kept],
+        scores=scores[kept],
+        boxes_xyxy=boxes_xyxy,
+        landmarks=landmarks[kept] * np.append(scale, np.float32(1)),
+        visible=None if visible is None else visible[kept],
+        masks=masks,
+        best_score=best_score,
+    )
+
+
 class Model(Protocol):
     """What a predictor needs of a model."""
 

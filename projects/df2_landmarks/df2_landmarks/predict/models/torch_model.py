@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import torch
 from detectron2.config import CfgNode
-from detectron2.data import transforms as T
 from detectron2.modeling import build_model
 from detectron2.structures import Instances
 from numpy.typing import NDArray
@@ -28,7 +27,8 @@ from df2_landmarks.engine import (
 )
 from df2_landmarks.formats import RECORD_KEY, Mask, check_record, recorded_config_text
 from df2_landmarks.modeling import LandmarkRCNNWithTTA, detect, padded_size
-from df2_landmarks.predict.model import Detected, Prepared
+from df2_landmarks.predict.models.model import Detected, Prepared, detected_in_picture
+from df2_landmarks.predict.models.resizing import resized, squashed
 from df2_landmarks.taxonomy import taxonomy_of
 
 FINGERPRINT_DIGITS = 16
@@ -57,10 +57,6 @@ class TorchModel:
         self.is_parallel = self._device.type == "cpu" and not tta
         if self._device.type == "cpu":
             self.model.to(memory_format=torch.channels_last)
-        self._max_size = cfg.TEST.AUG.MAX_SIZE if tta else cfg.INPUT.MAX_SIZE_TEST
-        self._resize = T.ResizeShortestEdge(
-            [cfg.INPUT.MIN_SIZE_TEST, cfg.INPUT.MIN_SIZE_TEST], cfg.INPUT.MAX_SIZE_TEST
-        )
 
     @classmethod
     def load(
@@ -108,9 +104,10 @@ class TorchModel:
     def prepare(self, rgb: NDArray[np.uint8]) -> Prepared:
         """Resize as the evaluation does."""
         height, width = rgb.shape[:2]
-        image = _squashed(rgb, self._max_size)
         if self._augmented is None:
-            image = self._resize.get_transform(image).apply_image(image)
+            image = resized(rgb, self.cfg.INPUT.MIN_SIZE_TEST, self.cfg.INPUT.MAX_SIZE_TEST)
+        else:  # each view is resized on its own
+            image = squashed(rgb, self.cfg.TEST.AUG.MAX_SIZE)
         if self.cfg.INPUT.FORMAT != "RGB":
             image = image[:, :, ::-1]  # after the resizing: there are fewer pixels to copy
         tensor = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
@@ -142,55 +139,40 @@ class TorchModel:
         masks = None
         if instances.has("pred_masks"):
             masks = [Mask.from_array(mask.numpy()) for mask in instances.pred_masks]
-        return _detected(instances, instances.pred_boxes.tensor.numpy(), masks, best)
-
-
-def _squashed(image: NDArray[np.uint8], max_size: int) -> NDArray[np.uint8]:
-    """Return a thin picture squashed, so that no side becomes 0 when the longer one is resized."""
-    height, width = image.shape[:2]
-    longest = max_size * min(height, width)
-    if max(height, width) <= longest:
-        return image
-    return T.ResizeTransform(height, width, min(height, longest), min(width, longest)).apply_image(
-        image
-    )
+        return Detected(
+            classes=instances.pred_classes.numpy(),
+            scores=instances.scores.float().numpy(),
+            boxes_xyxy=instances.pred_boxes.tensor.numpy(),
+            landmarks=instances.pred_keypoints.float().numpy(),
+            visible=_visible(instances),
+            masks=masks,
+            best_score=best,
+        )
 
 
 def _in_picture(instances: Instances, prepared: Prepared, best: float) -> Detected:
-    """Move detections from the resized image to the picture, as `detector_postprocess` does."""
+    """Move detections from the resized image to the picture."""
     instances = instances.to("cpu")
-    height, width = instances.image_size
-    scale = torch.tensor([prepared.width / width, prepared.height / height])
-    boxes = instances.pred_boxes.clone()
-    boxes.tensor *= scale.repeat(2)
-    boxes.clip((prepared.height, prepared.width))
-    kept = boxes.nonempty()
-    instances, boxes_xyxy = instances[kept], boxes.tensor[kept].float().numpy()
-    instances.pred_keypoints = instances.pred_keypoints * torch.cat([scale, torch.ones(1)])
-    masks = None
-    if instances.has("pred_masks"):
-        masks = [
-            Mask.from_probabilities(mask[0].float().numpy(), box, prepared.height, prepared.width)
-            for mask, box in zip(instances.pred_masks, boxes_xyxy, strict=True)
-        ]
-    return _detected(instances, boxes_xyxy, masks, best)
-
-
-def _detected(
-    instances: Instances, boxes_xyxy: NDArray[np.float32], masks: list[Mask] | None, best: float
-) -> Detected:
-    visible = None
-    if instances.has("pred_visibility"):
-        visible = instances.pred_visibility.float().numpy()
-    return Detected(
+    return detected_in_picture(
+        prepared,
+        instances.image_size,
         classes=instances.pred_classes.numpy(),
         scores=instances.scores.float().numpy(),
-        boxes_xyxy=boxes_xyxy,
+        boxes_xyxy=instances.pred_boxes.tensor.float().numpy(),
         landmarks=instances.pred_keypoints.float().numpy(),
-        visible=visible,
-        masks=masks,
+        visible=_visible(instances),
+        probabilities=(
+            instances.pred_masks[:, 0].float().numpy() if instances.has("pred_masks") else None
+        ),
         best_score=best,
     )
+
+
+def _visible(instances: Instances) -> NDArray[np.float32] | None:
+    if not instances.has("pred_visibility"):
+        return None
+    visible: NDArray[np.float32] = instances.pred_visibility.float().numpy()
+    return visible
 
 
 def _last_of(folder: Path) -> Path:
