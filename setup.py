@@ -62,6 +62,7 @@ setup(
             "mypy",
             "onnx",
             "onnxruntime",
+            "openvino",
             "pillow-heif",
             "pyarrow",
             "pytest",

@@ -10,7 +10,6 @@ from types import SimpleNamespace
 import cv2
 import pytest
 import torch
-import torch.multiprocessing as mp
 from detectron2.data import DatasetCatalog
 from detectron2.utils.logger import setup_logger
 
@@ -325,30 +324,3 @@ def test_a_bug_keeps_its_traceback(train_net, monkeypatch):
     with pytest.raises(ValueError, match="not enough values to unpack") as caught:
         train_net("--num-gpus", "0", "--config-file", DEMO)
     assert caught.traceback[-1].name == "bug"
-
-
-def in_process(rank, function, args):
-    function(*args)
-
-
-def launch_two(function, num_gpus, *, args, **kwargs):
-    """Detectron2's `launch` for two processes, which needs two GPUs, without them."""
-    mp.spawn(in_process, args=(function, args), nprocs=2)
-
-
-@pytest.mark.slow
-def test_a_mistake_in_each_of_two_processes_is_one_line(train_net, monkeypatch):
-    monkeypatch.setattr("train_net.launch", launch_two)
-    config = ("--num-gpus", "0", "--config-file", DEMO)
-    code, error = train_net(*config, "DATASETS.TRAIN", "('nowhere',)", "DATASETS.TEST", "()")
-    assert code == 1
-    (line,) = error.splitlines()
-    assert line.startswith("train_net: DATASETS.TRAIN: there is no data set 'nowhere'")
-
-
-@pytest.mark.slow
-def test_a_bug_in_another_process_keeps_its_traceback(train_net, monkeypatch):
-    monkeypatch.setattr("train_net.launch", launch_two)
-    monkeypatch.setattr("train_net.run_process", bug)
-    with pytest.raises(mp.ProcessRaisedException, match=r"in bug\n[^$]*not enough values"):
-        train_net("--num-gpus", "0", "--config-file", DEMO)

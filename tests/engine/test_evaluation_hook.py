@@ -130,10 +130,10 @@ def test_resuming_with_another_head_is_named(config, scored):
     scored(10.0)
     train(config("SOLVER.MAX_ITER", 1, "TEST.EVAL_PERIOD", 0))
     own = ("MODEL.ROI_LANDMARK_HEAD.CLASS_CONV_DIMS", (8,))
-    trainer = Trainer(config("SOLVER.MAX_ITER", 2, *own))
+    cfg = config("SOLVER.MAX_ITER", 2, *own)
     with pytest.raises(UserError, match=r"model_final\.pth: a checkpoint of another model\. "):
-        trainer.resume_or_load(resume=True)
-    trainer.resume_or_load(resume=False)  # as a start, what fits is taken
+        Trainer(cfg).resume_or_load(resume=True)
+    Trainer(cfg).resume_or_load(resume=False)  # as a start, what fits is taken
 
 
 def test_a_finished_training_says_so(config, scored, caplog):

@@ -10,18 +10,20 @@ import socket
 import subprocess
 import sys
 import time
+import types
 from pathlib import Path
 
 import pytest
 import torch
 import torch.distributed as dist
+import torch.multiprocessing as mp
 from detectron2.data import DatasetCatalog
 from detectron2.utils.events import EventStorage
 from torch.nn.parallel import DistributedDataParallel
 
 from df2_landmarks.common import UserError
 from df2_landmarks.data import LandmarkDatasetMapper
-from df2_landmarks.engine import Trainer, argument_parser, launch
+from df2_landmarks.engine import Trainer, argument_parser, launch, processes
 from tests.support import (
     DEMO,
     ROOT,
@@ -274,6 +276,34 @@ def test_a_port_in_use_is_said(tmp_path):
         done = run_python(*TRAIN_NET, *flags, "OUTPUT_DIR", tmp_path / "out")
     assert done.returncode == 1
     assert f"machine 0 cannot listen on {url[6:]}: is the port in use?" in done.stderr
+
+
+def test_a_mistake_is_one_line_of_each_machine(train_net, tmp_path):
+    opts = ("DATASETS.TRAIN", "('nowhere',)", "DATASETS.TEST", "()")
+    for child in machines(train_net, tmp_path, opts=opts):
+        log = ended(child, exit_code=1)
+        (line,) = [line for line in log.splitlines() if line.startswith("train_net: ")]
+        assert line.startswith("train_net: DATASETS.TRAIN: there is no data set 'nowhere'")
+        assert "Traceback" not in log
+
+
+def bug(args):
+    _, _ = [1]
+
+
+def test_a_bug_in_a_process_keeps_its_traceback(monkeypatch):
+    """Although it is a ValueError, as a user's mistake is."""
+    alone = types.SimpleNamespace(host="127.0.0.1", port=free_port())
+    monkeypatch.setattr(processes, "_meet", lambda args: alone)
+    monkeypatch.setattr(processes, "_child", bug_in_child)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    args = argument_parser().parse_args(["--num-gpus", "2"])
+    with pytest.raises(mp.ProcessRaisedException, match=r"in bug\n[^$]*not enough values"):
+        launch(bug, args)
+
+
+def bug_in_child(local_rank, run, args, *_):
+    run(args)
 
 
 def test_machines_that_differ_are_refused(train_net, tmp_path):
