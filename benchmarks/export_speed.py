@@ -7,7 +7,7 @@
 With --config the weights are random, and so made that as many garments are found as in a full
 picture (--garments). Every runner is a process of its own, once for each number of threads; a
 picture is measured as a whole, from its pixels to its garments. Runners that are not installed are
-left out. OpenVINO has no part in the package: it is run here to know what it would bring.
+left out.
 """
 
 from __future__ import annotations
