@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -93,7 +93,8 @@ def launch(run: Run, args: argparse.Namespace) -> None:
         if isinstance(error, mp.ProcessExitedException):
             how = f"was killed by {error.signal_name}" if error.signal_name else "ended early"
             lost = f"process {error.error_index} of machine {args.machine_rank} {how}"
-            store.set(LOST, lost)
+            with suppress(dist.DistError):  # machine 0 may be gone, too
+                store.set(LOST, lost)
         elif args.num_machines == 1 or not (lost := _lost_elsewhere(store)):
             raise
         raise UserError(
