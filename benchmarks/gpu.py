@@ -23,6 +23,7 @@ not fit into the time that is left is left out, and named.
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import platform
@@ -33,7 +34,7 @@ import tempfile
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -159,21 +160,13 @@ def run_tests(run: Run, size: Size) -> list[Row]:
     return [{"tests": summary}]
 
 
-def run_training(run: Run, size: Size) -> list[Row]:
+def run_contenders(run: Run, size: Size, *, part: str) -> list[Row]:
+    """Both heads in each precision."""
     return [
         row
         for precision in size.precisions
         for contender in (OURS, NAIVE)
-        for row in run("training", contender=contender, precision=precision)
-    ]
-
-
-def run_inference(run: Run, size: Size) -> list[Row]:
-    return [
-        row
-        for precision in size.precisions
-        for contender in (OURS, NAIVE)
-        for row in run("inference", contender=contender, precision=precision)
+        for row in run(part, contender=contender, precision=precision)
     ]
 
 
@@ -207,8 +200,8 @@ def run_head(run: Run, size: Size) -> list[Row]:
 
 PARTS: dict[str, Callable[[Run, Size], list[Row]]] = {
     "tests": run_tests,
-    "training": run_training,
-    "inference": run_inference,
+    "training": functools.partial(run_contenders, part="training"),
+    "inference": functools.partial(run_contenders, part="inference"),
     "loader": run_loader,
     "head": run_head,
 }
@@ -216,26 +209,13 @@ PARTS: dict[str, Callable[[Run, Size], list[Row]]] = {
 
 def measure_training(device: str, size: Size, contender: str, precision: str) -> list[Row]:
     opts = ["INPUT.MIN_SIZE_TRAIN", (size.short_side,)]
+    case = functools.partial(
+        cases.training_step, contender, device, precision=PRECISIONS[precision], opts=opts
+    )
     rows = []
-    for num_images in size.batches:
-        whole, backbone = (
-            cases.training_step(
-                contender,
-                device,
-                precision=PRECISIONS[precision],
-                part=part,
-                num_images=num_images,
-                opts=opts,
-            )[1]
-            for part in ("all", "backbone")
-        )
-        backbone_s = median_seconds(backbone, device, size)
-        forget_peak(device)
-        seconds = median_seconds(whole, device, size)
-        row = speed(num_images, seconds, backbone_s)
-        row["peak MB"] = peak_mb(device)
+    for whole, row in measure_batches(device, size, case):
         if device == "cuda":
-            row["GPU busy"] = busy_seconds(whole) / seconds
+            row["GPU busy"] = 1000 * busy_seconds(whole) / row["ms"]
             waits = host_waits(whole)
             row["waits"] = sum(waits.values())
             row["waits by line"] = waits.most_common()
@@ -244,25 +224,29 @@ def measure_training(device: str, size: Size, contender: str, precision: str) ->
 
 
 def measure_inference(device: str, size: Size, contender: str, precision: str) -> list[Row]:
-    rows = []
+    case = functools.partial(
+        cases.end_to_end,
+        contender,
+        device,
+        precision=PRECISIONS[precision],
+        num_detections=size.num_detections,
+        image_size=(size.short_side, size.short_side * 4 // 3),
+    )
+    return [row for _, row in measure_batches(device, size, case)]
+
+
+def measure_batches(
+    device: str, size: Size, case: Callable[..., tuple[cases.Pass, cases.Pass]]
+) -> Iterator[tuple[cases.Pass, Row]]:
+    """Yield the pass of each size of batch and its speed, beside that of its backbone alone."""
     for num_images in size.batches:
         whole, backbone = (
-            cases.end_to_end(
-                contender,
-                device,
-                precision=PRECISIONS[precision],
-                part=part,
-                num_images=num_images,
-                num_detections=size.num_detections,
-                image_size=(size.short_side, size.short_side * 4 // 3),
-            )[1]
-            for part in ("all", "backbone")
+            case(part=part, num_images=num_images)[1] for part in ("all", "backbone")
         )
         backbone_s = median_seconds(backbone, device, size)
         forget_peak(device)
         seconds = median_seconds(whole, device, size)
-        rows.append({**speed(num_images, seconds, backbone_s), "peak MB": peak_mb(device)})
-    return rows
+        yield whole, {**speed(num_images, seconds, backbone_s), "peak MB": peak_mb(device)}
 
 
 def measure_loader(device: str, size: Size, workers: int) -> list[Row]:

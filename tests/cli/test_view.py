@@ -295,10 +295,9 @@ def test_a_page_or_sheets_must_be_asked_for(
     assert "must be a file, but is a folder" in capsys.readouterr().err
 
 
-def test_names_of_files_are_text_in_a_page(
-    data: Path, tmp_path: Path, edited: Callable[[Callable[[Json], None]], str]
-) -> None:
-    name = "\"><script>alert(1)<&'.png"
+def source_with_a_picture_named(
+    name: str, data: Path, tmp_path: Path, edited: Callable[[Callable[[Json], None]], str]
+) -> str:
     images = tmp_path / "images"
     images.mkdir()
     picture = cv2.imread(str(next((data / "train/image").iterdir())))
@@ -307,7 +306,14 @@ def test_names_of_files_are_text_in_a_page(
     def change(content: Json) -> None:
         content["images"][0]["file_name"] = name
 
-    source = edited(change).partition("@")[0] + f"@{images}"
+    return edited(change).partition("@")[0] + f"@{images}"
+
+
+def test_names_of_files_are_text_in_a_page(
+    data: Path, tmp_path: Path, edited: Callable[[Callable[[Json], None]], str]
+) -> None:
+    name = "\"><script>alert(1)<&'.png"
+    source = source_with_a_picture_named(name, data, tmp_path, edited)
     page = tmp_path / "view.html"
     assert main([source, "--images", "1", "--html", str(page)]) == 0
     text = page.read_text(encoding="utf-8")
@@ -405,15 +411,7 @@ def test_names_of_files_are_cut_and_escaped(
     data: Path, tmp_path: Path, edited: Callable[[Callable[[Json], None]], str]
 ) -> None:
     name = "\x1b[2J\n男" + 200 * "x" + ".png"
-    images = tmp_path / "images"
-    images.mkdir()
-    picture = cv2.imread(str(next((data / "train/image").iterdir())))
-    (images / name).write_bytes(cv2.imencode(".png", picture)[1].tobytes())
-
-    def change(content: Json) -> None:
-        content["images"][0]["file_name"] = name
-
-    source = edited(change).partition("@")[0] + f"@{images}"
+    source = source_with_a_picture_named(name, data, tmp_path, edited)
     assert main([source, "--images", "1", "--output", str(tmp_path / "out")]) == 0
     sheet = cv2.imread(str(tmp_path / "out/sheet_001.png"))
     assert sheet.shape[1] == view.TILE_PX

@@ -57,7 +57,7 @@ class ExportedModel:
         """Do nothing: the runner has threads of its own."""
 
     def prepare(self, rgb: NDArray[np.uint8]) -> Prepared:
-        """Resize as the evaluation does."""
+        """Resize as the evaluation does, but for rounding."""
         height, width = rgb.shape[:2]
         size = self.record.input
         image = resized(rgb, size.min_size_px, size.max_size_px)

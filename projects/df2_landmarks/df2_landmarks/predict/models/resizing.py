@@ -1,6 +1,7 @@
-"""A picture in the size that a model takes; the same for training's evaluation and every runner.
+"""A picture in the size that a model takes; the same for every runner.
 
-Plain Pillow: Detectron2 resizes with it too, and a model has learned from such pictures.
+Plain Pillow, so that it needs no torch. Training and evaluation use the same filter by torch
+(`data.resize`); values differ by 1 at most, in rounding.
 """
 
 from __future__ import annotations

@@ -102,7 +102,7 @@ class TorchModel:
         return cls(cfg, model, half=half, tta=tta)
 
     def prepare(self, rgb: NDArray[np.uint8]) -> Prepared:
-        """Resize as the evaluation does."""
+        """Resize as the evaluation does, but for rounding."""
         height, width = rgb.shape[:2]
         if self._augmented is None:
             image = resized(rgb, self.cfg.INPUT.MIN_SIZE_TEST, self.cfg.INPUT.MAX_SIZE_TEST)
