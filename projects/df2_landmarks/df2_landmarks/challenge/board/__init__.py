@@ -4,7 +4,7 @@
 * ``records``: what the store gives out.
 * ``upload``: a file that is counted and hashed while it comes in.
 * ``phases``: the ground truth that is scored against.
-* ``scorer``: the score of one submission, in a child process with limits.
+* ``scoring``: starts ``scorer``, the program that scores a submission, within limits.
 * ``worker``: the thread that has what is queued scored.
 * ``board``: all of them on one folder.
 
@@ -16,7 +16,7 @@ is scored again after a restart.
 from df2_landmarks.challenge.board.board import Board, open_board
 from df2_landmarks.challenge.board.phases import Phase, read_phase
 from df2_landmarks.challenge.board.records import Entry, Submission, SubmissionScore, Team
-from df2_landmarks.challenge.board.scorer import Limits
+from df2_landmarks.challenge.board.scoring import Limits
 from df2_landmarks.challenge.board.store import Store, open_store
 from df2_landmarks.challenge.board.upload import (
     DailyLimitError,

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from df2_landmarks.challenge.board.phases import Phase
 from df2_landmarks.challenge.board.records import EXTERNAL_DATA, FAILED, Entry, Submission, Team
-from df2_landmarks.challenge.board.scorer import Limits
+from df2_landmarks.challenge.board.scoring import Limits
 from df2_landmarks.challenge.board.store import Store, open_store
 from df2_landmarks.challenge.board.upload import DailyLimitError, Upload
 from df2_landmarks.challenge.board.worker import Worker

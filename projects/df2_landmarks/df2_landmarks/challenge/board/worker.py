@@ -12,7 +12,7 @@ import msgspec
 
 from df2_landmarks.challenge.board.phases import Phase
 from df2_landmarks.challenge.board.records import SubmissionScore
-from df2_landmarks.challenge.board.scorer import Limits, Outcome, run_scorer
+from df2_landmarks.challenge.board.scoring import Limits, Outcome, run_scorer
 from df2_landmarks.challenge.board.store import Store
 from df2_landmarks.formats import PROTOCOLS
 
