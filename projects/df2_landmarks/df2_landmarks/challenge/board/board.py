@@ -186,6 +186,7 @@ def open_board(
 
     Example:
         >>> from pathlib import Path
+        >>> from df2_landmarks.challenge.board import open_board, read_phase
         >>> with open_board(Path("board"), [read_phase("validation=validation.json")]) as board:
         ...     print(board.leaderboard("validation"))
         []

@@ -50,6 +50,7 @@ def read_phase(text: str, *, taxonomy: Path | None = None) -> Phase:
         UserError: there is no such phase, or the file is not a ground truth with annotations.
 
     Example:
+        >>> from df2_landmarks.challenge.board import read_phase
         >>> phase = read_phase("test=validation.json")
         >>> phase.name, phase.split, len(phase.sha256), phase.shows_diagnosis
         ('test', 'test', 64, False)

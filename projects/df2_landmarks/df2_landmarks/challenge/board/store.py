@@ -336,6 +336,7 @@ def open_store(folder: Path) -> Iterator[Store]:
 
     Example:
         >>> from pathlib import Path
+        >>> from df2_landmarks.challenge.board import open_store
         >>> with open_store(Path("board")) as store:
         ...     token = store.add_team("tailors")
         ...     print(store.team_of(token).name)

@@ -43,6 +43,7 @@ class Upload:
 
     Example:
         >>> from pathlib import Path
+        >>> from df2_landmarks.challenge.board import Upload
         >>> with Upload(Path("."), max_bytes=100) as upload:
         ...     upload.write(b"abc")
         ...     upload.sync()
