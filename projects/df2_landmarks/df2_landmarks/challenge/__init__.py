@@ -1,4 +1,5 @@
-"""The challenge of 2019, held again: submissions, their scores and a leaderboard.
+"""A challenge held with this project's scorer.
 
-* ``board``: a leaderboard of one's own: accept, score and rank submissions. A room of its own.
+* ``board``: by a server of one's own: submissions, their scores, a leaderboard.
+* ``bundle``: as a competition of Codabench: written, and checked.
 """

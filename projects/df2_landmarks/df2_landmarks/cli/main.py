@@ -17,7 +17,7 @@ COMMANDS = {
     "score": "score a results file or a submission, break it down, diagnose or compare it",
     "report": "write one HTML file with scores, errors, curves and the costliest pictures",
     "submission": "pack, check and score a submission of the challenge",
-    "challenge": "hold a challenge of your own: teams of a board",
+    "challenge": "make teams of a board; write and check a competition for Codabench",
     "curves": "draw losses, learning rate and scores of trainings",
     "demo": "draw data, train from scratch on the CPU, evaluate: the whole job in ten minutes",
     "convert-checkpoint": "convert a checkpoint between a stock head and one head per category",

@@ -70,8 +70,11 @@ def read_ground_truth(
 
 
 def _sha256(path: str | Path) -> str:
+    digest = hashlib.sha256()
     with open_input(path) as (stream, _):
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def read_boxes_and_masks(path: str | Path, taxonomy: Taxonomy = DEEPFASHION2) -> dict[str, Any]:
