@@ -31,12 +31,14 @@ COMMANDS = {
     "eval GPUS=0 NODES=2 NODE_RANK=0 MASTER=node0:29500": "train_net.py --eval-only --num-gpus 0 "
     "--num-machines 2 --machine-rank 0 --dist-url tcp://node0:29500 --config-file",
     "eval GPUS=0 OUTPUT=out": "train_net.py --eval-only --num-gpus 0",
-    "curves RUNS='a b' CURVES=c.pdf": "-m df2_landmarks.cli.curves a b --output c.pdf",
-    "curves OUTPUT=out": "-m df2_landmarks.cli.curves out --output curves.svg",
-    "demo": "-m df2_landmarks.cli.demo",
+    "curves RUNS='a b' CURVES=c.pdf": "-m df2_landmarks.cli.training.curves a b --output c.pdf",
+    "curves OUTPUT=out": "-m df2_landmarks.cli.training.curves out --output curves.svg",
+    "demo": "-m df2_landmarks.cli.training.demo",
     "export": "-m df2_landmarks.cli.export output/demo --format onnx",
     "export WEIGHTS=a.pth FORMAT=torchscript OUTPUT=a.ts": "-m df2_landmarks.cli.export a.pth "
     "--format torchscript --output a.ts",
+    "web": "-m df2_landmarks.cli.web output/demo",
+    "web WEIGHTS=a.onnx FLAGS='--port 9000'": "-m df2_landmarks.cli.web a.onnx --port 9000",
     "docs": "-m mkdocs build --strict",
     "test": "-m pytest",
     "lint": "-m mypy",
