@@ -4,6 +4,10 @@
     df2 web model.onnx --port 9000
     df2 web --new-token anna --tokens tokens.txt
     df2 web model.onnx --host 0.0.0.0 --tokens tokens.txt --name df2.example.org
+    df2 web --gt validation=val.json --gt test=test.json --data board
+
+With --gt it is a challenge, too: teams (`df2 challenge team`) submit zips as the page of 2019 asks,
+and see their scores and the leaderboard.
 
 Only this machine can reach the page, unless --host says otherwise; then tokens are needed. What
 goes over the network is not encrypted: put a proxy with TLS before it (docs/how-to/web.md).
@@ -14,11 +18,16 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from df2_landmarks.common import UserError, atomic_write, run_command, say
+from df2_landmarks.common import UserError, atomic_write, positive, run_command, say
+
+if TYPE_CHECKING:
+    from df2_landmarks.web import Limits, Section
 
 PACKAGES = ("starlette", "uvicorn", "python_multipart")
 
@@ -45,6 +54,15 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add("--name", nargs="+", default=[], help="of the server, as others ask for it")
     add("--tokens", type=Path, metavar="FILE", help="who may use it: names and hashes of tokens")
     add("--new-token", metavar="NAME", help="add a token to the file, print it, and end")
+    challenge = parser.add_argument_group("a challenge")
+    add = challenge.add_argument
+    phases = "validation=FILE or test=FILE, COCO JSON with all landmarks; twice for both"
+    add("--gt", action="append", default=[], metavar="PHASE=FILE", help=phases)
+    add("--data", type=Path, default=Path("board"), metavar="FOLDER", help="for the board (board)")
+    add("--taxonomy", type=Path, metavar="FILE", help="categories (default: DeepFashion2's)")
+    limit = "submissions of a team to a phase per day, UTC (5)"
+    add("--daily-limit", type=positive, default=5, metavar="N", help=limit)
+    add("--rescore", action="store_true", help="what was scored against a replaced ground truth")
     limits = parser.add_argument_group("limits")
     add = limits.add_argument
     add("--upload-mb", type=float, default=32, metavar="MB", help="of a photo's file (32)")
@@ -67,24 +85,18 @@ def run(args: argparse.Namespace) -> None:
         raise UserError(
             f"df2 web needs {', '.join(missing)}: `pip install 'df2_landmarks[web]'`", exit_code=2
         )
-    from df2_landmarks.web import (
-        Limits,
-        Tokens,
-        Worker,
-        create_app,
-        is_loopback,
-        photo_section,
-        serve,
-    )
+    from df2_landmarks.web import Limits, Tokens, create_app, is_loopback, serve
 
     if args.new_token is not None:
         add_token(args)
         return
-    if args.weights is None:
+    if args.weights is None and not args.gt:
         raise UserError(
-            "give the WEIGHTS of a model: a checkpoint or an exported file", exit_code=2
+            "give the WEIGHTS of a model (a checkpoint or an exported file), --gt PHASE=FILE, or "
+            "both",
+            exit_code=2,
         )
-    if args.tokens is None and not is_loopback(args.host):
+    if args.weights is not None and args.tokens is None and not is_loopback(args.host):
         raise UserError(
             f"--host {args.host}: others can reach this address, so --tokens FILE is needed; "
             "`df2 web --new-token NAME --tokens FILE` makes a token",
@@ -98,16 +110,46 @@ def run(args: argparse.Namespace) -> None:
         queue=args.queue,
     )
     tokens = None if args.tokens is None else Tokens.read(args.tokens)
+    with ExitStack() as stack:
+        sections: list[Section] = []
+        if args.gt:
+            sections.append(open_challenge(args, stack))
+        if args.weights is not None:
+            sections.insert(0, open_model(args, limits, stack))
+        app = create_app(sections, limits=limits, names=args.name, tokens=tokens)
+        serve(app, args.host, args.port, lambda url: say(f"{url} (Ctrl-C ends it)"))
+
+
+def open_model(args: argparse.Namespace, limits: Limits, stack: ExitStack) -> Section:
+    """Load the model and return the section *Try*."""
+    from df2_landmarks.web import Worker, photo_section
+
     worker = Worker(
         partial(load, args.weights, config=args.config, device=args.device, half=args.half), limits
     )
     say(f"Loading {args.weights} ...")
     worker.start()
-    try:
-        app = create_app([photo_section(worker)], limits=limits, names=args.name, tokens=tokens)
-        serve(app, args.host, args.port, lambda url: say(f"{url} (Ctrl-C ends it)"))
-    finally:
-        worker.close()
+    stack.callback(worker.close)
+    return photo_section(worker)
+
+
+def open_challenge(args: argparse.Namespace, stack: ExitStack) -> Section:
+    """Read the ground truth, open the board and return the section *Score*.
+
+    Raises:
+        UserError: a phase is named twice, its file cannot be scored against, or another server has
+            the folder.
+    """
+    from df2_landmarks.challenge.board import open_board, read_phase
+    from df2_landmarks.web import score_section
+
+    phases = [read_phase(text, taxonomy=args.taxonomy) for text in args.gt]
+    if len({phase.name for phase in phases}) < len(phases):
+        raise UserError(f"--gt: a phase is named twice: {' '.join(args.gt)}", exit_code=2)
+    board = stack.enter_context(
+        open_board(args.data, phases, daily_limit=args.daily_limit, rescore=args.rescore)
+    )
+    return score_section(board)
 
 
 def load(*args, **kwargs):  # type: ignore[no-untyped-def]

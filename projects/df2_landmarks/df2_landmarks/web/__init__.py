@@ -6,6 +6,7 @@
 * ``limits``: `Limits`, what a server allows. ``tokens``: `Tokens`, who may use it.
 * ``openapi``: the schema of the API. ``server``: `serve`, the process that listens.
 * ``photos``: a room of its own, the section *Try*: a photo in, its garments out.
+* ``scores``: the section *Score*: submissions, and the leaderboard of a board.
 * ``page.html``, ``page.css``, ``page.js``: the page, served as they are.
 
 A second set of routes is a further section: ``create_app([photo_section(worker), board], ...)``.
@@ -23,6 +24,7 @@ from df2_landmarks.web.photos import (
     Worker,
     photo_section,
 )
+from df2_landmarks.web.scores import score_section
 from df2_landmarks.web.section import ErrorRecord, Section, json_answer, read_form, refusal
 from df2_landmarks.web.server import is_loopback, serve
 from df2_landmarks.web.tokens import Tokens, new_token
@@ -41,6 +43,7 @@ __all__ = [
     "photo_section",
     "read_form",
     "refusal",
+    "score_section",
     "serve",
     "token_holder",
 ]

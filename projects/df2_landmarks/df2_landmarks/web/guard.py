@@ -20,12 +20,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from df2_landmarks.web.limits import Limits
 from df2_landmarks.web.section import error_answer, refusal
-from df2_landmarks.web.tokens import Tokens
+from df2_landmarks.web.tokens import Tokens, bearer_token
 
 SMALL_BODY_BYTES = 64 * 1024
 DRAINED_BYTES = 1_000_000_000
 DRAIN_SECONDS = 5.0
 BUSY_SECONDS = 2
+SLOWEST_BYTES_PER_SECOND = 500_000
+"""Of a sender: 200 MB may take 400 seconds."""
 HOLDER = "df2.token_holder"
 SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
@@ -84,13 +86,9 @@ class Guard:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        body = _Body(
-            receive,
-            send,
-            headers,
-            self._body_limits.get(scope["path"], SMALL_BODY_BYTES),
-            self._limits.upload_seconds,
-        )
+        max_bytes = self._body_limits.get(scope["path"], SMALL_BODY_BYTES)
+        seconds = max(self._limits.upload_seconds, max_bytes / SLOWEST_BYTES_PER_SECOND)
+        body = _Body(receive, send, headers, max_bytes, seconds)
         self._num_uploads += body.is_expected
         try:
             try:
@@ -138,8 +136,7 @@ class Guard:
     def _check_token(self, scope: Scope, headers: Headers) -> None:
         if self._tokens is None or scope["path"] in self._open_paths:
             return
-        scheme, _, token = headers.get("authorization", "").partition(" ")
-        holder = self._tokens.holder(token.strip()) if scheme.lower() == "bearer" else None
+        holder = self._tokens.holder(bearer_token(headers.get("authorization", "")))
         if holder is None:
             raise refusal(401, "this needs a token: the header Authorization: Bearer TOKEN")
         scope[HOLDER] = holder

@@ -62,7 +62,10 @@ def openapi_document(sections: Sequence[Section], *, needs_token: bool) -> dict[
     for schema in schemas.values():
         if "description" in schema:
             schema["description"] = " ".join(schema["description"].split())
-    components: dict[str, Any] = {"schemas": schemas}
+    components = {
+        "schemas": schemas,
+        "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+    }
     document: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {"title": TITLE, "version": code_version()},
@@ -70,6 +73,5 @@ def openapi_document(sections: Sequence[Section], *, needs_token: bool) -> dict[
         "components": components,
     }
     if needs_token:
-        components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
         document["security"] = [{"token": []}]
     return document

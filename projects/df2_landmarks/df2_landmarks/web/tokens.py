@@ -41,6 +41,12 @@ def new_token(name: str) -> tuple[str, str]:
     return token, f"{name} {token_digest(token)}"
 
 
+def bearer_token(authorization: str) -> str:
+    """Return the token in a header ``Authorization: Bearer TOKEN``; "" if there is none."""
+    scheme, _, token = authorization.partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
 class Tokens:
     """The tokens that a server accepts, by their SHA-256."""
 

@@ -19,6 +19,7 @@ from df2_landmarks.challenge.board.records import Entry, Submission, SubmissionS
 from df2_landmarks.challenge.board.scoring import Limits
 from df2_landmarks.challenge.board.store import Store, open_store
 from df2_landmarks.challenge.board.upload import (
+    FREE_BYTES,
     DailyLimitError,
     DiskFullError,
     TooLargeError,
@@ -26,6 +27,7 @@ from df2_landmarks.challenge.board.upload import (
 )
 
 __all__ = [
+    "FREE_BYTES",
     "Board",
     "DailyLimitError",
     "DiskFullError",

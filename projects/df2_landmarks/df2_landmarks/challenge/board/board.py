@@ -40,6 +40,7 @@ class Board:
     """Accept submissions and rank the teams. `open_board` makes one.
 
     Attributes:
+        folder: see the module.
         phases: by name.
         store: teams, submissions and scores.
         daily_limit: submissions of a team to a phase that count, per UTC day.
@@ -62,7 +63,7 @@ class Board:
         self.store = store
         self.daily_limit, self.max_bytes = daily_limit, max_bytes
         self.worker = Worker(store, self.phases, self._path_of, limits, clock)
-        self._folder, self._clock = folder, clock
+        self.folder, self._clock = folder, clock
         self._accepting = threading.Lock()
 
     def new_upload(self) -> Upload:
@@ -71,7 +72,7 @@ class Board:
         Raises:
             DiskFullError: the disk has too little room.
         """
-        return Upload(self._folder / "tmp", max_bytes=self.max_bytes)
+        return Upload(self.folder / "tmp", max_bytes=self.max_bytes)
 
     def accept(
         self,
@@ -133,8 +134,7 @@ class Board:
         Raises:
             UserError: there is no such phase, or a field is wrong.
         """
-        if phase not in self.phases:
-            raise UserError(f"phase: must be {' or '.join(self.phases)}, but got {phase[:40]!r}")
+        self._check_phase(phase)
         if external_data not in EXTERNAL_DATA:
             expected = " or ".join(EXTERNAL_DATA)
             raise UserError(f"external_data: must be {expected}, but got {external_data[:40]!r}")
@@ -145,15 +145,24 @@ class Board:
             )
 
     def leaderboard(self, phase: str) -> list[Entry]:
-        """Return the best entry of each team in a phase of the board."""
+        """Return the best entry of each team in a phase.
+
+        Raises:
+            UserError: there is no such phase.
+        """
+        self._check_phase(phase)
         return self.store.leaderboard(phase, self.phases[phase].sha256)
 
     def history(self, team: Team) -> list[Submission]:
         """Return a team's submissions, the newest first."""
         return self.store.history(team)
 
+    def _check_phase(self, phase: str) -> None:
+        if phase not in self.phases:
+            raise UserError(f"phase: must be {' or '.join(self.phases)}, but got {phase[:40]!r}")
+
     def _path_of(self, phase: str, team_id: int, sha256: str) -> Path:
-        return self._folder / "submissions" / f"{phase}-{team_id}-{sha256}.zip"
+        return self.folder / "submissions" / f"{phase}-{team_id}-{sha256}.zip"
 
 
 @contextmanager

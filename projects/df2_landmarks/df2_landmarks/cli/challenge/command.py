@@ -7,7 +7,8 @@
 
 ``bundle`` writes a competition for Codabench, ``check`` says what its server would refuse, ignore
 or misunderstand. ``team`` makes a team of the board in the folder DATA, that of ``df2 web --gt``,
-and prints the token that the team submits with; the server may be running. docs/how-to/challenge.md describes it all.
+and prints the token that the team submits with; the server may be running.
+docs/how-to/challenge.md describes it all.
 """
 
 from __future__ import annotations
