@@ -18,7 +18,7 @@ from df2_landmarks.predict import (
     picture_record,
 )
 from df2_landmarks.visualization import DrawingStyle, draw_garments
-from df2_landmarks.web.photos.records import PredictOptions, Reply, Task
+from df2_landmarks.web.photos.records import Outcome, PredictOptions, Reply, Task
 
 CSV = "text/csv; charset=utf-8"
 TABLES = {"csv": landmark_table, "measurements": measurement_table}
@@ -38,10 +38,10 @@ def answer(
     options = task.options
     try:
         rgb = read_picture(photo, max_pixels=min(max_pixels, predictor.model.max_pixels))
-    except TooManyPixelsError as error:
-        return Reply(outcome="too large", message=str(error)), b""
     except UserError as error:
-        return Reply(outcome="no picture", message=str(error)), b""
+        outcome: Outcome = "too large" if isinstance(error, TooManyPixelsError) else "no picture"
+        _, _, reason = str(error).partition(": ")  # before it: that these are bytes
+        return Reply(outcome=outcome, message=f"the photo: {reason}"), b""
     finder = Predictor(predictor.model, min_score=options.min_score)
     garments = finder(rgb, channels="RGB")
     if options.answer == "drawing":

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from df2_landmarks.predict import PictureRecord
+from df2_landmarks.taxonomy import LOW_CONFIDENCE
 from df2_landmarks.web.limits import MEGABYTE
 from df2_landmarks.web.openapi import COMMON_REFUSALS, answers, reference
 from df2_landmarks.web.photos.records import PredictOptions, Task
@@ -54,6 +55,7 @@ def photo_section(worker: Worker) -> Section:
         return {
             "model": worker.loaded.fingerprint,
             "categories": worker.loaded.categories,
+            "low_confidence": LOW_CONFIDENCE,
             "upload_mb": worker.limits.upload_mb,
             "megapixels": worker.limits.megapixels,
         }
