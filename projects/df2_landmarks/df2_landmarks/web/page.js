@@ -23,8 +23,7 @@ function svgElement(name, attributes) {
 const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
 
 // Ask the server; wait while it is busy. Returns the response, or throws with the server's words.
-export async function ask(path, options = {}, onBusy = () => {}) {
-  const token = byId("token").value.trim();
+export async function ask(path, { token = byId("token").value.trim(), ...options } = {}, onBusy = () => {}) {
   const headers = token ? { Authorization: `Bearer ${token}` } : {};
   for (;;) {
     let response;
@@ -61,7 +60,7 @@ export function table(caption, columns, rows) {
   for (const values of rows) {
     const row = element("tr");
     values.forEach((value, place) =>
-      row.append(element("td", { textContent: value, className: columns[place].text ? "text" : "" })),
+      row.append(element("td", { className: columns[place].text ? "text" : "" }, value)),
     );
     body.append(row);
   }
@@ -342,6 +341,146 @@ async function download(button) {
   button.disabled = false;
 }
 
+// ---- Score: the leaderboard, and a team's own submissions
+
+const POLL_SECONDS = 2;
+const PROTOCOLS = { visible_and_occluded: "visible and occluded", visible: "visible" };
+
+const fraction = (value) => value?.toFixed(4) ?? "n/a";
+const time = (text) => text.replace("T", " ").replace("Z", "");
+const texts = (...titles) => titles.map((title) => ({ title, text: true }));
+const numbers = (...titles) => titles.map((title) => ({ title }));
+
+async function showLeaderboard() {
+  const phase = byId("phase").value;
+  const board = await (await ask(`leaderboard?${new URLSearchParams({ phase })}`)).json();
+  const columns = [
+    ...numbers("Rank"), ...texts("Team"), ...numbers("AP", "AP visible", "Scored"),
+    ...texts("External data", "Received (UTC)", "Scorer", "Ground truth", "Method"),
+  ];
+  const rows = board.entries.map(({ rank, ground_truth_replaced, num_scored, submission }) => {
+    const { score } = submission;
+    const hash = score.ground_truth_sha256.slice(0, 8);
+    return [
+      rank, submission.team, fraction(score.visible_and_occluded), fraction(score.visible), num_scored,
+      submission.external_data, time(submission.received), score.scorer,
+      ground_truth_replaced ? `${hash}, replaced since: do not compare` : hash, submission.method_description,
+    ];
+  });
+  const caption = `The best submission of each team in the ${phase} phase by AP of ${PROTOCOLS.visible_and_occluded} landmarks`;
+  byId("leaderboard").replaceChildren(table(caption, columns, rows));
+  if (!rows.length) byId("leaderboard").append(element("p", { className: "note", textContent: "Nothing is scored yet." }));
+}
+
+const teamToken = () => byId("team-token").value.trim();
+let numWaiting = 0;
+let isPolling = false;
+
+async function showHistory() {
+  byId("own").hidden = true;
+  numWaiting = 0;
+  if (!teamToken()) return;
+  const { team, submissions } = await (await ask("submissions", { token: teamToken() })).json();
+  numWaiting = submissions.filter(({ state }) => state === "queued" || state === "running").length;
+  const columns = [
+    ...numbers("No."), ...texts("Phase", "Received (UTC)"), ...numbers("AP", "AP visible"), ...texts("", "External data", "State"),
+  ];
+  const rows = submissions.map(({ id, phase, received, score, external_data, state, message }) => {
+    const button = score ? element("button", { type: "button", textContent: "Details" }) : "";
+    if (score) button.addEventListener("click", () => told(() => showDetails(id)));
+    const aps = score ? [fraction(score.visible_and_occluded), fraction(score.visible)] : ["", ""];
+    return [id, phase, time(received), ...aps, button, external_data, message ? `${state}: ${message}` : state];
+  });
+  byId("own-title").textContent = `Submissions of ${team}`;
+  byId("history").replaceChildren(table("The newest first; failed ones do not count against the daily limit", columns, rows));
+  byId("own").hidden = false;
+}
+
+async function showDetails(id) {
+  const response = await ask(`score?submission=${id}`, { token: teamToken() });
+  const facts = await response.json();
+  const { member, num_records, num_images, num_beyond } = facts.submission;
+  const protocols = Object.entries(PROTOCOLS);
+  const names = Object.keys(facts.scores.visible).filter((name) => /^A[PR]/.test(name));
+  const overall = protocols.map(([key, title]) => [title, ...names.map((name) => fraction(facts.scores[key][name]))]);
+  const categories = Object.keys(facts.scores.visible.per_category);
+  const perCategory = categories.map((name) => [name, ...protocols.map(([key]) => fraction(facts.scores[key].per_category[name]))]);
+  const button = element("button", { type: "button", textContent: "Download JSON" });
+  const blob = new Blob([JSON.stringify(facts, null, 1)], { type: "application/json" });
+  button.addEventListener("click", () => save(blob, `submission-${id}.json`));
+  byId("details").replaceChildren(
+    element("h2", { textContent: `Submission ${id}` }),
+    element("p", { className: "facts" }, `Checks passed: ${member}, ${num_records} results on ${num_images} images, ${num_beyond} of them beyond what counts. Scorer: ${facts.scorer}. Ground truth: SHA-256 ${facts.ground_truth_sha256}. `, button),
+    table("Official score under both protocols", [...texts("Landmarks"), ...numbers(...names)], overall),
+    table("AP of each category", [...texts("Category"), ...numbers(...protocols.map(([, title]) => title))], perCategory),
+  );
+  if (facts.diagnosis) byId("details").append(element("pre", { textContent: facts.diagnosis, tabIndex: 0 }));
+  byId("details").focus();
+}
+
+// Do something; show the server's words where it refuses.
+async function told(action) {
+  notice("");
+  try {
+    await action();
+  } catch (error) {
+    notice(error.message);
+  }
+}
+
+async function pollWhileWaiting() {
+  if (isPolling) return;
+  isPolling = true;
+  while (numWaiting) {
+    await pause(POLL_SECONDS);
+    await told(showHistory);
+    if (!numWaiting) await told(showLeaderboard);
+  }
+  isPolling = false;
+}
+
+async function showOwn() {
+  await told(showHistory);
+  pollWhileWaiting();
+}
+
+async function submit() {
+  const [note, button, [file]] = [byId("submission-note"), byId("submit"), byId("zip").files];
+  const fields = { phase: byId("phase").value, external_data: byId("external-data").value, method_description: byId("method").value };
+  button.disabled = true;
+  note.className = "wide";
+  note.textContent = `Sending ${file.name} ...`;
+  try {
+    const options = { method: "POST", body: file, token: teamToken() };
+    const response = await ask(`submissions?${new URLSearchParams(fields)}`, options, (busy) => (note.textContent = busy));
+    note.textContent = `Accepted as submission ${(await response.json()).id}.`;
+    showOwn();
+  } catch (error) {
+    note.className = "wide error";
+    note.textContent = error.message;
+  }
+  button.disabled = false;
+}
+
+function startScore({ phases, daily_limit, max_mb }) {
+  byId("phase").append(...phases.map((phase) => element("option", { textContent: phase })));
+  byId("submission-limits").textContent =
+    `A zip with val_keypoints.json or test_keypoints.json alone, up to ${max_mb} MB; ${daily_limit} a day (UTC) and phase. The same zip sent twice is one submission.`;
+  byId("phase").addEventListener("change", () => told(showLeaderboard));
+  byId("submission").addEventListener("submit", (event) => {
+    event.preventDefault();
+    submit();
+  });
+  const field = byId("team-token");
+  field.value = sessionStorage.getItem("team-token") ?? "";
+  field.addEventListener("change", () => {
+    sessionStorage.setItem("team-token", teamToken());
+    byId("details").replaceChildren();
+    showOwn();
+  });
+  told(showLeaderboard).then(showOwn);
+}
+
 // ---- Start
 
 function startTry({ categories: rows, low_confidence, upload_mb, megapixels }) {
@@ -378,7 +517,7 @@ function startTry({ categories: rows, low_confidence, upload_mb, megapixels }) {
   new ResizeObserver(scalePoints).observe(byId("stage"));
 }
 
-const STARTERS = { try: startTry }; // section in /about -> what starts its panel
+const STARTERS = { try: startTry, score: startScore }; // section in /about -> what starts its panel
 
 function startToken(isNeeded) {
   const field = byId("token");
