@@ -356,15 +356,15 @@ async function showLeaderboard() {
   const board = await (await ask(`leaderboard?${new URLSearchParams({ phase })}`)).json();
   const columns = [
     ...numbers("Rank"), ...texts("Team"), ...numbers("AP", "AP visible", "Scored"),
-    ...texts("External data", "Received (UTC)", "Scorer", "Ground truth", "Method"),
+    ...texts("External data", "Received (UTC)", "Scorer, ground truth", "Method"),
   ];
   const rows = board.entries.map(({ rank, ground_truth_replaced, num_scored, submission }) => {
     const { score } = submission;
-    const hash = score.ground_truth_sha256.slice(0, 8);
+    const origin = `${score.scorer}, ${score.ground_truth_sha256.slice(0, 8)}`;
     return [
       rank, submission.team, fraction(score.visible_and_occluded), fraction(score.visible), num_scored,
-      submission.external_data, time(submission.received), score.scorer,
-      ground_truth_replaced ? `${hash}, replaced since: do not compare` : hash, submission.method_description,
+      submission.external_data, time(submission.received),
+      ground_truth_replaced ? `${origin} (replaced since: do not compare)` : origin, submission.method_description,
     ];
   });
   const caption = `The best submission of each team in the ${phase} phase by AP of ${PROTOCOLS.visible_and_occluded} landmarks`;
