@@ -256,7 +256,8 @@ def _about_date(value: Any) -> str:
 def _check_solutions(content: Mapping[str, Any], files: BundleFiles) -> Iterator[str]:
     indexes = [task.get("index") for _, task in _mappings(content, "tasks")]
     for place, solution in _mappings(content, "solutions"):
-        yield from keys.check_keys(place, solution, keys.SOLUTION)
+        table = keys.SOLUTION_BY_KEY if "key" in solution else keys.SOLUTION
+        yield from keys.check_keys(place, solution, table)
         yield from _check_task_indexes(place, solution, indexes)
         if "path" in solution:
             yield from files.check_zip(f"{place}.path", solution["path"])

@@ -65,7 +65,18 @@ COMPETITION: Table = {
     "contact_email": TEXT,
 }
 PAGE: Table = {"title": NEEDED_TEXT, "file": NEEDED_TEXT}
-SOLUTION: Table = {"index": NUMBER, "path": NEEDED_TEXT, "tasks": NEEDED_LIST}
+SOLUTION: Table = {
+    "index": Key(int, required=True),
+    "name": TEXT,
+    "description": TEXT,
+    "path": NEEDED_TEXT,
+    "tasks": NEEDED_LIST,
+}
+SOLUTION_BY_KEY: Table = {
+    "index": Key(int, required=True),
+    "key": NEEDED_TEXT,
+    "tasks": NEEDED_LIST,
+}
 TASK: Table = {
     "index": Key(int, required=True),
     "name": Key(str, required=True, longest=256),
