@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -45,13 +46,12 @@ def check_bundle(path: str | Path) -> list[str]:
     Raises:
         UserError: it is not a zip with a competition.yaml that can be read.
     """
-    files = BundleFiles(Path(path))
-    content = files.competition()
-    if not isinstance(content, dict):
-        raise UserError(f"{COMPETITION_FILE}: must be a mapping with a title and other keys")
-    problems = [*files.check_names()]
-    problems += [f"{COMPETITION_FILE}, {line}" for line in _check(content, files)]
-    return problems
+    with closing(BundleFiles(Path(path))) as files:
+        content = files.competition()
+        if not isinstance(content, dict):
+            raise UserError(f"{COMPETITION_FILE}: must be a mapping with a title and other keys")
+        problems = [*files.check_names()]
+        return problems + [f"{COMPETITION_FILE}, {line}" for line in _check(content, files)]
 
 
 def _check(content: Mapping[str, Any], files: BundleFiles) -> Iterator[str]:

@@ -155,6 +155,12 @@ def check_keys(where: str, content: Mapping[Any, Any], table: Table) -> Iterator
         where: place in competition.yaml, "" for its top.
         content: the mapping there.
         table: the keys that it may have.
+
+    Example:
+        >>> from df2_landmarks.challenge.bundle.keys import PAGE, check_keys
+        >>> print(*check_keys("pages[0]", {"titel": "Overview", "file": "overview.md"}, PAGE))
+        pages[0].titel: the server ignores this key in silence; write title pages[0]: needs the \
+key title
     """
     for name, value in content.items():
         place = f"{where}.{name}" if where else str(name)
