@@ -36,7 +36,7 @@ class BundleFiles:
     def __init__(self, path: Path) -> None:
         check_input_file(path)
         try:
-            self._archive = zipfile.ZipFile(io.BytesIO(path.read_bytes()))
+            self._archive = zipfile.ZipFile(path)
         except zipfile.BadZipFile as error:
             raise UserError(f"{path}: must be a zip, but: {error}") from None
         self._infos = {info.filename: info for info in self._archive.infolist()}
@@ -44,6 +44,10 @@ class BundleFiles:
             inside = [name for name in self._infos if name.endswith(f"/{COMPETITION_FILE}")]
             found = f", but is at {inside[0]!r}; zip the files, not their folder" if inside else ""
             raise UserError(f"{path}: {COMPETITION_FILE} must be at the root of the zip{found}")
+
+    def close(self) -> None:
+        """Close the zip."""
+        self._archive.close()
 
     def check_names(self) -> Iterator[str]:
         """Yield a line for each file whose name or kind is dangerous or ambiguous."""
@@ -144,7 +148,7 @@ class BundleFiles:
         if not isinstance(name, str) or name not in self._infos:
             return None
         try:
-            return zipfile.ZipFile(io.BytesIO(self._archive.read(name)))
+            return zipfile.ZipFile(self._archive.open(name))
         except zipfile.BadZipFile:
             return None
 

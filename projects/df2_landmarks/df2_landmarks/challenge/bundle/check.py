@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -45,13 +46,12 @@ def check_bundle(path: str | Path) -> list[str]:
     Raises:
         UserError: it is not a zip with a competition.yaml that can be read.
     """
-    files = BundleFiles(Path(path))
-    content = files.competition()
-    if not isinstance(content, dict):
-        raise UserError(f"{COMPETITION_FILE}: must be a mapping with a title and other keys")
-    problems = [*files.check_names()]
-    problems += [f"{COMPETITION_FILE}, {line}" for line in _check(content, files)]
-    return problems
+    with closing(BundleFiles(Path(path))) as files:
+        content = files.competition()
+        if not isinstance(content, dict):
+            raise UserError(f"{COMPETITION_FILE}: must be a mapping with a title and other keys")
+        problems = [*files.check_names()]
+        return problems + [f"{COMPETITION_FILE}, {line}" for line in _check(content, files)]
 
 
 def _check(content: Mapping[str, Any], files: BundleFiles) -> Iterator[str]:
@@ -256,7 +256,8 @@ def _about_date(value: Any) -> str:
 def _check_solutions(content: Mapping[str, Any], files: BundleFiles) -> Iterator[str]:
     indexes = [task.get("index") for _, task in _mappings(content, "tasks")]
     for place, solution in _mappings(content, "solutions"):
-        yield from keys.check_keys(place, solution, keys.SOLUTION)
+        table = keys.SOLUTION_BY_KEY if "key" in solution else keys.SOLUTION
+        yield from keys.check_keys(place, solution, table)
         yield from _check_task_indexes(place, solution, indexes)
         if "path" in solution:
             yield from files.check_zip(f"{place}.path", solution["path"])

@@ -65,7 +65,18 @@ COMPETITION: Table = {
     "contact_email": TEXT,
 }
 PAGE: Table = {"title": NEEDED_TEXT, "file": NEEDED_TEXT}
-SOLUTION: Table = {"index": NUMBER, "path": NEEDED_TEXT, "tasks": NEEDED_LIST}
+SOLUTION: Table = {
+    "index": Key(int, required=True),
+    "name": TEXT,
+    "description": TEXT,
+    "path": NEEDED_TEXT,
+    "tasks": NEEDED_LIST,
+}
+SOLUTION_BY_KEY: Table = {
+    "index": Key(int, required=True),
+    "key": NEEDED_TEXT,
+    "tasks": NEEDED_LIST,
+}
 TASK: Table = {
     "index": Key(int, required=True),
     "name": Key(str, required=True, longest=256),
@@ -144,6 +155,12 @@ def check_keys(where: str, content: Mapping[Any, Any], table: Table) -> Iterator
         where: place in competition.yaml, "" for its top.
         content: the mapping there.
         table: the keys that it may have.
+
+    Example:
+        >>> from df2_landmarks.challenge.bundle.keys import PAGE, check_keys
+        >>> print(*check_keys("pages[0]", {"titel": "Overview", "file": "overview.md"}, PAGE))
+        pages[0].titel: the server ignores this key in silence; write title pages[0]: needs the \
+key title
     """
     for name, value in content.items():
         place = f"{where}.{name}" if where else str(name)
