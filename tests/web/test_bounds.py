@@ -18,6 +18,7 @@ from tests.web.served import (
     HANGS,
     IS_SLOW,
     Server,
+    children,
     form,
     grey_photo,
     served,
@@ -166,11 +167,6 @@ def test_an_upload_that_is_cut_off_leaves_no_trace(narrow: Server) -> None:
     time.sleep(0.5)
     assert narrow.ask("healthz").json["sections"]["try"]["in_queue"] == 0
     assert not any("ClientDisconnect" in line for line in narrow.log)
-
-
-def children(server: Server) -> str:
-    process_id = server.process.pid
-    return Path(f"/proc/{process_id}/task/{process_id}/children").read_text()
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="there is no /proc")
