@@ -207,6 +207,13 @@ def running(*arguments: object, cwd: Path = ROOT) -> Iterator[Server]:
         reader.join(timeout=30)
 
 
+def children(server: Server) -> list[int]:
+    """Return the ids of the processes that a server has started."""
+    process_id = server.process.pid
+    path = Path(f"/proc/{process_id}/task/{process_id}/children")
+    return [int(word) for word in path.read_text().split()]
+
+
 @contextlib.contextmanager
 def served(**options: object) -> Iterator[Server]:
     """Run a server with `TroubledModel`.

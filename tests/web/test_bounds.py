@@ -18,6 +18,7 @@ from tests.web.served import (
     HANGS,
     IS_SLOW,
     Server,
+    children,
     form,
     grey_photo,
     served,
@@ -159,6 +160,13 @@ def test_an_upload_that_is_too_slow_is_ended(narrow: Server) -> None:
     assert b"did not arrive within 2 seconds" in answer
 
 
+@pytest.mark.slow
+def test_headers_that_do_not_come_are_not_waited_for(narrow: Server) -> None:
+    with narrow.connect() as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: 127.0")
+        assert connection.recv(1) == b""  # closed
+
+
 def test_an_upload_that_is_cut_off_leaves_no_trace(narrow: Server) -> None:
     for _ in range(20):
         with narrow.connect() as connection:
@@ -166,11 +174,6 @@ def test_an_upload_that_is_cut_off_leaves_no_trace(narrow: Server) -> None:
     time.sleep(0.5)
     assert narrow.ask("healthz").json["sections"]["try"]["in_queue"] == 0
     assert not any("ClientDisconnect" in line for line in narrow.log)
-
-
-def children(server: Server) -> str:
-    process_id = server.process.pid
-    return Path(f"/proc/{process_id}/task/{process_id}/children").read_text()
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="there is no /proc")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import ipaddress
 import socket
@@ -9,11 +10,14 @@ from collections.abc import Callable
 
 import uvicorn
 from starlette.applications import Starlette
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from df2_landmarks.common import UserError
 
 CONNECTIONS = 200
 """Open connections; above, uvicorn itself answers 503."""
+HEADER_SECONDS = 20
+"""Until the line and the headers of a request must have arrived, and a response must be read."""
 KEEP_ALIVE_SECONDS = 5
 SHUTDOWN_SECONDS = 10
 
@@ -34,7 +38,7 @@ def serve(app: Starlette, host: str, port: int, started: Callable[[str], None]) 
         started(_address(*listener.getsockname()[:2]))
         config = uvicorn.Config(
             app,
-            http="h11",
+            http=_Protocol,
             ws="none",
             loop="asyncio",
             lifespan="on",
@@ -47,6 +51,34 @@ def serve(app: Starlette, host: str, port: int, started: Callable[[str], None]) 
             timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         )
         uvicorn.Server(config).run(sockets=[listener])
+
+
+class _Protocol(H11Protocol):
+    """HTTP of uvicorn, which would wait for headers without end."""
+
+    _timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._start_timer()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._start_timer()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _start_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self.loop.call_later(HEADER_SECONDS, self._end_unless_answering)
+
+    def _end_unless_answering(self) -> None:
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.abort()
 
 
 def is_loopback(host: str) -> bool:
