@@ -207,6 +207,26 @@ def test_without_a_network_the_way_out_is_named(
     assert "cannot be downloaded" in line and "--msgspec-wheel" in line
 
 
+@pytest.mark.parametrize(
+    ("dates", "message"),
+    [
+        ("2027-02-01 2027-02-01", "--test-start 2027-02-01 00:00:00: must be later than --start"),
+        (
+            "2027-01-01 2027-02-01 2027-02-01",
+            "--end 2027-02-01 00:00:00: must be later than --test",
+        ),
+    ],
+)
+def test_dates_in_another_order_are_refused_before_the_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], dates: str, message: str
+) -> None:
+    options = ("--start", "--test-start", "--end")
+    given = [word for pair in zip(options, dates.split(), strict=False) for word in pair]
+    files = ["--val", "none.json", "--test", "none.json", "--output", str(tmp_path / "b.zip")]
+    assert main(["bundle", "--title", "T", *files, *given]) == 1
+    assert message in capsys.readouterr().err
+
+
 def test_a_date_that_is_none_is_a_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(["bundle", "--start", "1-2-2027"])

@@ -213,7 +213,7 @@ TRAPS: dict[str, tuple[Edit, str]] = {
     ),
     "program is a folder": (unpacked("scoring_program.zip"), r"scoring_program is a folder"),
     "kit is a folder": (unpacked("starting_kit.zip"), r"phases\[0\].starting_kit: .* is a folder"),
-    "data is not a zip": (file("reference_val.zip", "PK"), "reference_val.zip must be a zip; pack"),
+    "data is not a zip": (file("reference_val.zip", "PK"), "reference_val.zip must be a whole zip"),
     "program in a folder": (
         program(lambda f: f.update({f"p/{n}": f.pop(n) for n in list(f)})),
         "needs metadata.yaml with a command at its root .*zip the files, not their folder",
@@ -401,3 +401,41 @@ def test_the_command_prints_each_line_and_ends_with_1(
     assert len(lines) == 3 and lines[0].startswith("competition.yaml, typo: ")
     assert main(["check", str(tmp_path / "none.zip")]) == 1
     assert "there is no such file" in capsys.readouterr().err
+
+
+def places(node: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Where a value stands in competition.yaml: keys and numbers down to it."""
+    entries: list[tuple[Any, Any]] = []
+    if isinstance(node, dict):
+        entries = list(node.items())
+    elif isinstance(node, list):
+        entries = list(enumerate(node))
+    return [p for key, value in entries for p in [(*path, key), *places(value, (*path, key))]]
+
+
+@pytest.mark.parametrize("value", [None, [], {}, [[1]], {"a": {}}, -1, 1.5, "", "x", True])
+def test_whatever_stands_where_is_answered_with_lines(
+    correct: Files, tmp_path: Path, value: Any
+) -> None:
+    for place in places(yaml.safe_load(correct["competition.yaml"])):
+
+        def put(content: Content, files: Files, place: tuple[Any, ...] = place) -> None:
+            node: Any = content
+            for key in place[:-1]:
+                node = node[key]
+            node[place[-1]] = value
+
+        lines = check_bundle(written(tmp_path / "b.zip", correct, put))
+        assert all(isinstance(line, str) and len(line) < 400 for line in lines), place
+
+
+def test_damage_is_said_in_one_line(correct: Files, tmp_path: Path) -> None:
+    path = written(tmp_path / "b.zip", correct)
+    data = bytearray(path.read_bytes())
+    data[data.index(b"PK\x03\x04", 10) - 5] ^= 0xFF  # in competition.yaml
+    path.write_bytes(data)
+    with pytest.raises(UserError, match="is damaged; copy or pack it again"):
+        check_bundle(path)
+    path.write_bytes(data[:5000])
+    with pytest.raises(UserError, match="must be a zip without a password, but"):
+        check_bundle(path)

@@ -7,6 +7,7 @@ import re
 import shlex
 import stat
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -19,6 +20,8 @@ from df2_landmarks.common import UserError, check_input_file
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 """Of a data set that is on the server already."""
 IMAGE_FORMATS = {".jpg": "JPEG", ".png": "PNG", ".gif": "GIF", ".webp": "WEBP"}
+DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
+"""What the standard library raises on a damaged or encrypted zip."""
 SHELL = re.compile(r"[&|;<>*?`]|\$(?!(input|output|program|predictions|hidden|shared|tmp)\b)")
 """What only a shell would understand; the names are those that the server still replaces."""
 
@@ -37,8 +40,11 @@ class BundleFiles:
         check_input_file(path)
         try:
             self._archive = zipfile.ZipFile(path)
-        except zipfile.BadZipFile as error:
-            raise UserError(f"{path}: must be a zip, but: {error}") from None
+            damaged = self._archive.testzip()
+        except DAMAGE as error:
+            raise UserError(f"{path}: must be a zip without a password, but: {error}") from None
+        if damaged is not None:
+            raise UserError(f"{path}: {damaged!r} is damaged; copy or pack it again")
         self._infos = {info.filename: info for info in self._archive.infolist()}
         if COMPETITION_FILE not in self._infos:
             inside = [name for name in self._infos if name.endswith(f"/{COMPETITION_FILE}")]
@@ -60,8 +66,6 @@ class BundleFiles:
                 yield f"{shown}: must be a path inside the zip; pack it again"
             if stat.S_ISLNK(info.external_attr >> 16):
                 yield f"{shown}: must be a file, but is a link; pack what it names"
-            if info.flag_bits & 1:
-                yield f"{shown}: must not be encrypted; pack it without a password"
 
     def competition(self) -> Any:
         """Return the content of competition.yaml.
@@ -108,8 +112,8 @@ class BundleFiles:
             return
         problems = list(self._check_reference(place, name))
         yield from problems
-        if not problems and self.opened(name) is None:
-            yield f"{place}: {name} must be a zip; pack its files, without a folder, as a .zip"
+        if not problems and self._opened(name) is None:
+            yield f"{place}: {name} must be a whole zip; pack its files, without their folder"
 
     def check_program(self, place: str, name: Any, keys: list[str]) -> Iterator[str]:
         """Yield a line for what keeps a scoring program from running or from filling a column.
@@ -119,7 +123,7 @@ class BundleFiles:
             name: of its zip.
             keys: of the columns that it must write.
         """
-        archive = self.opened(name)
+        archive = self._opened(name)
         if archive is None:  # said by check_zip, or on the server
             return
         names = archive.namelist()
@@ -143,13 +147,14 @@ class BundleFiles:
         """Return the bytes of a file in the bundle; 0 where it is on the server."""
         return self._infos[name].file_size if name in self._infos else 0
 
-    def opened(self, name: Any) -> zipfile.ZipFile | None:
-        """Return a zip in the bundle; None if it is not one."""
+    def _opened(self, name: Any) -> zipfile.ZipFile | None:
+        """Return a zip in the bundle; None if it is not one, or is damaged."""
         if not isinstance(name, str) or name not in self._infos:
             return None
         try:
-            return zipfile.ZipFile(self._archive.open(name))
-        except zipfile.BadZipFile:
+            archive = zipfile.ZipFile(self._archive.open(name))
+            return archive if archive.testzip() is None else None
+        except DAMAGE:
             return None
 
     def _check_reference(self, place: str, name: Any) -> Iterator[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from df2_landmarks.challenge.bundle import DATE_FORMAT, Challenge, check_bundle, write_bundle
-from df2_landmarks.common import check_output_file, say
+from df2_landmarks.common import UserError, check_output_file, say
 from df2_landmarks.formats import read_taxonomy
 from df2_landmarks.taxonomy import DEEPFASHION2
 
@@ -61,6 +61,10 @@ def add_check(commands: Any) -> None:
 def run_bundle(args: argparse.Namespace) -> None:
     """Write the bundle and print where, and what to do next."""
     check_output_file("--output", args.output)
+    if args.test_start <= args.start:
+        raise UserError(f"--test-start {args.test_start}: must be later than --start {args.start}")
+    if args.end is not None and args.end <= args.test_start:
+        raise UserError(f"--end {args.end}: must be later than --test-start {args.test_start}")
     challenge = Challenge(
         title=args.title,
         ground_truths={"val": args.val, "test": args.test},
