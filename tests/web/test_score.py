@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import http.client
 import json
-import re
 import shutil
 import socket
 import sqlite3
-import subprocess
-import sys
 import threading
 import time
 import urllib.error
@@ -28,7 +25,7 @@ from df2_landmarks.challenge.board import Board, open_board, open_store
 from df2_landmarks.cli import score as score_command
 from df2_landmarks.web import Limits, create_app, score_section
 from tests.challenge.cases import Zips, make_phase, write_zip, write_zips
-from tests.support import ROOT, default_signals
+from tests.web.served import running
 
 MARKUP = "<img src=x onerror=alert(1)> {{7*7}} & sons"
 FIELDS = {"phase": "validation", "method_description": "heatmaps", "external_data": "no"}
@@ -283,37 +280,15 @@ def test_the_schema_has_the_routes(tmp_path: Path) -> None:
 # ---- The command
 
 
-@contextmanager
-def started(tmp_path: Path, *arguments: object) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Run ``df2 web``; give the process and its address."""
-    process = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "df2_landmarks.cli.main", "web", "--port", "0"),
-            *("--gt", f"validation={tmp_path / 'validation.json'}"),
-            *("--data", str(tmp_path / "board"), *map(str, arguments)),
-        ],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        text=True,
-        preexec_fn=default_signals,
-    )
-    assert process.stdout is not None
-    try:
-        address = re.match(r"http://\S+", process.stdout.readline())
-        assert address, process.wait()
-        yield process, address[0]
-    finally:
-        process.kill()
-        process.communicate()
-
-
 def test_the_command_serves_both_phases_and_a_second_server_is_refused(
     tmp_path: Path, zips: Zips, run_python: Any
 ) -> None:
     make_phase(tmp_path)
     make_phase(tmp_path, "test")
-    test = f"test={tmp_path / 'test.json'}"
-    with started(tmp_path, "--gt", test) as (process, url):
+    phases = [f"{name}={tmp_path / name}.json" for name in ("validation", "test")]
+    command = ("-m", "df2_landmarks.cli.main", "web", "--port", 0, "--data", tmp_path / "board")
+    with running(*command, "--gt", phases[0], "--gt", phases[1]) as server:
+        url = server.url
         with open_store(tmp_path / "board") as store:
             token = store.add_team("tailors")
         with zipfile.ZipFile(zips.good) as archive:
@@ -322,14 +297,11 @@ def test_the_command_serves_both_phases_and_a_second_server_is_refused(
         assert submit(url, token, path, phase="test") == (202, {"id": 1})
         (row,) = wait_for_scores(url, token)
         assert row["state"] == "scored", row
-        second = run_python(
-            *("-m", "df2_landmarks.cli.main", "web", "--port", 0, "--gt", test),
-            *("--data", tmp_path / "board"),
-        )
+        second = run_python(*command, "--gt", phases[0])
         assert second.returncode == 1
         assert second.stderr == (
-            f"df2 web: --data {tmp_path / 'board'}: process {process.pid} is writing into this "
-            "folder; wait for its end, or name another folder\n"
+            f"df2 web: --data {tmp_path / 'board'}: process {server.process.pid} is writing into "
+            "this folder; wait for its end, or name another folder\n"
         )
 
 
