@@ -53,8 +53,8 @@ def run(order: Order) -> None:
         )
         outcome = outcome_of(order, ground_truth)
     except MemoryError:
-        gigabytes = order.limits.memory_bytes / 1e9
-        outcome = Outcome(message=f"needs more than {gigabytes:.1f} GB of memory")
+        megabytes = order.limits.memory_bytes / 1e6
+        outcome = Outcome(message=f"needs more than {megabytes:.0f} MB of memory")
     sys.stdout.buffer.write(msgspec.json.encode(outcome))
 
 

@@ -187,17 +187,20 @@ class Store:
         """
         fields = (num_bytes, method_description, external_data, received, QUEUED)
         with self._transaction() as connection:
-            row = connection.execute(
+            connection.execute(
                 "INSERT INTO submissions (team_id, phase, sha256, num_bytes, method_description, "
                 "external_data, received, state, message) VALUES (?, ?, ?, ?, ?, ?, ?, ?, '') "
                 "ON CONFLICT DO UPDATE SET num_bytes = excluded.num_bytes, "
                 "method_description = excluded.method_description, "
                 "external_data = excluded.external_data, received = excluded.received, "
-                "state = excluded.state, message = '' WHERE state = 'failed' RETURNING id",
+                "state = excluded.state, message = '' WHERE state = 'failed'",
                 (team.id, phase, sha256, *fields),
-            ).fetchone()
-        assert row is not None, "it was neither new nor failed"
-        submission_id: int = row["id"]
+            )
+            # Not RETURNING: SQLite has it since 3.35, some systems have 3.34.
+            submission_id: int = connection.execute(
+                "SELECT id FROM submissions WHERE team_id = ? AND phase = ? AND sha256 = ?",
+                (team.id, phase, sha256),
+            ).fetchone()["id"]
         return submission_id
 
     def requeue(self, *, replaced: dict[str, str] | None = None) -> None:
