@@ -12,6 +12,7 @@ goes over the network is not encrypted: put a proxy with TLS before it (docs/how
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -98,6 +99,8 @@ def run(args: argparse.Namespace) -> None:
         queue=args.queue,
     )
     tokens = None if args.tokens is None else Tokens.read(args.tokens)
+    # As in `df2 predict`: numpy's own threads only take processors from the model.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     worker = Worker(
         partial(load, args.weights, config=args.config, device=args.device, half=args.half), limits
     )
