@@ -7,10 +7,13 @@ import socket
 import time
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from df2_landmarks import Predictor
 from df2_landmarks.cli import web
+from df2_landmarks.web import Limits
 from tests.web.served import Server, children, grey_photo, running
 
 WEB = ("-m", "df2_landmarks.cli.web", "--port", "0")
@@ -33,6 +36,19 @@ def test_it_answers_as_the_predictor_of_the_file(kind: str, tiny_datasets: Path,
     assert found.pop("model") == Predictor.load(file).fingerprint
     assert found.pop("file") == "photo.png"
     assert found == expected
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="there is no /proc")
+@pytest.mark.parametrize("kind", ["model_file", "onnx_file"])
+def test_a_model_has_the_memory_that_was_allowed(kind: str, tiny_datasets: Path, request) -> None:
+    """50 megapixels take 150 MB when they are decoded; a small photo is found as before."""
+    file = request.getfixturevalue(kind)
+    large = cv2.imencode(".jpg", np.full((7000, 7000, 3), 90, np.uint8))[1].tobytes()
+    with running(*WEB, file, "--memory-gb", "0.1") as server:
+        for _ in range(2):
+            answer = server.predict(large)
+            assert (answer.status, "more memory than 0.1 GB" in answer.error) == (413, True)
+            assert server.predict(photo(tiny_datasets)).status == 200
 
 
 def is_running(process_id: int) -> bool:
@@ -77,6 +93,12 @@ def test_a_wrong_call_is_told_in_a_line(arguments, said, tmp_path, monkeypatch, 
     assert said in printed
     assert printed.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_the_limits_of_the_command_are_those_of_the_server() -> None:
+    args, limits = web.parse_arguments([]), Limits()
+    names = ("upload_mb", "megapixels", "seconds", "memory_gb", "queue")
+    assert [getattr(args, n) for n in names] == [getattr(limits, n) for n in names]
 
 
 def test_a_port_in_use_is_told(monkeypatch, capsys, server: Server) -> None:

@@ -16,6 +16,7 @@ goes over the network is not encrypted: put a proxy with TLS before it (docs/how
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -124,6 +125,8 @@ def open_model(args: argparse.Namespace, limits: Limits, stack: ExitStack) -> Se
     """Load the model and return the section *Try*."""
     from df2_landmarks.web import Worker, photo_section
 
+    # As in `df2 predict`: numpy's own threads only take processors from the model.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     worker = Worker(
         partial(load, args.weights, config=args.config, device=args.device, half=args.half), limits
     )

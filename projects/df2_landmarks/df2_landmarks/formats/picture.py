@@ -176,6 +176,8 @@ def _decode(image: Image.Image, name: str, max_pixels: int) -> NDArray[np.uint8]
         image.load()
         turn = ORIENTATIONS.get(_orientation(image))
         rgb = _to_rgb(image)
+    except MemoryError:  # the machine's fault, not the picture's
+        raise
     except Exception as error:  # damaged bytes may raise anything
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"{name}: not a readable picture ({reason})") from None

@@ -190,8 +190,8 @@ class Store:
             connection.execute(
                 "INSERT INTO submissions (team_id, phase, sha256, num_bytes, method_description, "
                 "external_data, received, state, message) VALUES (?, ?, ?, ?, ?, ?, ?, ?, '') "
-                "ON CONFLICT (team_id, phase, sha256) DO UPDATE SET num_bytes = excluded.num_bytes, "
-                "method_description = excluded.method_description, "
+                "ON CONFLICT (team_id, phase, sha256) DO UPDATE SET "
+                "num_bytes = excluded.num_bytes, method_description = excluded.method_description, "
                 "external_data = excluded.external_data, received = excluded.received, "
                 "state = excluded.state, message = '' WHERE state = 'failed'",
                 (team.id, phase, sha256, *fields),
