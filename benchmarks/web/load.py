@@ -1,16 +1,19 @@
-"""Load `df2 web` with more photos than it can answer: answers, waiting, memory.
+"""Load `df2 web` with more photos than it can answer, and with submissions: waiting, memory.
 
     python benchmarks/web/load.py --weights output/demo/model_final.pth
 
 Twenty clients send drawn photos for a minute, each its next one when the last is answered. Who is
-told "busy" waits as long as ``Retry-After`` says. Any other refusal is an error, and the exit code
-is then 1. *Memory* is the resident memory of the server and of the process with its model, read
-from /proc five times a second.
+told "busy" waits as long as ``Retry-After`` says. Five teams submit a zip each, and the next one
+when the last is scored. Any other refusal, and a submission that fails, is an error, and the exit
+code is then 1. *Memory* is the resident memory of the server, of the process with its model and of
+those that score, read from /proc five times a second.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import json
 import statistics
 import subprocess
@@ -20,18 +23,88 @@ import threading
 import time
 import urllib.error
 import urllib.request
+import zipfile
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from itertools import cycle
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from converters.deepfashion2_to_coco import main as convert
+from df2_landmarks.challenge.board import open_store
+from df2_landmarks.formats import MEMBERS
 from df2_landmarks.synthetic import write_dataset
+from df2_landmarks.taxonomy import DEEPFASHION2
 
 NUM_PHOTOS = 40
+MAX_MOVED_PX = 50
 SIZE_PX = 800
 BUSY = 503
+
+
+class Teams:
+    """Teams that submit the ground truth with its landmarks moved, each time by another amount."""
+
+    def __init__(self, url: str, board: Path, annotations: Path, seconds: float) -> None:
+        self.url = url
+        self.board = board
+        self.items = json.loads(annotations.read_text())["annotations"]
+        self.deadline = time.monotonic() + seconds
+        self.accepting_seconds: list[float] = []
+        self.scoring_seconds: list[float] = []
+        self.errors: list[str] = []
+
+    def team(self, number: int) -> None:
+        """Submit until the time is over."""
+        with open_store(self.board) as store:
+            token = store.add_team(f"team {number}")
+        rng = np.random.default_rng(number)
+        while time.monotonic() < self.deadline:
+            query = "phase=validation&external_data=no&method_description=moved"
+            started = time.monotonic()
+            accepted = self.ask(
+                f"submissions?{query}", token, self.zip(rng.uniform(0, MAX_MOVED_PX))
+            )
+            self.accepting_seconds.append(time.monotonic() - started)
+            state = "queued"
+            while state in ("queued", "running"):
+                time.sleep(0.2)
+                newest = self.ask("submissions", token)["submissions"][0]
+                assert newest["id"] == accepted["id"], newest
+                state = newest["state"]
+            self.scoring_seconds.append(time.monotonic() - started)
+            if state != "scored":
+                self.errors.append(newest["message"])
+
+    def ask(self, path: str, token: str, body: bytes | None = None) -> Any:
+        headers = {"Authorization": f"Bearer {token}"}
+        request = urllib.request.Request(f"{self.url}{path}", body, headers)
+        while True:
+            try:
+                with urllib.request.urlopen(request, timeout=300) as answer:
+                    return json.loads(answer.read())
+            except urllib.error.HTTPError as error:
+                if error.code != BUSY:
+                    raise
+                time.sleep(int(error.headers["Retry-After"]))
+
+    def zip(self, moved_px: float) -> bytes:
+        records = []
+        for item in self.items:
+            keypoints = np.asarray(item["keypoints"], float).reshape(-1, 3)
+            own = DEEPFASHION2.slots(item["category_id"] - 1)
+            keypoints[own, 0] += moved_px
+            keypoints[own, 2] = 1
+            values = {key: item[key] for key in ("image_id", "category_id")}
+            records.append({**values, "keypoints": keypoints.ravel().tolist(), "score": 1})
+        content = io.BytesIO()
+        with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr(MEMBERS["val"], json.dumps(records))
+        return content.getvalue()
 
 
 class Load:
@@ -79,45 +152,67 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--weights", type=Path, default=Path("output/demo/model_final.pth"))
     parser.add_argument("--clients", type=int, default=20)
+    parser.add_argument("--teams", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=60)
     args = parser.parse_args()
-    photos = draw_photos()
-    command = [sys.executable, "-m", "df2_landmarks.cli.web", str(args.weights), "--port", "0"]
+    with tempfile.TemporaryDirectory() as name:
+        return run(args, Path(name))
+
+
+def run(args: argparse.Namespace, folder: Path) -> int:
+    write_dataset(folder, {"validation": NUM_PHOTOS}, size_px=SIZE_PX)
+    convert(["--root", str(folder)])
+    annotations, board = folder / "annotations/validation.json", folder / "board"
+    photos = [path.read_bytes() for path in sorted((folder / "validation/image").iterdir())]
+    command = [
+        *(sys.executable, "-m", "df2_landmarks.cli.web", str(args.weights), "--port", "0"),
+        *("--gt", f"validation={annotations}", "--data", str(board), "--daily-limit", "10000"),
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         url = next(line.split()[0] for line in server.stdout if line.startswith("http"))
         load = Load(url, photos, args.seconds)
-        peaks: dict[int, float] = {}
-        first: dict[int, float] = {}
-        ended = threading.Event()
-        watcher = threading.Thread(target=watch, args=(server.pid, first, peaks, ended))
         load.send(photos[0])
+        teams = Teams(url, board, annotations, args.seconds)
+        memory = Memory(server.pid)
+        watcher = threading.Thread(target=memory.watch)
         watcher.start()
-        with ThreadPoolExecutor(args.clients) as pool:
-            list(pool.map(load.client, range(args.clients)))
-        ended.set()
+        with ThreadPoolExecutor(args.clients + args.teams) as pool:
+            done = [pool.submit(load.client, number) for number in range(args.clients)]
+            done += [pool.submit(teams.team, number) for number in range(args.teams)]
+        memory.ended.set()
         watcher.join()
         server.terminate()
-    report(args, load, first, peaks)
-    return int(set(load.statuses) > {200, BUSY})
+    for client in done:
+        client.result()
+    report(args, load, teams, memory)
+    return int(bool(teams.errors) or set(load.statuses) > {200, BUSY})
 
 
-def draw_photos() -> list[bytes]:
-    with tempfile.TemporaryDirectory() as folder:
-        write_dataset(Path(folder), {"validation": NUM_PHOTOS}, size_px=SIZE_PX)
-        return [p.read_bytes() for p in sorted(Path(folder, "validation/image").iterdir())]
+class Memory:
+    """The first and the largest resident memory of a process, and of each kind of its children."""
 
+    def __init__(self, process_id: int) -> None:
+        self.process_id = process_id
+        self.first_mb: dict[str, float] = {}
+        self.peaks_mb: dict[str, float] = {}
+        self.ended = threading.Event()
 
-def watch(
-    process_id: int, first: dict[int, float], peaks: dict[int, float], ended: threading.Event
-) -> None:
-    """Note the first and the largest resident memory of a process and of its children."""
-    children = Path(f"/proc/{process_id}/task/{process_id}/children")
-    while not ended.wait(0.2):
-        for one in (process_id, *map(int, children.read_text().split())):
-            megabytes = resident_mb(one)
-            first.setdefault(one, megabytes)
-            peaks[one] = max(peaks.get(one, 0), megabytes)
+    def watch(self) -> None:
+        """Look five times a second until it has ended."""
+        threads = Path(f"/proc/{self.process_id}/task")
+        while not self.ended.wait(0.2):
+            self.note("server", self.process_id)
+            children = " ".join(path.read_text() for path in threads.glob("*/children"))
+            for one in map(int, children.split()):
+                with contextlib.suppress(OSError, ValueError):  # it has just ended
+                    command = Path(f"/proc/{one}/cmdline").read_text()
+                    self.note("scoring" if "board.scorer" in command else f"model ({one})", one)
+
+    def note(self, kind: str, process_id: int) -> None:
+        megabytes = resident_mb(process_id)
+        self.first_mb.setdefault(kind, megabytes)
+        self.peaks_mb[kind] = max(self.peaks_mb.get(kind, 0), megabytes)
 
 
 def resident_mb(process_id: int) -> float:
@@ -126,19 +221,25 @@ def resident_mb(process_id: int) -> float:
     return int(line.split()[1]) / 1024
 
 
-def report(
-    args: argparse.Namespace, load: Load, first: dict[int, float], peaks: dict[int, float]
-) -> None:
-    ordered = sorted(load.seconds)
+def report(args: argparse.Namespace, load: Load, teams: Teams, memory: Memory) -> None:
     print(f"{args.clients} clients, {args.seconds:g} s, {len(load.photos)} photos of {SIZE_PX} px")
     print(f"answers: {dict(sorted(load.statuses.items()))}")
     print(f"garments of {load.statuses[200] / args.seconds:.1f} photos per second")
-    print(
-        f"seconds until an answer, waiting included: median {statistics.median(ordered):.1f}, "
-        f"95 of 100 below {ordered[int(0.95 * len(ordered))]:.1f}, most {ordered[-1]:.1f}"
+    print(f"seconds until an answer, waiting included: {spread(load.seconds)}")
+    print(f"{args.teams} teams, {len(teams.items)} items in the ground truth")
+    print(f"submissions scored: {len(teams.scoring_seconds)}, errors: {teams.errors}")
+    print(f"seconds until the answer: {spread(teams.accepting_seconds)}")
+    print(f"seconds until the score: {spread(teams.scoring_seconds)}")
+    for kind, peak in memory.peaks_mb.items():
+        print(f"memory, {kind}: {memory.first_mb[kind]:.0f} MB at first, {peak:.0f} MB at most")
+
+
+def spread(seconds: list[float]) -> str:
+    ordered = sorted(seconds)
+    return (
+        f"median {statistics.median(ordered):.2f}, 95 of 100 below "
+        f"{ordered[int(0.95 * len(ordered))]:.2f}, most {ordered[-1]:.2f}"
     )
-    for one, peak in peaks.items():
-        print(f"memory of process {one}: {first[one]:.0f} MB at first, {peak:.0f} MB at most")
 
 
 if __name__ == "__main__":
