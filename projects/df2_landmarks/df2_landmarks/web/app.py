@@ -66,7 +66,7 @@ def create_app(
         exception_handlers={
             HTTPException: _refused,
             ClientDisconnect: _gone,
-            OSError: _failed,
+            OSError: _disk_full,
             Exception: _failed,
         },
         lifespan=_lifespan(sections),
@@ -130,8 +130,13 @@ def _gone(_: Request, __: Exception) -> Response:
     return Response(status_code=400)
 
 
-def _failed(_: Request, error: Exception) -> Response:
-    """Answer after a bug, or a full disk. The server's log has the traceback."""
+def _disk_full(_: Request, error: Exception) -> Response:
+    """Answer where there is no room for an upload; any other error of the system is a bug."""
     if isinstance(error, OSError) and error.errno in FULL:
         return error_answer(refusal(507, "the disk of the server is full"))
+    raise error
+
+
+def _failed(_: Request, __: Exception) -> Response:
+    """Answer after a bug. The server's log has the traceback."""
     return error_answer(refusal(500, "the server made an error; its log has the details"))
