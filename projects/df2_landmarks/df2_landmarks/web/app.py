@@ -46,6 +46,11 @@ def create_app(
         limits: of time, and of requests at once.
         names: of the server in the network, beside localhost and addresses in digits.
         tokens: that are accepted; None: everyone who reaches the server may use it.
+
+    Example:
+        >>> from df2_landmarks.web import create_app
+        >>> [route.path for route in create_app([]).routes]
+        ['/', '/icon.svg', '/page.css', '/page.js', '/about', '/healthz', '/openapi.json']
     """
     return Starlette(
         routes=[
