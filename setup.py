@@ -15,7 +15,15 @@ setup(
     python_requires=">=3.11,<3.15",
     packages=find_packages("projects/df2_landmarks", include=["df2_landmarks", "df2_landmarks.*"]),
     package_dir={"": "projects/df2_landmarks"},
-    package_data={"df2_landmarks": ["py.typed", "configs/*.yaml", "report/page.*", "web/*.*"]},
+    package_data={
+        "df2_landmarks": [
+            "py.typed",
+            "configs/*.yaml",
+            "report/page.*",
+            "web/page.*",
+            "web/icon.svg",
+        ]
+    },
     entry_points={"console_scripts": ["df2 = df2_landmarks.cli.main:main"]},
     # Detectron2 is on no package index under its own name: tools/install_detectron2.py brings it.
     install_requires=[

@@ -39,6 +39,8 @@ COMMANDS = {
     "--format torchscript --output a.ts",
     "web": "-m df2_landmarks.cli.web output/demo",
     "web WEIGHTS=a.onnx FLAGS='--port 9000'": "-m df2_landmarks.cli.web a.onnx --port 9000",
+    "web GT=val.json": "-m df2_landmarks.cli.web --gt validation=val.json",
+    "web GT=val.json WEIGHTS=a.onnx": "-m df2_landmarks.cli.web a.onnx --gt validation=val.json",
     "docs": "-m mkdocs build --strict",
     "test": "-m pytest",
     "lint": "-m mypy",

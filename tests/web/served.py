@@ -6,19 +6,22 @@ python -m tests.web.served '{"limits": {"queue": 1}}'
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,7 +29,10 @@ from urllib.parse import urlsplit
 import cv2
 import numpy as np
 
-from df2_landmarks.predict import Predictor
+from df2_landmarks.common import say
+from df2_landmarks.formats import read_taxonomy
+from df2_landmarks.predict import Detected, Predictor
+from df2_landmarks.taxonomy import Taxonomy
 from tests.predict.fake_model import FakeModel
 from tests.support import ROOT, default_signals
 
@@ -54,18 +60,51 @@ class TroubledModel(FakeModel):
         return super().detect(batch, min_score)
 
 
-def load() -> Predictor:
-    return Predictor(TroubledModel())
+class OneCategoryModel(FakeModel):
+    """Finds the only category of a taxonomy, whatever it is, its landmarks on a line."""
+
+    def __init__(self, taxonomy: Taxonomy) -> None:
+        super().__init__()
+        self.taxonomy = taxonomy
+
+    def _detected(self, prepared: Any, min_score: float) -> Detected:
+        found = super()._detected(prepared, min_score)
+        count = self.taxonomy.max_landmarks
+        xs = np.linspace(prepared.width / 4, 3 * prepared.width / 4, count)
+        landmarks = np.column_stack([xs, np.full(count, prepared.height / 2), np.full(count, 0.9)])
+        shown = len(found.classes)
+        return replace(
+            found,
+            classes=np.zeros(shown, int),
+            landmarks=np.repeat(landmarks[None], shown, axis=0),
+        )
+
+
+def load(taxonomy_file: str | None) -> Predictor:
+    if taxonomy_file is None:
+        return Predictor(TroubledModel())
+    return Predictor(OneCategoryModel(read_taxonomy(taxonomy_file)))
+
+
+def fill_the_disk() -> None:
+    """Let what is too large for memory find no room on the disk."""
+
+    def rollover(_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    tempfile.SpooledTemporaryFile.rollover = rollover  # type: ignore[method-assign]
 
 
 def main(options: str) -> None:
-    from df2_landmarks.common import say
-    from df2_landmarks.web import Limits, Tokens, Worker, create_app, photo_section, serve
+    from df2_landmarks.web import Limits, Tokens, Worker, create_app, photo_section, serve, server
 
     wanted = json.loads(options)
+    server.HEADER_SECONDS = wanted.get("header_seconds", server.HEADER_SECONDS)
+    if wanted.get("disk_is_full"):
+        fill_the_disk()
     limits = Limits(**wanted.get("limits", {}))
     tokens = Tokens.from_text(wanted["tokens"]) if "tokens" in wanted else None
-    worker = Worker(load, limits)
+    worker = Worker(partial(load, wanted.get("taxonomy")), limits)
     worker.start()
     app = create_app(
         [photo_section(worker)], limits=limits, names=wanted.get("names", []), tokens=tokens
@@ -219,7 +258,8 @@ def served(**options: object) -> Iterator[Server]:
     """Run a server with `TroubledModel`.
 
     Args:
-        options: ``limits``, ``tokens`` (text of the file), ``names``.
+        options: ``limits``, ``tokens`` (text of the file), ``names``, ``taxonomy`` (file of one
+            category), ``header_seconds``, ``disk_is_full``.
     """
     with running("-m", "tests.web.served", json.dumps(options)) as server:
         yield server

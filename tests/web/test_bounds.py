@@ -160,9 +160,8 @@ def test_an_upload_that_is_too_slow_is_ended(narrow: Server) -> None:
     assert b"did not arrive within 2 seconds" in answer
 
 
-@pytest.mark.slow
-def test_headers_that_do_not_come_are_not_waited_for(narrow: Server) -> None:
-    with narrow.connect() as connection:
+def test_headers_that_do_not_come_are_not_waited_for() -> None:
+    with served(header_seconds=0.5) as server, server.connect() as connection:
         connection.sendall(b"GET / HTTP/1.1\r\nHost: 127.0")
         assert connection.recv(1) == b""  # closed
 
@@ -191,3 +190,22 @@ def test_who_leaves_the_queue_is_not_computed(narrow: Server) -> None:
         assert first.result().status == 200
     assert narrow.predict(grey_photo()).status == 200  # its turn was after the one who left
     assert children(narrow) == before
+
+
+def test_a_full_disk_is_told(tmp_path: Path) -> None:
+    with served(disk_is_full=True) as server:
+        answer = server.predict(b"x" * 3_000_000)
+        assert (answer.status, answer.error) == (507, "the disk of the server is full")
+        assert server.predict(grey_photo()).status == 200
+
+
+def test_there_is_a_bound_to_requests_at_once() -> None:
+    with served(limits={"uploads": 1}) as server, server.connect() as slow:
+        slow.sendall(head_of_a_form(1000))
+        time.sleep(0.3)
+        answer = server.predict(grey_photo())
+        assert (answer.status, answer.headers["Retry-After"]) == (503, "2")
+        assert answer.error.startswith("busy: too many requests at once")
+        slow.close()
+        time.sleep(0.3)
+        assert server.predict(grey_photo()).status == 200

@@ -15,7 +15,7 @@ import pytest
 from df2_landmarks.formats import Garment
 from df2_landmarks.predict import PictureRecord, Predictor, picture_record
 from tests.predict.fake_model import FakeModel
-from tests.web.served import Server, form, grey_photo
+from tests.web.served import Server, form, grey_photo, served
 
 
 def expected(min_score: float = 0.4, **options: object) -> dict:
@@ -142,3 +142,19 @@ def test_it_must_be_one_photo(server: Server) -> None:
     assert "Maximum number of files is 1" in answer.error
     kind, body = form([("picture", "a.png", grey_photo())], [])
     assert server.ask("predict", body, Content_Type=kind).status == 400
+
+
+def test_other_categories_are_found_and_described(tmp_path) -> None:
+    file = tmp_path / "taxonomy.yaml"
+    file.write_text(
+        "categories:\n- id: 7\n  name: glove <b>\n  keypoints: [wrist, thumb, '{{tip}}']\n"
+        "  skeleton: [[1, 2], [2, 3]]\n"
+    )
+    with served(taxonomy=str(file)) as server:
+        (garment,) = server.predict(grey_photo()).json["garments"]
+        rows = server.predict(grey_photo(), answer="csv").body.decode().splitlines()
+        (category,) = server.ask("about").json["sections"]["try"]["categories"]
+    assert garment["category"] == category["name"] == "glove <b>"
+    assert garment["category_id"] == category["id"] == 1
+    assert list(garment["landmarks"]) == category["keypoints"] == ["wrist", "thumb", "{{tip}}"]
+    assert len(rows) == 1 + 3

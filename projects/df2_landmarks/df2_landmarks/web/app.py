@@ -46,6 +46,11 @@ def create_app(
         limits: of time, and of requests at once.
         names: of the server in the network, beside localhost and addresses in digits.
         tokens: that are accepted; None: everyone who reaches the server may use it.
+
+    Example:
+        >>> from df2_landmarks.web import create_app
+        >>> [route.path for route in create_app([]).routes]
+        ['/', '/icon.svg', '/page.css', '/page.js', '/about', '/healthz', '/openapi.json']
     """
     return Starlette(
         routes=[
@@ -66,7 +71,7 @@ def create_app(
         exception_handlers={
             HTTPException: _refused,
             ClientDisconnect: _gone,
-            OSError: _failed,
+            OSError: _disk_full,
             Exception: _failed,
         },
         lifespan=_lifespan(sections),
@@ -130,8 +135,13 @@ def _gone(_: Request, __: Exception) -> Response:
     return Response(status_code=400)
 
 
-def _failed(_: Request, error: Exception) -> Response:
-    """Answer after a bug, or a full disk. The server's log has the traceback."""
+def _disk_full(_: Request, error: Exception) -> Response:
+    """Answer where there is no room for an upload; any other error of the system is a bug."""
     if isinstance(error, OSError) and error.errno in FULL:
         return error_answer(refusal(507, "the disk of the server is full"))
+    raise error
+
+
+def _failed(_: Request, __: Exception) -> Response:
+    """Answer after a bug. The server's log has the traceback."""
     return error_answer(refusal(500, "the server made an error; its log has the details"))

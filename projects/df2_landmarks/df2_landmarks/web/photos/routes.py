@@ -121,6 +121,7 @@ def _operation() -> dict[str, Any]:
                 413: "The photo has too many bytes or pixels, or needs too much memory.",
                 415: "It is not a picture that can be read.",
                 504: "The photo took too long.",
+                507: "The disk of the server is full.",
             },
         ),
     }

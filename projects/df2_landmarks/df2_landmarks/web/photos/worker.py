@@ -101,7 +101,11 @@ class Worker:
     @property
     def is_running(self) -> bool:
         """Whether the process is there."""
-        return self._process is not None and self._process.is_alive()
+        process = self._process
+        try:
+            return process is not None and process.is_alive()
+        except ValueError:  # another thread has just closed it
+            return False
 
     @property
     def num_in_queue(self) -> int:
@@ -210,11 +214,12 @@ class Worker:
     @contextlib.contextmanager
     def _killed_after(self, seconds: float) -> Iterator[threading.Event]:
         """Kill the process unless the block ends within some seconds; gives whether it was."""
-        was_killed = threading.Event()
+        was_killed, process = threading.Event(), self._process
 
         def kill() -> None:
             was_killed.set()
-            self._process.kill()
+            with contextlib.suppress(ValueError):  # it has just ended and been closed
+                process.kill()
 
         timer = threading.Timer(seconds, kill)
         timer.start()
