@@ -28,7 +28,10 @@ DAMAGE = (
 """What the standard library raises on a damaged or encrypted zip."""
 NOT_YAML = (yaml.YAMLError, ValueError, RecursionError)
 """What is raised on a text that is not YAML, or has a date or a number that does not exist."""
-SHELL = re.compile(r"[&|;<>*?`]|\$(?!(input|output|program|predictions|hidden|shared|tmp)\b)")
+_REPLACED = (
+    "input|output|program|ingestion_program|submission_program|predictions|hidden|shared|tmp"
+)
+SHELL = re.compile(rf"[&|;<>*?`]|\$(?!({_REPLACED})\b)")
 """What only a shell would understand; the names are those that the server still replaces."""
 
 
