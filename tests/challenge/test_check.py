@@ -353,6 +353,14 @@ def test_what_is_on_the_server_already_is_not_looked_for(correct: Files, tmp_pat
     assert check_bundle(written(tmp_path / "b.zip", correct, edit)) == []
 
 
+@pytest.mark.parametrize(
+    "line", ["python3 $program/score.py", "python3 /app/program/score.py $input"]
+)
+def test_the_servers_own_names_are_no_variables(correct: Files, tmp_path: Path, line: str) -> None:
+    path = written(tmp_path / "b.zip", correct, command(f"command: {line}"))
+    assert check_bundle(path) == []
+
+
 def test_a_link_in_the_bundle_is_refused(correct: Files, tmp_path: Path) -> None:
     path = written(tmp_path / "b.zip", correct, lambda content, files: files.pop("terms.md"))
     with zipfile.ZipFile(path, "a") as archive:

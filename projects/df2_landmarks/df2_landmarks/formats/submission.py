@@ -157,7 +157,7 @@ def check_unpacked_submission(
     if member not in names:
         raise UserError(_what_to_do_without(folder, names, member))
     if names != [member]:
-        others = ", ".join(repr(name[:60]) for name in names if name != member)
+        others = _listed([name for name in names if name != member])
         raise UserError(f"the zip must hold {member} alone, but also holds {others}; leave it out")
     if path.is_symlink() or not path.is_file():
         raise UserError(f"{member}: must be a plain file, but is a link or a folder; zip the file")
@@ -179,10 +179,14 @@ def _what_to_do_without(folder: Path, names: list[str], member: str) -> str:
             f"the zip must hold {member} without a folder, but holds the folder {inside[:60]!r}; "
             f"zip the file itself: `zip -j submission.zip {member}`"
         )
-    listed = ", ".join(repr(name[:60]) for name in names[:3]) or "nothing"
-    other = next((other for other in MEMBERS.values() if other != member and other in names), None)
-    advice = "; that is of the other split: is this the right phase?" if other else ""
-    return f"the zip must hold {member}, but holds {listed}{advice}"
+    is_other = any(other in names for other in MEMBERS.values())
+    advice = "; that is of the other split: is this the right phase?" if is_other else ""
+    return f"the zip must hold {member}, but holds {_listed(names) or 'nothing'}{advice}"
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(repr(name[:60]) for name in names[:3]) + more
 
 
 _Cells = Counter[tuple[int, int]]

@@ -6,6 +6,7 @@ import io
 import re
 import shlex
 import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -20,9 +21,17 @@ from df2_landmarks.common import UserError, check_input_file
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 """Of a data set that is on the server already."""
 IMAGE_FORMATS = {".jpg": "JPEG", ".png": "PNG", ".gif": "GIF", ".webp": "WEBP"}
-DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
+DAMAGE = (
+    *(zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError),
+    *(NotImplementedError, RuntimeError),  # of another compression, encrypted
+)
 """What the standard library raises on a damaged or encrypted zip."""
-SHELL = re.compile(r"[&|;<>*?`]|\$(?!(input|output|program|predictions|hidden|shared|tmp)\b)")
+NOT_YAML = (yaml.YAMLError, ValueError, RecursionError)
+"""What is raised on a text that is not YAML, or has a date or a number that does not exist."""
+_REPLACED = (
+    "input|output|program|ingestion_program|submission_program|predictions|hidden|shared|tmp"
+)
+SHELL = re.compile(rf"[&|;<>*?`]|\$(?!({_REPLACED})\b)")
 """What only a shell would understand; the names are those that the server still replaces."""
 
 
@@ -75,8 +84,8 @@ class BundleFiles:
         """
         try:
             return yaml.safe_load(self._archive.read(COMPETITION_FILE))
-        except (yaml.YAMLError, ValueError) as error:
-            message = " ".join(str(error).split())
+        except NOT_YAML as error:
+            message = " ".join(str(error).split()) or "it is nested too deeply"
             raise UserError(f"{COMPETITION_FILE}: must be YAML, but: {message}") from None
 
     def check_text(self, place: str, name: Any) -> Iterator[str]:
@@ -101,7 +110,7 @@ class BundleFiles:
         try:
             with Image.open(io.BytesIO(self._archive.read(name))) as picture:
                 found = picture.format
-        except OSError:
+        except (OSError, ValueError, Image.DecompressionBombError):
             found = "none that can be read"
         if found != expected:
             yield f"{place}: {name} must hold {expected}, but holds {found}; convert it"
@@ -172,7 +181,7 @@ class BundleFiles:
 def _check_command(where: str, text: bytes, names: list[str]) -> Iterator[str]:
     try:
         content = yaml.safe_load(text)
-    except yaml.YAMLError:
+    except NOT_YAML:
         content = None
     command = content.get("command") if isinstance(content, dict) else None
     if not isinstance(command, str) or not command.strip():
