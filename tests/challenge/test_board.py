@@ -9,6 +9,8 @@ import json
 import os
 import shutil
 import sqlite3
+import time
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,9 +24,11 @@ from df2_landmarks.challenge.board import (
     DiskFullError,
     Limits,
     Phase,
+    Store,
     TooLargeError,
     open_board,
     open_store,
+    worker,
 )
 from df2_landmarks.cli import score as score_command
 from df2_landmarks.common import UserError
@@ -88,7 +92,7 @@ def test_the_test_phase_shows_no_diagnosis(tmp_path: Path, zips: Zips) -> None:
         assert details["scores"]["visible"]["AP"] > 0
         other = submit(board, team, zips.good, phase="test")
         score_all(board)
-        (failed, _) = board.history(team)
+        (failed, _) = board.store.history(team)
     assert failed.id == other
     assert failed.message == (
         "submission.zip: must hold test_keypoints.json without a folder, but holds "
@@ -97,8 +101,6 @@ def test_the_test_phase_shows_no_diagnosis(tmp_path: Path, zips: Zips) -> None:
 
 
 def _member(path: Path) -> bytes:
-    import zipfile
-
     with zipfile.ZipFile(path) as archive:
         return archive.read(archive.namelist()[0])
 
@@ -121,7 +123,7 @@ def test_the_best_entry_of_each_team_is_ranked(tmp_path: Path, zips: Zips, phase
         assert [entry.num_scored for entry in board_rows] == [2, 1, 1]
         assert board_rows[0].submission.id == best
         assert board_rows[0].submission.method_description == "more heatmaps"
-        assert len(board.history(second)) == 2
+        assert len(board.store.history(second)) == 2
         assert board.store.details(first, best) is None, "of another team"
 
 
@@ -133,7 +135,7 @@ def test_a_retried_upload_is_the_same_submission(tmp_path: Path, zips: Zips, pha
         score_all(board)
         assert submit(board, team, zips.good) == submission_id
         assert submit(board, other, zips.good) != submission_id
-        assert len(board.history(team)) == 1
+        assert len(board.store.history(team)) == 1
         assert not list((tmp_path / "board/tmp").iterdir())
 
 
@@ -147,7 +149,7 @@ def test_failed_checks_do_not_count_against_the_daily_limit(
         with pytest.raises(DailyLimitError):  # it may still turn out to be good
             submit(board, team, zips.good)
         score_all(board)
-        (failed,) = board.history(team)
+        (failed,) = board.store.history(team)
         assert failed.state == "failed"
         assert failed.message.startswith("submission.zip:val_keypoints.json, record 0: ")
         good = submit(board, team, zips.good)
@@ -165,11 +167,11 @@ def test_what_failed_may_be_tried_again(tmp_path: Path, zips: Zips, phase: Phase
         team = make_team(board)
         submission_id = submit(board, team, zips.good)
         score_all(board)
-        assert board.history(team)[0].message == "was not scored within 0.01 s"
+        assert board.store.history(team)[0].message == "was not scored within 0.01 s"
     with opened(tmp_path, phase) as board:
         assert submit(board, team, zips.good, external_data="yes") == submission_id
         score_all(board)
-        (submission,) = board.history(team)
+        (submission,) = board.store.history(team)
         assert (submission.state, submission.message) == ("scored", "")
         assert submission.external_data == "yes"
 
@@ -181,7 +183,7 @@ def test_entries_of_a_replaced_ground_truth_are_marked(
         first, second = make_team(board, "first"), make_team(board, "second")
         submit(board, first, zips.better)
         score_all(board)
-        old = board.history(first)[0].score
+        old = board.store.history(first)[0].score
     changed = copy.deepcopy(TRUTH)
     changed["annotations"] = changed["annotations"][3:]
     other = make_phase(tmp_path, truth=changed)
@@ -211,7 +213,7 @@ def test_a_ground_truth_replaced_below_a_running_server_gives_no_score(
         submit(board, team, zips.good)
         make_phase(tmp_path, truth={**TRUTH, "annotations": TRUTH["annotations"][1:]})
         score_all(board)
-        (submission,) = board.history(team)
+        (submission,) = board.store.history(team)
     assert submission.state == "failed" and submission.score is None
     assert "replaced while the server runs" in submission.message
 
@@ -224,7 +226,7 @@ def test_an_organizer_s_trouble_is_not_shown_to_teams(
         submit(board, team, zips.good)
         phase.ground_truth.unlink()
         score_all(board)
-        (submission,) = board.history(team)
+        (submission,) = board.store.history(team)
     assert submission.message == (
         "the scorer ended with code 1; the organizer finds the reason in the log"
     )
@@ -247,7 +249,7 @@ def test_wrong_fields_are_refused(
         with pytest.raises(UserError) as refused:
             submit(board, team, zips.good, **fields)
         assert expected in str(refused.value)
-        assert not board.history(team)
+        assert not board.store.history(team)
         assert not list((tmp_path / "board/submissions").iterdir())
 
 
@@ -278,7 +280,7 @@ def test_a_full_disk_refuses_uploads_and_keeps_the_rest(
             patched.setattr(shutil, "disk_usage", lambda _: usage)
             with pytest.raises(DiskFullError, match="nearly full"):
                 board.new_upload()
-        assert [submission.id for submission in board.history(team)] == [good]
+        assert [submission.id for submission in board.store.history(team)] == [good]
         assert not list((tmp_path / "board/tmp").iterdir())
 
 
@@ -347,6 +349,55 @@ def test_a_database_of_something_else_is_refused(tmp_path: Path) -> None:
         pass
 
 
+def test_an_error_while_a_score_is_stored_delays_it(
+    tmp_path: Path, zips: Zips, phase: Phase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "RETRY_S", 0.01)
+    set_score, errors = Store.set_score, [sqlite3.OperationalError("database is locked")] * 2
+
+    def failing(*arguments: Any) -> None:
+        if errors:
+            raise errors.pop()
+        set_score(*arguments)
+
+    monkeypatch.setattr(Store, "set_score", failing)
+    with open_board(tmp_path / "board", [phase]) as board:
+        team = make_team(board)
+        submit(board, team, zips.good)
+        deadline = time.monotonic() + 60
+        while board.store.num_waiting():
+            assert time.monotonic() < deadline and board.worker.is_alive()
+            time.sleep(0.05)
+        assert [one.state for one in board.store.history(team)] == ["scored"]
+    assert not errors
+
+
+HOSTILE = {
+    "not a zip": b"%PDF-1.7 results",
+    "empty": b"",
+    "truncated": None,
+    "bomb": b"[" + b" " * 100_000_000,
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_hostile_zips_fail_with_a_line(tmp_path: Path, zips: Zips, phase: Phase, kind: str) -> None:
+    path = tmp_path / "hostile.zip"
+    content = HOSTILE[kind]
+    path.write_bytes(zips.good.read_bytes()[:-100] if content is None else content)
+    if kind == "bomb":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("val_keypoints.json", content)
+    with opened(tmp_path, phase) as board:
+        team = make_team(board)
+        submit(board, team, path)
+        score_all(board)
+        (submission,) = board.store.history(team)
+    assert submission.state == "failed"
+    assert submission.message.startswith("submission.zip"), submission.message
+    assert len(submission.message.splitlines()) == 1
+
+
 def test_phases_that_the_server_has_not_stay_queued(
     tmp_path: Path, zips: Zips, phase: Phase
 ) -> None:
@@ -355,4 +406,4 @@ def test_phases_that_the_server_has_not_stay_queued(
         submit(board, team, zips.good)
     with opened(tmp_path, make_phase(tmp_path, "test")) as board:
         score_all(board)
-        assert [submission.state for submission in board.history(team)] == ["queued"]
+        assert [submission.state for submission in board.store.history(team)] == ["queued"]

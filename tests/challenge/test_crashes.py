@@ -110,7 +110,7 @@ def test_a_kill_at_any_step_loses_nothing(tmp_path: Path, monkeypatch: pytest.Mo
             assert again[: len(ids)] == ids, "a retried upload is the same submission"
             while board.worker.score_next():
                 pass
-            history = board.history(team)
+            history = board.store.history(team)
             assert {one.id: one.score and one.score.visible for one in history} == {
                 again[0]: AP["good.zip"],
                 again[1]: AP["better.zip"],
@@ -125,7 +125,7 @@ def test_a_kill_at_any_step_loses_nothing(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def check_after_the_crash(board: Board, team: Team, ids: list[int], folder: Path) -> set[str]:
-    history = {submission.id: submission for submission in board.history(team)}
+    history = {submission.id: submission for submission in board.store.history(team)}
     assert set(ids) <= set(history), "an accepted submission is lost"
     assert len(history) - len(ids) <= 1
     for submission in history.values():

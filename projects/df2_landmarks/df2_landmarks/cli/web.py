@@ -59,7 +59,8 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     add = challenge.add_argument
     phases = "validation=FILE or test=FILE, COCO JSON with all landmarks; twice for both"
     add("--gt", action="append", default=[], metavar="PHASE=FILE", help=phases)
-    add("--data", type=Path, default=Path("board"), metavar="FOLDER", help="for the board (board)")
+    data = Path("output/board")
+    add("--data", type=Path, default=data, metavar="FOLDER", help=f"of the board ({data})")
     add("--taxonomy", type=Path, metavar="FILE", help="categories (default: DeepFashion2's)")
     limit = "submissions of a team to a phase per day, UTC (5)"
     add("--daily-limit", type=positive, default=5, metavar="N", help=limit)

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from df2_landmarks.challenge.board.phases import Phase
-from df2_landmarks.challenge.board.records import EXTERNAL_DATA, FAILED, Entry, Submission, Team
+from df2_landmarks.challenge.board.records import EXTERNAL_DATA, FAILED, Entry, Team
 from df2_landmarks.challenge.board.scoring import Limits
 from df2_landmarks.challenge.board.store import Store, open_store
 from df2_landmarks.challenge.board.upload import DailyLimitError, Upload
@@ -152,10 +152,6 @@ class Board:
         """
         self._check_phase(phase)
         return self.store.leaderboard(phase, self.phases[phase].sha256)
-
-    def history(self, team: Team) -> list[Submission]:
-        """Return a team's submissions, the newest first."""
-        return self.store.history(team)
 
     def _check_phase(self, phase: str) -> None:
         if phase not in self.phases:

@@ -60,6 +60,7 @@ class Worker(threading.Thread):
         while not self._stop_event.is_set():
             self._wake.clear()
             try:
+                self._store.requeue()  # what an error below has left
                 if not self.score_next():
                     self._wake.wait()
             except (sqlite3.OperationalError, OSError) as error:
