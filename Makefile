@@ -36,7 +36,7 @@ ifneq ($(shell $(PYTHON) -c 'import pip' 2>/dev/null && echo works),works)
 endif
 endif
 
-.PHONY: help install demo predict export synth check convert view train eval curves score report submit docs test test-slow lint format clean
+.PHONY: help install demo predict export web synth check convert view train eval curves score report submit docs test test-slow lint format clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -60,13 +60,18 @@ $(VENV)/.installed: constraints.txt setup.py tools/install_detectron2.py tools/c
 	@touch $@
 
 demo: $(READY)  ## the whole job on drawn data, on a CPU, in about 10 minutes
-	$(PYTHON) -m df2_landmarks.cli.demo
+	$(PYTHON) -m df2_landmarks.cli.training.demo
 
 predict: $(READY)  ## garments in pictures: INPUT="folder photo.jpg ..." WEIGHTS= OUTPUT= FLAGS="--min-score .3 ..."
 	$(if $(INPUT),,$(error make predict needs INPUT=, a picture, a folder or a quoted pattern))$(PYTHON) -m df2_landmarks.cli.predict $(INPUT) $(if $(WEIGHTS),--weights $(WEIGHTS)) $(if $(OUTPUT),--output $(OUTPUT)) $(FLAGS)
 
 export: $(READY)  ## the model of WEIGHTS= (default: the demo's) as FORMAT=onnx or torchscript, OUTPUT=file
 	$(PYTHON) -m df2_landmarks.cli.export $(or $(WEIGHTS),output/demo) --format $(FORMAT) $(if $(OUTPUT),--output $(OUTPUT)) $(FLAGS)
+
+GIVEN_GT = $(if $(filter command%,$(origin GT)),--gt validation=$(GT))
+
+web: $(READY)  ## try a model in the browser: WEIGHTS= (default: the demo's); score submissions: GT=file; FLAGS="--port 9000 ..."
+	$(PYTHON) -m df2_landmarks.cli.web $(or $(WEIGHTS),$(if $(GIVEN_GT),,output/demo)) $(GIVEN_GT) $(FLAGS)
 
 synth: $(READY)  ## draw a synthetic data set: PRESET=small or benchmark
 	$(PYTHON) datasets/make_synthetic.py --preset $(PRESET) --resume
@@ -93,7 +98,7 @@ eval: $(READY)  ## evaluate the last checkpoint of OUTPUT= (or MODEL.WEIGHTS in 
 	$(NO_DATA)$(PYTHON) $(PROJECT)/train_net.py --eval-only $(FLAGS) --num-gpus $(GPUS)$(MACHINES) --config-file $(CONFIG) $(OPTS)
 
 curves: $(READY)  ## draw losses, learning rate and scores: RUNS="output/a output/b" CURVES=curves.svg
-	$(PYTHON) -m df2_landmarks.cli.curves $(RUNS) --output $(CURVES)
+	$(PYTHON) -m df2_landmarks.cli.training.curves $(RUNS) --output $(CURVES)
 
 score: $(READY)  ## score a results file without torch: OUTPUT= DATA= (or RESULTS= GT=) FLAGS="--diagnose ..."
 	$(PYTHON) -m df2_landmarks.cli.score --gt $(GT) --results $(RESULTS) $(FLAGS)

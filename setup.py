@@ -4,6 +4,7 @@ from setuptools import find_packages, setup
 
 # Versions whose Ray Data has `CheckpointConfig` and takes `max_restarts` (predict/catalogue.py).
 RAY = "ray[data]>=2.60,<2.64"
+WEB = ["python-multipart", "starlette>=1.0", "uvicorn"]
 
 setup(
     name="df2_landmarks",
@@ -14,7 +15,15 @@ setup(
     python_requires=">=3.11,<3.15",
     packages=find_packages("projects/df2_landmarks", include=["df2_landmarks", "df2_landmarks.*"]),
     package_dir={"": "projects/df2_landmarks"},
-    package_data={"df2_landmarks": ["py.typed", "configs/*.yaml", "report/page.*"]},
+    package_data={
+        "df2_landmarks": [
+            "py.typed",
+            "configs/*.yaml",
+            "report/page.*",
+            "web/page.*",
+            "web/icon.svg",
+        ]
+    },
     entry_points={"console_scripts": ["df2 = df2_landmarks.cli.main:main"]},
     # Detectron2 is on no package index under its own name: tools/install_detectron2.py brings it.
     install_requires=[
@@ -54,6 +63,7 @@ setup(
         "parquet": ["pyarrow"],
         "ray": [RAY, "pyarrow"],
         "report": ["jinja2"],
+        "web": WEB,
         "test": [
             "efficientnet-lite-pytorch",  # the network whose weights "pretrained" brings
             "faster-coco-eval",
@@ -71,8 +81,10 @@ setup(
             "pytest",
             RAY,
             "ruff",
+            "selenium",
             "supervision",
             "vernier",
+            *WEB,
         ],
     },
 )

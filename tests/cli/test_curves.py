@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from df2_landmarks.cli import curves
+from df2_landmarks.cli.training import curves
 
 
 def line(iteration, **numbers):

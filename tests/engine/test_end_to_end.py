@@ -26,7 +26,7 @@ def demo(tmp_path_factory, run_python):
     """The demo, with a tiny model, few pictures and three iterations."""
     folder = tmp_path_factory.mktemp("demo")
     done = run_python(
-        *("-m", "df2_landmarks.cli.demo"),
+        *("-m", "df2_landmarks.cli.training.demo"),
         *("--datasets", folder / "datasets", "--output", folder / "output"),
         *("--draw", "--train 13 --validation 3 --test 2 --size 160"),
         *("--opts", *TINY, "SOLVER.MAX_ITER", "3"),
@@ -50,7 +50,8 @@ def test_demo_ends_with_numbers_beside_the_baseline_and_with_paths(demo):
 
 @pytest.mark.parametrize("minutes", ["0", "-1", "nan"])
 def test_demo_without_time_to_train_says_so_at_once(tmp_path, run_python, minutes):
-    demo = (*("-m", "df2_landmarks.cli.demo"), "--datasets", tmp_path, f"--minutes={minutes}")
+    program = ("-m", "df2_landmarks.cli.training.demo")
+    demo = (*program, "--datasets", tmp_path, f"--minutes={minutes}")
     done = run_python(*demo)
     assert done.returncode == 2
     assert "--minutes must be more than 0" in done.stderr
@@ -59,7 +60,7 @@ def test_demo_without_time_to_train_says_so_at_once(tmp_path, run_python, minute
 
 def test_two_demos_do_not_write_into_one_folder(tmp_path, run_python):
     with locked_folder(tmp_path, "--output"):
-        done = run_python("-m", "df2_landmarks.cli.demo", "--output", tmp_path)
+        done = run_python("-m", "df2_landmarks.cli.training.demo", "--output", tmp_path)
     assert done.returncode == 1 and done.stdout == ""
     assert done.stderr.startswith(f"df2 demo: --output {tmp_path}: ")
 
@@ -92,7 +93,8 @@ def test_eval_only_prints_the_tables_of_the_demo_s_model(demo, run_python):
     folder, _ = demo
     done = run_python(
         TRAIN_NET,
-        *("--eval-only", "--config-file", DEMO, "OUTPUT_DIR", folder / "output", *TINY),
+        *("--eval-only", "--config-file", "df2_landmark_rcnn_lite0_FPN_demo.yaml", *TINY),
+        *("OUTPUT_DIR", folder / "output"),
         DETECTRON2_DATASETS=str(folder / "datasets"),
     )
     assert done.returncode == 0, done.stderr

@@ -67,6 +67,7 @@ def test_the_file_holds_what_is_returned(config, drawn_splits, truth, tmp_path):
     both = scores["landmarks"]["visible_and_occluded"]
     assert 100 * both["AP"] == returned["landmarks"]["AP"]
     assert both["per_category"] and both["items"] == truth.num_items
+    assert both["ground_truth_sha256"] == truth.sha256 and len(truth.sha256) == 64
     assert scores["visibility"].keys() == returned["visibility"].keys()
     assert not (tmp_path / "scores.json").exists()  # of the plain evaluation
 

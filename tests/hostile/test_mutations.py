@@ -19,12 +19,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 from PIL import Image
 
 from converters.deepfashion2_to_coco import main as convert
 from converters.raw import RawFileError, parse_annotation, read_image_size
+from df2_landmarks.challenge.bundle import check_bundle
 from df2_landmarks.cli import check, score, submission, taxonomy
-from df2_landmarks.common import UserError
+from df2_landmarks.common import UserError, write_zip
 from df2_landmarks.engine import read_checkpoint, setup_config
 from df2_landmarks.formats import (
     CocoReader,
@@ -83,6 +85,47 @@ def _zip() -> bytes:
     return stream.getvalue()
 
 
+def _bundle() -> bytes:
+    """A bundle of Codabench whose files are not deflated, so that mutations hit their content."""
+    program, data, bundle = io.BytesIO(), io.BytesIO(), io.BytesIO()
+    with zipfile.ZipFile(program, "w") as archive:
+        archive.writestr("metadata.yaml", "command: python3 score.py\n")
+        archive.writestr("score.py", "'AP'")
+    with zipfile.ZipFile(data, "w") as archive:
+        archive.writestr("truth.json", "{}")
+    column = {"title": "AP", "key": "AP", "index": 0, "precision": 4}
+    board = {"title": "AP", "key": "ap", "submission_rule": "Force_Best", "columns": [column]}
+    task = {"index": 0, "name": "a", "scoring_program": "p.zip", "reference_data": "d.zip"}
+    content = {
+        "version": 2,
+        "title": "Foxes",
+        "image": "logo.png",
+        "terms": "a.md",
+        "docker_image": "python:3.12",
+        "pages": [{"title": "Overview", "file": "a.md"}],
+        "tasks": [task],
+        "phases": [{"name": "a", "start": "2027-01-01 13:30:00", "tasks": [0]}],
+        "leaderboards": [board],
+    }
+    with zipfile.ZipFile(bundle, "w") as archive:
+        archive.writestr("competition.yaml", yaml.safe_dump(content))
+        archive.writestr("a.md", "Foxes")
+        archive.writestr("logo.png", _picture("PNG"))
+        archive.writestr("p.zip", program.getvalue())
+        archive.writestr("d.zip", data.getvalue())
+    return bundle.getvalue()
+
+
+def _competition(path: Path) -> list[str]:
+    """Check a bundle with this competition.yaml, whatever it holds."""
+    packed = path.with_name(".packed")
+    write_zip(packed, {"competition.yaml": path.read_bytes(), "logo.png": _picture("PNG")})
+    try:
+        return check_bundle(packed)
+    finally:
+        packed.unlink()
+
+
 def _checkpoint() -> bytes:
     stream = io.BytesIO()
     torch.save({"model": {"weight": torch.ones(3, 4)}, "iteration": 3}, stream)
@@ -111,6 +154,12 @@ READERS: dict[str, tuple[str, Callable[[Path], bytes], Callable[[Path], object]]
     "coco": ("a.json", lambda _: json.dumps(coco()).encode(), _read_coco),
     "results": ("a.json", lambda _: _results(), read_results),
     "submission": ("a.zip", lambda _: _zip(), check_submission),
+    "bundle": ("a.zip", lambda _: _bundle(), check_bundle),
+    "competition.yaml": (
+        "a.yaml",
+        lambda _: zipfile.ZipFile(io.BytesIO(_bundle())).read("competition.yaml"),
+        _competition,
+    ),
     "config": ("a.yaml", lambda _: BASE.read_bytes(), lambda p: setup_config(p, on_cpu=True)),
     "checkpoint": ("a.pth", lambda _: _checkpoint(), read_checkpoint),
     "taxonomy": ("a.yaml", _taxonomy, read_taxonomy),

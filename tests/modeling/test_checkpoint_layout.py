@@ -214,7 +214,7 @@ def test_what_cannot_be_converted():
 
 
 def test_the_tool_writes_files_that_load(tmp_path, run_python):
-    tool = ("-m", "df2_landmarks.cli.convert_checkpoint")
+    tool = ("-m", "df2_landmarks.cli.training.convert_checkpoint")
     given = stock().state_dict()
     first, second, third = (tmp_path / f"{i}.pth" for i in range(3))
     torch.save({"model": given, "optimizer": {"lr": 1.0}, "iteration": 7}, first)

@@ -51,7 +51,7 @@ def check(command: str) -> None:
         return
     if words[0] == "df2":
         program = ["-m", "df2_landmarks.cli.main", words[1]]
-        if words[1] == "submission" and len(words) > 2:
+        if words[1] in ("challenge", "submission") and len(words) > 2:
             program.append(words[2])
     elif words[1] == "-m":
         program = ["-m", words[2]]

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from df2_landmarks import Predictor
+from tests.evaluation.cases import make_ground_truth, write_json
 from tests.predict.fake_model import FakeModel
 from tests.project.test_structure import PACKAGES, SOURCES
 from tests.support import ROOT
@@ -37,7 +38,9 @@ def test_the_public_rooms_have_examples():
 
 @pytest.mark.parametrize("name", MODULES)
 def test_the_examples_of_the_docstrings_run(name, tmp_path, monkeypatch):
-    """Beside a photo in which the model, here one that needs no training, finds a skirt."""
+    """Beside a ground truth, and a photo in which the model, an untrained one, finds a skirt."""
+    truth = make_ground_truth(np.random.default_rng(0), crowd=0, unlabelled=0)
+    write_json(tmp_path / "validation.json", truth)
     Image.fromarray(np.full((320, 336, 3), 90, np.uint8)).save(tmp_path / "photo.jpg")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(Predictor, "load", lambda *_, **__: Predictor(FakeModel()))

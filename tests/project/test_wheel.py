@@ -55,6 +55,8 @@ def test_the_wheel_contains_every_configuration(wheel):
     expected = (ROOT / "projects/df2_landmarks/configs").glob("*.yaml")
     assert configs == sorted(f"df2_landmarks/configs/{path.name}" for path in expected)
     assert "df2_landmarks/py.typed" in names
+    page = ("page.html", "page.css", "page.js", "icon.svg")
+    assert {f"df2_landmarks/web/{name}" for name in page} <= set(names)
     assert not [name for name in names if name.startswith(("tests/", "converters/"))]
 
 

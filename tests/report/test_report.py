@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shutil
@@ -119,6 +120,8 @@ def test_every_section_has_its_numbers(planted: tuple[Path, list[str]]) -> None:
         assert page.count(f'<section id="{section}"') == 1
     assert 'id="comparison"' not in page
     assert "Not to be compared with published scores: this is not the released" in page
+    truth = Path(planted[1][1]).read_bytes()
+    assert f"ground truth: SHA-256 {hashlib.sha256(truth).hexdigest()}." in page
     assert page.count("9 skirt</th>") == 1  # the row of the confusion matrix
     assert "skirt, visible landmarks" in page
     assert re.search(r"1 waist_left: [\d.]+ sigmas, n 4, 3 good, 0 jitter, 1 inversion", page)

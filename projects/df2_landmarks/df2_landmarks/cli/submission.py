@@ -25,8 +25,10 @@ from df2_landmarks.formats import (
     check_submission,
     read_ground_truth,
     read_results,
+    read_taxonomy,
     write_submission,
 )
+from df2_landmarks.taxonomy import DEEPFASHION2, Taxonomy
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -53,6 +55,12 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     scoring = commands.add_parser("score", help="check and score the very zip")
     scoring.add_argument("zip", metavar="ZIP")
     scoring.add_argument("--gt", required=True, metavar="FILE")
+    for command in (packing, checking, scoring):
+        command.add_argument(
+            "--taxonomy",
+            metavar="FILE",
+            help="categories and landmarks (`df2 taxonomy`; default: DeepFashion2's)",
+        )
     for command in (packing, checking):
         command.add_argument("--split", choices=list(MEMBERS), help="by default, as GT says")
     return parser.parse_args(argv)
@@ -60,34 +68,47 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def pack(args: argparse.Namespace) -> None:
     check_output_file("--output", args.output)
-    ground_truth = read_ground_truth(args.gt)
+    ground_truth = read_ground_truth(args.gt, taxonomy=taxonomy_of(args))
     detections = read_results(args.results, ground_truth)
     split = args.split or split_of(ground_truth)
-    write_submission(args.output, detections, split=split)
-    print_facts(args.output, split, ground_truth)
+    write_submission(args.output, detections, split=split, class_of_id=ground_truth.class_of_id)
+    print_facts(args.output, split, ground_truth, ground_truth.taxonomy)
 
 
 def check(args: argparse.Namespace) -> None:
-    ground_truth = read_ground_truth(args.gt) if args.gt else None
+    taxonomy = taxonomy_of(args)
+    ground_truth = read_ground_truth(args.gt, taxonomy=taxonomy) if args.gt else None
     split = args.split or (split_of(ground_truth) if ground_truth else None)
-    print_facts(args.zip, split, ground_truth)
+    print_facts(args.zip, split, ground_truth, taxonomy)
 
 
 def score_zip(args: argparse.Namespace) -> None:
-    ground_truth = read_ground_truth(args.gt, needs_annotations=True)
-    print_facts(args.zip, "val", ground_truth)
+    taxonomy = taxonomy_of(args)
+    ground_truth = read_ground_truth(args.gt, needs_annotations=True, taxonomy=taxonomy)
+    print_facts(args.zip, "val", ground_truth, taxonomy)
     detections = read_results(args.zip, ground_truth)
     scores = [score(ground_truth, detections, protocol) for protocol in PROTOCOLS]
     say(score_text(ground_truth, detections, scores, [{} for _ in scores]))
+
+
+def taxonomy_of(args: argparse.Namespace) -> Taxonomy:
+    return read_taxonomy(args.taxonomy) if args.taxonomy else DEEPFASHION2
 
 
 def split_of(ground_truth: GroundTruth) -> str:
     return "val" if ground_truth.has_annotations else "test"
 
 
-def print_facts(path: str, split: str | None, ground_truth: GroundTruth | None) -> None:
-    image_ids = None if ground_truth is None else ground_truth.image_ids
-    facts = check_submission(path, split=split, image_ids=image_ids)
+def print_facts(
+    path: str, split: str | None, ground_truth: GroundTruth | None, taxonomy: Taxonomy
+) -> None:
+    facts = check_submission(
+        path,
+        split=split,
+        image_ids=None if ground_truth is None else ground_truth.image_ids,
+        taxonomy=taxonomy,
+        class_of_id=None if ground_truth is None else ground_truth.class_of_id,
+    )
     beyond = f", {facts.num_beyond} beyond the 20 that count" if facts.num_beyond else ""
     unchecked = "" if ground_truth else " Image ids were not checked (no --gt)."
     say(

@@ -3,11 +3,13 @@
 * ``errors``: `UserError`, the one error that is a user's mistake.
 * ``command_line``: the one way to run a command and to print.
 * ``files``: files and folders that appear whole or not at all.
+* ``archives``: zips that are the same bytes for the same content.
 * ``input_files``: opening of plain, gzipped and zipped input, with its limits.
 * ``parallel``: the process pool.
 * ``progress``: the progress bar.
 """
 
+from df2_landmarks.common.archives import write_zip, zip_member
 from df2_landmarks.common.command_line import positive, printable, run_command, say
 from df2_landmarks.common.errors import UserError
 from df2_landmarks.common.files import (
@@ -47,4 +49,6 @@ __all__ = [
     "remove_leftovers",
     "run_command",
     "say",
+    "write_zip",
+    "zip_member",
 ]

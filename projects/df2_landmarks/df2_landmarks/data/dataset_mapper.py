@@ -176,7 +176,7 @@ def read_image(
         image = read_picture(path, max_pixels=min(max_pixels, width * height))
         got = image.shape[1], image.shape[0]
     except TooManyPixelsError as error:
-        if width * height > max_pixels:
+        if width * height > max_pixels or error.size is None:
             raise
         got = error.size
     if expected != got:

@@ -4,6 +4,7 @@
 * ``breakdown``: the score of subsets; ``comparison``: two results with a confidence interval.
 * ``visibility``: average precision of predicting whether a landmark is visible.
 * ``mean_shape``: the baseline; ``published``: scores of others on the real validation set.
+* ``provenance``: version of the scorer and hash of the ground truth.
 * ``thresholds``: precision and recall over score thresholds.
 * ``tables``: scores and comparisons as text, for papers, and as plain data.
 * ``diagnosis``: a room of its own, why a score is what it is; imported where it is needed.
@@ -20,6 +21,7 @@ from df2_landmarks.evaluation.comparison import (
 )
 from df2_landmarks.evaluation.mean_shape import mean_shapes, place_mean_shapes
 from df2_landmarks.evaluation.oks import sigma_px
+from df2_landmarks.evaluation.provenance import provenance, provenance_line
 from df2_landmarks.evaluation.published import is_real_validation_set
 from df2_landmarks.evaluation.score import Score, score
 from df2_landmarks.evaluation.tables import (
@@ -89,6 +91,8 @@ __all__ = [
     "overall_table",
     "paper_tables",
     "place_mean_shapes",
+    "provenance",
+    "provenance_line",
     "results_table",
     "score",
     "score_as_dict",

@@ -84,7 +84,12 @@ from df2_landmarks.formats.results import (
     write_results_file,
 )
 from df2_landmarks.formats.slots import slot_text
-from df2_landmarks.formats.submission import MEMBERS, check_submission, write_submission
+from df2_landmarks.formats.submission import (
+    MEMBERS,
+    check_submission,
+    check_unpacked_submission,
+    write_submission,
+)
 
 __all__ = [
     "ATTRIBUTES",
@@ -122,6 +127,7 @@ __all__ = [
     "check_graph",
     "check_record",
     "check_submission",
+    "check_unpacked_submission",
     "code_version",
     "concatenate_class",
     "concatenate_present",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from array import array
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from df2_landmarks.common import UserError
+from df2_landmarks.common import UserError, open_input
 from df2_landmarks.formats.coco import CocoAnnotation, CocoItem, CocoReader
 from df2_landmarks.formats.ground_truth import (
     ATTRIBUTES,
@@ -64,7 +65,16 @@ def read_ground_truth(
         remarks=tuple(reader.report.remarks()),
         taxonomy=taxonomy,
         category_ids=reader.ids.every_id,
+        sha256=_sha256(path),
     )
+
+
+def _sha256(path: str | Path) -> str:
+    digest = hashlib.sha256()
+    with open_input(path) as (stream, _):
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def read_boxes_and_masks(path: str | Path, taxonomy: Taxonomy = DEEPFASHION2) -> dict[str, Any]:

@@ -75,6 +75,8 @@ class GroundTruth:
         taxonomy: the categories.
         category_ids: id of each category in the file, and in results for it; by default that of
             the taxonomy.
+        sha256: of the file's content, unpacked: 64 hexadecimal digits, as ``sha256sum`` prints them
+            for the plain file; "" if it comes from no file.
     """
 
     name: str
@@ -84,6 +86,7 @@ class GroundTruth:
     remarks: tuple[str, ...] = ()
     taxonomy: Taxonomy = DEEPFASHION2
     category_ids: tuple[int, ...] = ()
+    sha256: str = ""
 
     @property
     def class_of_id(self) -> dict[int, int]:

@@ -53,14 +53,13 @@ class TooManyPixelsError(UserError):
     """A picture has more pixels than its reader allows; it has not been decoded.
 
     Attributes:
-        size: width and height, as the header says.
+        size: width and height, as the header says; None if they are beyond Pillow's own limit.
     """
 
-    def __init__(self, name: str, size: tuple[int, int], max_pixels: int) -> None:
-        width, height = self.size = size
-        super().__init__(
-            f"{name}: {width} x {height} are more pixels than the limit of {max_pixels:,}"
-        )
+    def __init__(self, name: str, size: tuple[int, int] | None, max_pixels: int) -> None:
+        self.size = size
+        pixels = "there" if size is None else "{} x {}".format(*size)
+        super().__init__(f"{name}: {pixels} are more pixels than the limit of {max_pixels:,}")
 
 
 def read_picture(
@@ -144,6 +143,8 @@ def _from_bytes(content: bytes, name: str, max_pixels: int) -> NDArray[np.uint8]
     except Image.UnidentifiedImageError:
         readable = ", ".join(RASTER_FORMATS)
         raise UserError(f"{name}: not a picture that can be read ({readable}, HEIC)") from None
+    except Image.DecompressionBombError:
+        raise TooManyPixelsError(name, None, max_pixels) from None
     except Exception as error:  # damaged bytes may raise anything
         raise UserError(f"{name}: not a readable picture ({error})") from None
     return _decode(image, name, max_pixels)
@@ -175,6 +176,8 @@ def _decode(image: Image.Image, name: str, max_pixels: int) -> NDArray[np.uint8]
         image.load()
         turn = ORIENTATIONS.get(_orientation(image))
         rgb = _to_rgb(image)
+    except MemoryError:  # the machine's fault, not the picture's
+        raise
     except Exception as error:  # damaged bytes may raise anything
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"{name}: not a readable picture ({reason})") from None

@@ -21,6 +21,8 @@ from df2_landmarks.predict.coco import coco_annotation
 from df2_landmarks.predict.exports import (
     FORMATS,
     check_formats,
+    landmark_table,
+    measurement_table,
     parquet_schema,
     read_lines,
     table_row,
@@ -38,9 +40,15 @@ from df2_landmarks.predict.models import (
     load_exported,
     load_model,
 )
-from df2_landmarks.predict.pipeline import Done, Outputs, drawing_path, predict_all
+from df2_landmarks.predict.pipeline import (
+    Done,
+    Outputs,
+    drawing_path,
+    encoded_drawing,
+    predict_all,
+)
 from df2_landmarks.predict.predictor import Predictor
-from df2_landmarks.predict.records import PictureRecord, json_schema
+from df2_landmarks.predict.records import PictureRecord, json_schema, picture_record
 
 __all__ = [
     "EXPORT_SUFFIXES",
@@ -67,11 +75,15 @@ __all__ = [
     "check_inputs",
     "coco_annotation",
     "drawing_path",
+    "encoded_drawing",
     "import_ray",
     "json_schema",
+    "landmark_table",
     "load_exported",
     "load_model",
+    "measurement_table",
     "parquet_schema",
+    "picture_record",
     "predict_all",
     "predict_catalogue",
     "read_lines",

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import msgspec
 
@@ -187,27 +187,47 @@ def _measurement_rows(garment: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield {"measurement": name, **values}
 
 
+def landmark_table(records: Iterable[dict[str, Any]]) -> str:
+    """Return records as the text that `write_csv` writes."""
+    text = io.StringIO(newline="")
+    _write_rows(text, records, CSV_COLUMNS, _landmark_rows)
+    return text.getvalue()
+
+
+def measurement_table(records: Iterable[dict[str, Any]]) -> str:
+    """Return records as the text that `write_measurements` writes."""
+    text = io.StringIO(newline="")
+    _write_rows(text, records, MEASUREMENT_COLUMNS, _measurement_rows)
+    return text.getvalue()
+
+
+RowsOf = Callable[[dict[str, Any]], Iterator[dict[str, Any]]]
+
+
 def _write_table(
-    predictions: Path,
-    target: Path,
-    columns: tuple[str, ...],
-    rows_of: Callable[[dict[str, Any]], Iterator[dict[str, Any]]],
+    predictions: Path, target: Path, columns: tuple[str, ...], rows_of: RowsOf
 ) -> None:
     with atomic_write(target) as file:
         text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
-        writer = csv.DictWriter(text, columns)
-        writer.writeheader()
-        for record in read_lines(predictions):
-            for number, garment in enumerate(record.get("garments", []), 1):
-                common = {
-                    "file": record["file"],
-                    "frame": record.get("frame"),
-                    "garment": number,
-                    "category": garment["category"],
-                    "score": garment["score"],
-                }
-                writer.writerows({**common, **row} for row in rows_of(garment))
+        _write_rows(text, read_lines(predictions), columns, rows_of)
         text.detach()
+
+
+def _write_rows(
+    text: TextIO, records: Iterable[dict[str, Any]], columns: tuple[str, ...], rows_of: RowsOf
+) -> None:
+    writer = csv.DictWriter(text, columns)
+    writer.writeheader()
+    for record in records:
+        for number, garment in enumerate(record.get("garments", []), 1):
+            common = {
+                "file": record["file"],
+                "frame": record.get("frame"),
+                "garment": number,
+                "category": garment["category"],
+                "score": garment["score"],
+            }
+            writer.writerows({**common, **row} for row in rows_of(garment))
 
 
 def write_parquet(predictions: Path, target: Path, _: Taxonomy = DEEPFASHION2) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -18,14 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from df2_landmarks.common import UserError, atomic_write
-from df2_landmarks.formats import Garment, read_picture
+from df2_landmarks.formats import read_picture
 from df2_landmarks.predict.garments import Garments
 from df2_landmarks.predict.inputs import Input
 from df2_landmarks.predict.journal import Journal, file_text
 from df2_landmarks.predict.models import Prepared
 from df2_landmarks.predict.predictor import Predictor
+from df2_landmarks.predict.records import Measure, picture_record
 from df2_landmarks.predict.video import VideoReader, VideoWriter
-from df2_landmarks.taxonomy import MeasuredLength
 
 PICTURES = "pictures"
 JPEG_QUALITY = 90
@@ -35,7 +35,6 @@ MAX_NAME_BYTES = 180
 
 Picture = NDArray[np.uint8]
 Draw = Callable[[Picture, Garments], Picture]
-Measure = Callable[[Garment], Sequence[MeasuredLength]]
 
 
 @dataclass(frozen=True)
@@ -229,18 +228,18 @@ def _finish(
     task: Task, result: Garments | UserError, fingerprint: str, outputs: Outputs
 ) -> tuple[Done, bytes, Picture | None]:
     """Draw a picture and write the drawing; return its line, and the drawing of a frame."""
-    record: dict[str, Any] = {
-        "file": file_text(task.source.path),
-        "model": fingerprint,
-        **task.frame,
-    }
+    file = file_text(task.source.path)
     if isinstance(result, UserError):
-        record["error"] = str(result)
+        record = {"file": file, "model": fingerprint, **task.frame, "error": str(result)}
         return Done(task, None, str(result)), msgspec.json.encode(record), None
-    record.update(result.to_dict(with_masks=outputs.with_masks))
-    if outputs.measure is not None:
-        for garment, fields in zip(result, record["garments"], strict=True):
-            fields["measurements"] = {m.name: _length(m) for m in outputs.measure(garment)}
+    record = picture_record(
+        file,
+        fingerprint,
+        result,
+        frame=task.frame,
+        with_masks=outputs.with_masks,
+        measure=outputs.measure,
+    )
     drawn = None
     if outputs.draw is not None and task.rgb is not None:
         drawn = outputs.draw(cv2.cvtColor(task.rgb, cv2.COLOR_RGB2BGR), result)
@@ -248,19 +247,6 @@ def _finish(
             _write_picture(drawing_path(outputs.folder, task.source.name, drawn.shape), drawn)
     task.rgb = task.prepared = None
     return Done(task, result, ""), msgspec.json.encode(record), drawn if task.frame else None
-
-
-def _length(measured: MeasuredLength) -> dict[str, Any]:
-    fields: dict[str, Any] = {"pixels": None, "ratio": None}
-    if measured.pixels is not None:
-        fields["pixels"] = round(measured.pixels, 2)
-    if measured.ratio is not None:
-        fields["ratio"] = round(measured.ratio, 4)
-    if measured.centimetres is not None:
-        fields["centimetres"] = round(measured.centimetres, 2)
-    if measured.reason:
-        fields["reason"] = measured.reason
-    return fields
 
 
 def _record(
@@ -274,10 +260,24 @@ def _record(
 
 
 def _write_picture(path: Path, drawn: Picture) -> None:
-    options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if path.suffix != ".png" else []
-    _, encoded = cv2.imencode(path.suffix, drawn, options)
     with atomic_write(path, many=True) as file:
-        file.write(encoded.data)
+        file.write(_encoded(drawn, path.suffix))
+
+
+def _encoded(drawn: Picture, suffix: str) -> memoryview:
+    options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if suffix != ".png" else []
+    _, encoded = cv2.imencode(suffix, drawn, options)
+    return encoded.data
+
+
+def encoded_drawing(drawn: Picture) -> tuple[bytes, str]:
+    """Return a (H, W, 3) BGR picture as JPEG, or PNG if it is too large, and its media type.
+
+    The bytes are those of the file that `predict_all` writes.
+    """
+    if max(drawn.shape[:2]) > MAX_JPEG_PX:
+        return bytes(_encoded(drawn, ".png")), "image/png"
+    return bytes(_encoded(drawn, ".jpg")), "image/jpeg"
 
 
 def drawing_path(folder: Path, name: str, shape: tuple[int, ...] | None = None) -> Path:

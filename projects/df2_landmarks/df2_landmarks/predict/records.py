@@ -6,10 +6,17 @@ continuous, in pixels of the upright picture; numbers between 0 and 1 are fracti
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
+
+from df2_landmarks.formats import Garment
+from df2_landmarks.predict.garments import Garments
+from df2_landmarks.taxonomy import MeasuredLength
+
+Measure = Callable[[Garment], Sequence[MeasuredLength]]
 
 Share = Annotated[float, Meta(ge=0, le=1)]
 Box = Annotated[list[float], Meta(min_length=4, max_length=4, description="x1, y1, x2, y2")]
@@ -80,3 +87,43 @@ def json_schema() -> dict[str, Any]:
     for definition in schema["$defs"].values():
         definition["description"] = " ".join(definition["description"].split())
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def picture_record(
+    file: str,
+    fingerprint: str,
+    garments: Garments,
+    *,
+    frame: Mapping[str, Any] | None = None,
+    with_masks: bool = True,
+    measure: Measure | None = None,
+) -> dict[str, Any]:
+    """Return the record of a picture, as plain data (`PictureRecord`).
+
+    Args:
+        file: its name.
+        fingerprint: of the model.
+        garments: in it.
+        frame: what says which frame of a video it is.
+        with_masks: whether the record has masks.
+        measure: the lengths of a garment; None: no lengths.
+    """
+    found = garments.to_dict(with_masks=with_masks)
+    record = {"file": file, "model": fingerprint, **(frame or {}), **found}
+    if measure is not None:
+        for garment, fields in zip(garments, record["garments"], strict=True):
+            fields["measurements"] = {m.name: _length(m) for m in measure(garment)}
+    return record
+
+
+def _length(measured: MeasuredLength) -> dict[str, Any]:
+    fields: dict[str, Any] = {"pixels": None, "ratio": None}
+    if measured.pixels is not None:
+        fields["pixels"] = round(measured.pixels, 2)
+    if measured.ratio is not None:
+        fields["ratio"] = round(measured.ratio, 4)
+    if measured.centimetres is not None:
+        fields["centimetres"] = round(measured.centimetres, 2)
+    if measured.reason:
+        fields["reason"] = measured.reason
+    return fields

@@ -29,6 +29,7 @@ from df2_landmarks.evaluation import (
     number,
     operating_points,
     paper_tables,
+    provenance_line,
     score,
     taxonomy_notes,
 )
@@ -206,6 +207,7 @@ def _provenance(ground_truth: GroundTruth, detections: Detections, inputs: Input
         "The size of a detection, which decides between medium and large, is that of all its slots "
         "with their zeros, as in the official evaluation.",
         "Ignored: crowds, and items without a labelled landmark of the protocol.",
+        f"{provenance_line(ground_truth)}.",
         f"Intervals: {inputs.resamples} bootstrap draws of images, 95 %.",
         *taxonomy_notes(ground_truth),
         *ground_truth.remarks,

@@ -34,6 +34,7 @@ from df2_landmarks.evaluation import (
     category_table,
     counts_line,
     overall_table,
+    provenance_line,
     score,
     score_as_dict,
     score_visibility,
@@ -333,6 +334,7 @@ class LandmarkEvaluator(DatasetEvaluator):
         logger.info(
             f"Landmarks on {self._dataset_name}: "
             f"{counts_line(ground_truth, scores, num_detections)}\n"
+            f"{provenance_line(ground_truth)}\n"
             f"{overall_table(summaries)}\n\n{category_table(ground_truth, scores)}"
         )
         for note in taxonomy_notes(ground_truth):

@@ -16,6 +16,7 @@ from df2_landmarks.evaluation.comparison import (
     Interval,
     Intervals,
 )
+from df2_landmarks.evaluation.provenance import provenance, provenance_line
 from df2_landmarks.evaluation.published import BASELINE, PAPER, is_real_validation_set, paper_ap
 from df2_landmarks.evaluation.score import Score
 from df2_landmarks.formats import (
@@ -96,7 +97,7 @@ def score_text(
             name: baseline.get(name) for name in overall[title]
         }
     parts = [
-        "\n".join([counts, *_notes(ground_truth, detections)]),
+        "\n".join([counts, provenance_line(ground_truth), *_notes(ground_truth, detections)]),
         overall_table(overall),
         category_table(ground_truth, scores),
     ]
@@ -271,12 +272,13 @@ def _difference_cells(difference: Difference) -> list[str]:
 
 
 def score_as_dict(ground_truth: GroundTruth, score: Score, breakdown: Breakdown) -> dict[str, Any]:
-    """Return the ten numbers, AP per category, counts and the breakdown as plain data for JSON.
+    """Return the ten numbers, AP per category, counts, provenance and breakdown as plain data.
 
     APs are fractions, None where undefined.
     """
     return {
         **score.curves.summary(),
+        **provenance(ground_truth),
         "taxonomy": ground_truth.taxonomy.name,
         "taxonomy_notes": list(ground_truth.taxonomy.notes),
         "per_category": by_category(ground_truth.taxonomy, score.curves.per_category()),

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from detectron2.config import CfgNode
     from torch import nn
 
-PROJECT = Path(__file__).resolve().parents[2]
+PROJECT = Path(__file__).resolve().parents[3]
 REPOSITORY = PROJECT.parents[1]
 CONFIG = "df2_landmark_rcnn_lite0_FPN_demo.yaml"
 FOLDER = "deepfashion2_synthetic"

@@ -1,0 +1,1 @@
+"""The commands around a training: ``demo``, ``curves`` and ``convert_checkpoint``."""
