@@ -47,6 +47,14 @@ PLAIN = {
 EXPECTED_OKS = {HEAD + "DECODER": "expected_oks"}
 CONFIDENCE = EXPECTED_OKS | {HEAD + "CONFIDENCE_POWER": "2.0"}
 SUPPRESSION = CONFIDENCE | {HEAD + "SUPPRESS_ACROSS_CATEGORIES": "True"}
+AUGMENTATIONS = {
+    "rotation": {"INPUT.AUGMENT.ROTATION": "10.0"},
+    "scale": {"INPUT.AUGMENT.SCALE": "(0.8, 1.25)"},
+    "colour": {"INPUT.AUGMENT.COLOR": "0.2"},
+    "blur": {"INPUT.AUGMENT.BLUR": "1.0"},
+    "cut_out": {"INPUT.AUGMENT.CUT_OUT": "0.3"},
+}
+"""Those of the 3x recipes."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +81,15 @@ CONTENDERS = {
     ),
     "recommended": Contender({}),
     "no_visibility": Contender({HEAD + "VISIBILITY": "False"}),
+    **{name: Contender(options) for name, options in AUGMENTATIONS.items()},
+    "augmented": Contender({k: v for o in AUGMENTATIONS.values() for k, v in o.items()}),
+    "copy_paste": Contender({"INPUT.COPY_PASTE": "0.5"}),
+    "balanced": Contender(
+        {
+            "DATALOADER.SAMPLER_TRAIN": "RepeatFactorTrainingSampler",
+            "DATALOADER.REPEAT_THRESHOLD": "0.1",
+        }
+    ),
 }
 
 

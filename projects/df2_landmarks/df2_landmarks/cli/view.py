@@ -466,10 +466,10 @@ def augmented_columns(source: Source, cfg: CfgNode, count: int) -> dict[str, Col
     """Return columns with the examples that the loader of a training gives, one per seed."""
     from detectron2.data import DatasetCatalog
 
-    from df2_landmarks.data import LandmarkDatasetMapper, seed_by
+    from df2_landmarks.data import seed_by, training_mapper
 
     records = DatasetCatalog.get(source.name)
-    mapper = LandmarkDatasetMapper(cfg, is_train=True)
+    mapper = training_mapper(cfg, records)
 
     def tile(seed: int, example: Example, _: Picture) -> Tile:
         seed_by(seed)

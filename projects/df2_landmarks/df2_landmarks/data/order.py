@@ -7,7 +7,7 @@ that a training that was interrupted goes on as if it had not been.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any
 
@@ -17,7 +17,8 @@ from detectron2.utils import comm
 from detectron2.utils.env import seed_all_rng
 from torch.utils.data import Dataset, Sampler
 
-Mapper = Callable[[dict[str, Any]], dict[str, Any] | None]
+from df2_landmarks.data.dataset_mapper import Mapper
+
 Records = Sequence[dict[str, Any]] | Dataset
 
 

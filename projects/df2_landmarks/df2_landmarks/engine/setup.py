@@ -48,7 +48,11 @@ NOT_NEGATIVE = (
     "SOLVER.CHECKPOINTS_KEPT",
     "SOLVER.EARLY_STOPPING.PATIENCE",
     "TEST.NUM_PICTURES",
+    "INPUT.AUGMENT.ROTATION",
+    "INPUT.AUGMENT.SQUARE_PX",
+    "INPUT.AUGMENT.BLUR",
 )
+SHARES = ("INPUT.AUGMENT.COLOR", "INPUT.AUGMENT.CUT_OUT", "INPUT.COPY_PASTE")
 
 
 def argument_parser(epilog: str | None = None) -> argparse.ArgumentParser:
@@ -291,12 +295,15 @@ def check_values(cfg: CfgNode) -> None:
     Raises:
         UserError: one of them is out of its range.
     """
-    for key in NOT_NEGATIVE:
+    for key in (*NOT_NEGATIVE, *SHARES):
         value = cfg
         for name in key.split("."):
             value = value[name]
         if value is None or not 0 <= value < math.inf:
             raise UserError(f"{key} must be 0 or more, but got {value}")
+        if key in SHARES and value > 1:
+            raise UserError(f"{key} must be 0 to 1, but got {value}")
+    check_augmentation(cfg)
     if cfg.INPUT.FORMAT not in ("RGB", "BGR"):
         raise UserError(f'INPUT.FORMAT must be "RGB" or "BGR", but got {cfg.INPUT.FORMAT!r}')
     if cfg.INPUT.ON_BAD_IMAGE not in ("stop", "skip"):
@@ -307,6 +314,28 @@ def check_values(cfg: CfgNode) -> None:
         raise UserError(
             "MODEL.ROI_LANDMARK_HEAD.CLASS_CONV_DIMS must be numbers of channels, such as [64], "
             f"but got {dims}"
+        )
+
+
+def check_augmentation(cfg: CfgNode) -> None:
+    """Check values of INPUT that contradict each other or other parts of the configuration.
+
+    Raises:
+        UserError: they do.
+    """
+    scale = cfg.INPUT.AUGMENT.SCALE
+    if scale is None or len(scale) != 2 or not 0 < scale[0] <= scale[1] < math.inf:
+        raise UserError(
+            f"INPUT.AUGMENT.SCALE must be two factors, such as (0.5, 1.5), but got {scale}"
+        )
+    if cfg.INPUT.COPY_PASTE and not cfg.MODEL.MASK_ON:
+        raise UserError("INPUT.COPY_PASTE cuts garments out by their masks: set MODEL.MASK_ON True")
+    augment = cfg.INPUT.AUGMENT
+    has_frame = augment.ROTATION or augment.SQUARE_PX or tuple(scale) != (1, 1)
+    if cfg.INPUT.CROP.ENABLED and has_frame:
+        raise UserError(
+            "INPUT.CROP.ENABLED cuts pictures before INPUT.AUGMENT turns or pads them, which would "
+            "label landmarks that were cut off; use one of them (INPUT.AUGMENT.SCALE cuts too)"
         )
 
 
@@ -375,6 +404,8 @@ def check_shared_memory(cfg: CfgNode, folder: Path = SHARED_MEMORY) -> None:
         return
     batch = max(1, cfg.SOLVER.IMS_PER_BATCH // comm.get_world_size())
     sides = min(max(cfg.INPUT.MIN_SIZE_TRAIN), cfg.INPUT.MAX_SIZE_TRAIN), cfg.INPUT.MAX_SIZE_TRAIN
+    if cfg.INPUT.AUGMENT.SQUARE_PX:
+        sides = cfg.INPUT.AUGMENT.SQUARE_PX, cfg.INPUT.AUGMENT.SQUARE_PX
     needed = 3 * sides[0] * sides[1] * batch * workers * BATCHES_AHEAD
     free = shutil.disk_usage(folder).free
     if needed > free:

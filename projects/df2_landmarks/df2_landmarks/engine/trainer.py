@@ -35,6 +35,7 @@ from df2_landmarks.data import (
     OrderedImages,
     OrderedSampler,
     places_left,
+    training_mapper,
 )
 from df2_landmarks.engine.checkpoint import LandmarkCheckpointer
 from df2_landmarks.engine.evaluation import (
@@ -158,7 +159,7 @@ class Trainer(DefaultTrainer):
         if not any(len(split) for split in splits):
             raise UserError(f"DATASETS.TRAIN {cfg.DATASETS.TRAIN}: no image has a garment")
         dataset = splits[0] if len(splits) == 1 else ConcatDataset(splits)
-        mapper = LandmarkDatasetMapper(cfg, is_train=True)
+        mapper = training_mapper(cfg, dataset)
         if cfg.DATALOADER.SAMPLER_TRAIN != "TrainingSampler":
             return WatchedLoader(build_detection_train_loader(cfg, mapper=mapper, dataset=dataset))
         order = ImageOrder(len(dataset), seed=comm.shared_random_seed() if seed is None else seed)
