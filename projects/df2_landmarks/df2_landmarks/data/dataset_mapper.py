@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from df2_landmarks.common import UserError
 from df2_landmarks.data.augmentation import (
     OccludingMapper,
+    Records,
     build_augmentation,
     cuts_or_turns,
     refitted_box,
@@ -156,7 +157,7 @@ class LandmarkDatasetMapper:
         return instances[instances.gt_boxes.nonempty()]
 
 
-def training_mapper(cfg: CfgNode, records: Sequence[dict[str, Any]]) -> Mapper:
+def training_mapper(cfg: CfgNode, records: Records) -> Mapper:
     """Return the mapper of a training, with all augmentations of the configuration.
 
     Args:

@@ -17,9 +17,8 @@ from detectron2.utils import comm
 from detectron2.utils.env import seed_all_rng
 from torch.utils.data import Dataset, Sampler
 
+from df2_landmarks.data.augmentation import Records
 from df2_landmarks.data.dataset_mapper import Mapper
-
-Records = Sequence[dict[str, Any]] | Dataset
 
 
 class ImageOrder:

@@ -326,7 +326,8 @@ def garments_of_targets(instances: Any, taxonomy: Taxonomy = DEEPFASHION2) -> li
 
     Args:
         instances: Detectron2's `Instances` of `LandmarkDatasetMapper`: ``gt_boxes``,
-            ``gt_classes``, ``gt_keypoints`` (N, M, 3) and, if any, ``gt_masks`` (polygons, and their covers).
+            ``gt_classes``, ``gt_keypoints`` (N, M, 3) and, if any, ``gt_masks`` (`polygons` and
+            `covers`).
         taxonomy: the categories.
     """
     height, width = instances.image_size

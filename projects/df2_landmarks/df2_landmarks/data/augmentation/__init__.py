@@ -5,12 +5,19 @@
 * ``occlusion``: garments that something hides in part; pasted garments, and cut-outs.
 """
 
-from df2_landmarks.data.augmentation.occlusion import OccludingMapper, cut_out, hide, paste
+from df2_landmarks.data.augmentation.occlusion import (
+    OccludingMapper,
+    Records,
+    cut_out,
+    hide,
+    paste,
+)
 from df2_landmarks.data.augmentation.outlines import cuts_or_turns, refitted_box
 from df2_landmarks.data.augmentation.views import build_augmentation
 
 __all__ = [
     "OccludingMapper",
+    "Records",
     "build_augmentation",
     "cut_out",
     "cuts_or_turns",

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from detectron2.structures import Boxes, Instances, Keypoints
 from numpy.typing import NDArray
+from torch.utils.data import ConcatDataset
 
 from df2_landmarks.data.augmentation.outlines import clipped, extent
 from df2_landmarks.data.polygon_masks import CheckedPolygonMasks, Polygons
@@ -20,6 +21,9 @@ from df2_landmarks.formats import Mask
 
 Example = dict[str, Any]
 """With ``image`` (3, H, W) uint8 and ``instances``, as `LandmarkDatasetMapper` gives it."""
+
+Records = Sequence[dict[str, Any]] | ConcatDataset
+"""Dataset dicts."""
 
 MIN_VISIBLE_SHARE = 0.1
 """A garment of which less is left is no longer annotated."""
@@ -36,7 +40,7 @@ class OccludingMapper:
     def __init__(
         self,
         mapper: Callable[[dict[str, Any]], Example | None],
-        records: Sequence[dict[str, Any]],
+        records: Records,
         *,
         copy_paste: float,
         cut_out: float,
@@ -236,5 +240,5 @@ def _rectangle(box_xyxy: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _pixel_box(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Return the (4,) box around the pixels of a mask that has any."""
-    columns, rows = mask.any(axis=0).nonzero()[0], mask.any(axis=1).nonzero()[0]
+    columns, rows = (np.flatnonzero(mask.any(axis=axis)) for axis in (0, 1))
     return np.array((columns[0], rows[0], columns[-1] + 1, rows[-1] + 1), dtype=np.float64)
