@@ -90,6 +90,23 @@ CONTENDERS = {
             "DATALOADER.REPEAT_THRESHOLD": "0.1",
         }
     ),
+    "cascade": Contender(
+        {
+            "MODEL.ROI_HEADS.NAME": "LandmarkCascadeROIHeads",
+            "MODEL.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG": "True",
+        }
+    ),
+    "gn_box_head": Contender(
+        {
+            "MODEL.ROI_BOX_HEAD.NUM_CONV": "4",
+            "MODEL.ROI_BOX_HEAD.CONV_DIM": "64",
+            "MODEL.ROI_BOX_HEAD.NUM_FC": "1",
+            "MODEL.ROI_BOX_HEAD.NORM": "GN",
+        }
+    ),
+    "large_scale_jittering": Contender(
+        {"INPUT.AUGMENT.SCALE": "(0.1, 2.0)", "INPUT.AUGMENT.SQUARE_PX": "256"}
+    ),
 }
 
 

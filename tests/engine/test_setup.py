@@ -30,6 +30,9 @@ def test_the_promised_configs_are_there():
         "Base",
         "df2_landmark_rcnn_R_50_FPN_1x",
         "df2_landmark_rcnn_R_50_FPN_3x",
+        "df2_landmark_rcnn_R_50_FPN_cascade",
+        "df2_landmark_rcnn_R_50_FPN_gn",
+        "df2_landmark_rcnn_R_50_FPN_lsj",
         "df2_landmark_rcnn_R_101_FPN_3x",
         "df2_landmark_rcnn_R_18_FPN_demo",
     }

@@ -309,6 +309,12 @@ def check_values(cfg: CfgNode) -> None:
     if cfg.INPUT.ON_BAD_IMAGE not in ("stop", "skip"):
         got = cfg.INPUT.ON_BAD_IMAGE
         raise UserError(f'INPUT.ON_BAD_IMAGE must be "stop" or "skip", but got {got!r}')
+    is_cascade = cfg.MODEL.ROI_HEADS.NAME == "LandmarkCascadeROIHeads"
+    if is_cascade and not cfg.MODEL.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG:
+        raise UserError(
+            "MODEL.ROI_HEADS.NAME LandmarkCascadeROIHeads needs "
+            "MODEL.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG True"
+        )
     dims = cfg.MODEL.ROI_LANDMARK_HEAD.CLASS_CONV_DIMS
     if dims is None or not all(isinstance(number, int) and number > 0 for number in dims):
         raise UserError(
