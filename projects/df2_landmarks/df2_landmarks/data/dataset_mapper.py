@@ -163,6 +163,12 @@ def training_mapper(cfg: CfgNode, records: Records) -> Mapper:
     Args:
         cfg: configuration.
         records: dataset dicts of the training, whose garments are pasted (`INPUT.COPY_PASTE`).
+
+    Example:
+        >>> from df2_landmarks.engine import setup_config
+        >>> cfg = setup_config(opts=["INPUT.COPY_PASTE", "0.5"], on_cpu=True)
+        >>> type(training_mapper(cfg, records=[])).__name__
+        'OccludingMapper'
     """
     mapper = LandmarkDatasetMapper(cfg, is_train=True)
     copy_paste, cut_out = cfg.INPUT.COPY_PASTE, cfg.INPUT.AUGMENT.CUT_OUT

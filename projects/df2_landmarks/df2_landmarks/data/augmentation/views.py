@@ -28,8 +28,9 @@ def build_augmentation(cfg: CfgNode, is_train: bool) -> list[T.Augmentation]:
     Example:
         >>> from df2_landmarks.engine import setup_config
         >>> cfg = setup_config(opts=["INPUT.AUGMENT.BLUR", "1.5"], on_cpu=True)
-        >>> [type(augmentation).__name__ for augmentation in build_augmentation(cfg, True)]
-        ['FastResizeShortestEdge', 'RandomFlip', 'RandomBlur']
+        >>> resize, flip, blur = build_augmentation(cfg, is_train=True)
+        >>> blur.max_sigma_px
+        1.5
     """
     resize, *flips = detection_utils.build_augmentation(cfg, is_train)
     resize = FastResizeShortestEdge.like(resize)
