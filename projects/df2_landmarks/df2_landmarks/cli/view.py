@@ -472,7 +472,7 @@ def augmented_columns(source: Source, cfg: CfgNode, count: int) -> dict[str, Col
     mapper = training_mapper(cfg, records)
 
     def tile(seed: int, example: Example, _: Picture) -> Tile:
-        seed_by(seed)
+        seed_by(example.image.id, seed)
         mapped = mapper(record_of(records, example.image.id))
         assert mapped is not None  # bad images stop the command
         image = mapped["image"].numpy().transpose(1, 2, 0)

@@ -12,12 +12,14 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 import yaml
 from detectron2.config import CfgNode, get_cfg
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.engine import default_argument_parser, default_setup
+from detectron2.modeling import BACKBONE_REGISTRY, META_ARCH_REGISTRY, ROI_HEADS_REGISTRY
 from detectron2.utils import comm
 from detectron2.utils.file_io import PathManager
 from detectron2.utils.logger import setup_logger
@@ -37,6 +39,13 @@ CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 DEFAULT_CONFIG = CONFIGS / "df2_landmark_rcnn_R_50_FPN_1x.yaml"
 DRY_RUN_FOLDER = "dry_run"
 """Folder in OUTPUT_DIR for everything that a dry run writes."""
+
+REGISTRIES = {
+    "MODEL.META_ARCHITECTURE": META_ARCH_REGISTRY,
+    "MODEL.BACKBONE.NAME": BACKBONE_REGISTRY,
+    "MODEL.ROI_HEADS.NAME": ROI_HEADS_REGISTRY,
+}
+"""Key -> what its value may name."""
 
 SHARED_MEMORY = Path("/dev/shm")
 BATCHES_AHEAD = 2
@@ -220,6 +229,7 @@ def setup_run(args: argparse.Namespace) -> Iterator[CfgNode]:
     args.config_file = str(find_config(args.config_file))  # Detectron2 reads it once more
     cfg = setup_config(args.config_file, args.opts, on_cpu=args.num_gpus == 0)
     cfg = with_registered_data(cfg, with_training=not args.eval_only)
+    check_parts(cfg)
     check_evaluation(cfg)
     if not args.eval_only:
         check_training(cfg)
@@ -296,9 +306,7 @@ def check_values(cfg: CfgNode) -> None:
         UserError: one of them is out of its range.
     """
     for key in (*NOT_NEGATIVE, *SHARES):
-        value = cfg
-        for name in key.split("."):
-            value = value[name]
+        value = value_of(cfg, key)
         if value is None or not 0 <= value < math.inf:
             raise UserError(f"{key} must be 0 or more, but got {value}")
         if key in SHARES and value > 1:
@@ -321,6 +329,13 @@ def check_values(cfg: CfgNode) -> None:
             "MODEL.ROI_LANDMARK_HEAD.CLASS_CONV_DIMS must be numbers of channels, such as [64], "
             f"but got {dims}"
         )
+
+
+def value_of(cfg: CfgNode, key: str) -> Any:
+    """Return the value of a key such as "MODEL.MASK_ON"."""
+    for name in key.split("."):
+        cfg = cfg[name]
+    return cfg
 
 
 def check_augmentation(cfg: CfgNode) -> None:
@@ -361,6 +376,21 @@ def resolve_taxonomy(cfg: CfgNode) -> None:
             f"{taxonomy.name}, but got {given}"
         )
     set_taxonomy(cfg, taxonomy)
+
+
+def check_parts(cfg: CfgNode) -> None:
+    """Check that this Detectron2 has the parts that the model is made of.
+
+    Raises:
+        UserError: it has not, such as a ViT: that is for its Python configs.
+    """
+    for key, registry in REGISTRIES.items():
+        name = value_of(cfg, key)
+        if name not in registry:
+            known = sorted(known for known, _ in registry)
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(known)}"
+            raise UserError(f"{key}: this Detectron2 has no {name!r} for YAML configs; {hint}")
 
 
 def check_evaluation(cfg: CfgNode) -> None:
