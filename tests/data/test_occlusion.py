@@ -203,6 +203,41 @@ def test_pasted_garments_bring_their_pixels_and_annotations(offset):
         assert (distance > -1).all() and (distance < 4.5).all()
 
 
+def test_of_a_garment_that_its_picture_cuts_only_the_seen_part_is_pasted():
+    rng = np.random.default_rng(0)
+    example = example_of(garments([[rectangle(0, 0, 90, 70)]], rng), 10)
+    source = example_of(garments([[rectangle(20, 20, 60, 30)]], rng, (60, 40)), 200)
+    pasted = paste(example, source, [0], (10, 0))
+    changed = pasted["image"][0].numpy() == 200
+    assert slow_box(changed).tolist() == [30, 20, 50, 30] and changed.sum() == 200
+    garment = garments_of_targets(pasted["instances"])[1]
+    assert garment.mask.area == 200
+    assert garments_of_targets(pasted["instances"])[0].mask.area == 90 * 70 - 200
+
+
+def test_pasted_garments_fit_into_the_picture_at_random_places():
+    rng = np.random.default_rng(0)
+    example = example_of(garments([[rectangle(40, 30, 50, 40)]], rng), 10)
+    pair = garments([[rectangle(20, 30, 35, 42)], [rectangle(30, 30, 42, 50)]], rng, (60, 44))
+    source = example_of(pair, 200)
+    mapper = OccludingMapper(
+        {"example": example, "source": source}.get, ["source"], copy_paste=1.0, cut_out=0.0
+    )
+    places, numbers = set(), set()
+    for seed in range(40):
+        seed_by(seed)
+        out = mapper("example")
+        added = out["instances"].gt_classes.tolist().count(1)
+        numbers.add((len(out["instances"]), added))
+        left, top, right, bottom = slow_box(out["image"][0].numpy() == 200)
+        assert (right - left, bottom - top) in {(15, 12), (12, 20), (22, 20)}
+        places.add((left, top))
+    assert len(places) > 30
+    assert max(x for x, _ in places) > 60 and max(y for _, y in places) > 40
+    assert min(x for x, _ in places) < 12 and min(y for _, y in places) < 12
+    assert len(numbers) >= 3  # one of them, the other, or both
+
+
 def test_a_cut_out_is_grey_and_hides():
     rng = np.random.default_rng(0)
     example = example_of(garments([[rectangle(10, 10, 50, 50)]], rng), 10)

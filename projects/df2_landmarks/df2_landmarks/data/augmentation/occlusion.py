@@ -121,7 +121,7 @@ def hide(instances: Instances, covers: Polygons) -> Instances:
         covers: flat polygons of what hides, in continuous coordinates of the picture.
     """
     hidden = _filled(covers, instances.image_size)
-    instances = _copied(instances)
+    instances = instances[torch.arange(len(instances))]  # a copy
     landmarks, boxes = instances.gt_keypoints.tensor, instances.gt_boxes.tensor
     height, width = instances.image_size
     columns = landmarks[..., 0].long().clamp(max=width - 1)
@@ -218,13 +218,6 @@ def _joined(first: Instances, second: Instances) -> Instances:
         [covers for m in masks for covers in m.covers],
     )
     return joined
-
-
-def _copied(instances: Instances) -> Instances:
-    copied = instances[torch.arange(len(instances))]
-    copied.gt_boxes = copied.gt_boxes.clone()
-    copied.gt_keypoints = Keypoints(copied.gt_keypoints.tensor.clone())
-    return copied
 
 
 def _filled(
