@@ -40,6 +40,11 @@ VARIANTS = {
         *(f"{HEAD}.CLASS_CONV_DIMS", "[32]", f"{HEAD}.NORM", "GN", "INPUT.FORMAT", "RGB"),
         *("MODEL.ROI_KEYPOINT_HEAD.CONV_DIMS", "[32]", "MODEL.ROI_MASK_HEAD.CONV_DIM", "32"),
         *("MODEL.ROI_MASK_HEAD.NORM", "GN"),
+        # As R_50_FPN_lsj:
+        *("MODEL.ROI_BOX_HEAD.NUM_CONV", "4", "MODEL.ROI_BOX_HEAD.CONV_DIM", "32"),
+        *("MODEL.ROI_BOX_HEAD.NUM_FC", "1", "MODEL.ROI_BOX_HEAD.NORM", "GN"),
+        *("MODEL.RESNETS.NORM", "SyncBN", "MODEL.FPN.NORM", "SyncBN"),
+        *("MODEL.RPN.CONV_DIMS", "[-1, -1]"),
     ],
     "one_for_all_classes": [
         *("MODEL.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG", "True"),
@@ -48,10 +53,6 @@ VARIANTS = {
     "cascade": [
         *("MODEL.ROI_HEADS.NAME", "LandmarkCascadeROIHeads"),
         *("MODEL.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG", "True"),
-    ],
-    "gn_box_head": [
-        *("MODEL.ROI_BOX_HEAD.NUM_CONV", "4", "MODEL.ROI_BOX_HEAD.CONV_DIM", "32"),
-        *("MODEL.ROI_BOX_HEAD.NUM_FC", "1", "MODEL.ROI_BOX_HEAD.NORM", "GN"),
     ],
     "one_level": [
         *("MODEL.ROI_HEADS.IN_FEATURES", "['p3']", "MODEL.ROI_BOX_HEAD.POOLER_SAMPLING_RATIO", "0"),
