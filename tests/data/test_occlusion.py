@@ -138,6 +138,13 @@ def test_a_garment_without_polygons_counts_as_its_box():
     )
 
 
+def test_a_box_that_was_smaller_than_its_mask_never_turns_inside_out():
+    before = garments([[rectangle(10, 10, 60, 50)]], np.random.default_rng(0))
+    before.gt_boxes.tensor[0] = torch.tensor([25.0, 10.0, 45.0, 50.0])
+    assert len(hide(before, [rectangle(20, 0, 90, 70)])) == 0
+    assert hide(before, [rectangle(50, 0, 90, 70)]).gt_boxes.tensor.tolist() == [[25, 10, 35, 50]]
+
+
 def test_covers_stay_with_their_garments_when_these_are_chosen():
     masks = CheckedPolygonMasks(
         [[rectangle(0, 0, 8, 8)] for _ in range(3)], [[], [rectangle(0, 0, 4, 8)], []]

@@ -144,7 +144,8 @@ def hide(instances: Instances, covers: Polygons) -> Instances:
             boxes[row] += torch.from_numpy(_pixel_box(after) - _pixel_box(before))
             if masks and masks.polygons[row]:
                 masks.covers[row] = [*earlier, *covers]
-    return instances[kept]
+    # A box that was smaller than its mask can have nothing left.
+    return instances[kept & instances.gt_boxes.nonempty()]
 
 
 def _paste_at_random(example: Example, source: Example) -> Example:
