@@ -1,5 +1,7 @@
 """Every recipe for the real data trains, evaluates, is resumed and predicts, in miniature."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,13 @@ from detectron2.data import DatasetCatalog
 from df2_landmarks import Predictor
 from df2_landmarks.common import UserError
 from df2_landmarks.data import training_mapper
-from df2_landmarks.engine import Trainer, load_for_evaluation, setup_config
+from df2_landmarks.engine import (
+    GroundTruthBoxTrainer,
+    Trainer,
+    ground_truth_box_config,
+    load_for_evaluation,
+    setup_config,
+)
 from df2_landmarks.engine.setup import CONFIGS
 from tests.support import DEMO, TINY
 
@@ -25,7 +33,10 @@ SMALL_RESNET = (
 )
 RECIPES = {
     "3x": ("df2_landmark_rcnn_R_50_FPN_3x.yaml", SMALL_RESNET),
-    "cascade": ("df2_landmark_rcnn_R_50_FPN_cascade.yaml", SMALL_RESNET),
+    "cascade": (
+        "df2_landmark_rcnn_R_50_FPN_cascade.yaml",
+        (*SMALL_RESNET, "TEST.AUG.ENABLED", "True", "TEST.AUG.MIN_SIZES", "(96,)"),
+    ),
     "gn": ("df2_landmark_rcnn_R_50_FPN_gn.yaml", SMALL_RESNET),
     "lsj with pasted garments": (
         "df2_landmark_rcnn_R_50_FPN_lsj.yaml",
@@ -55,7 +66,11 @@ def test_a_recipe_trains_evaluates_resumes_and_predicts(recipe, drawn_splits, tm
     trainer.train()
     results = trainer._last_eval_results
     assert {"bbox", "segm", "landmarks"} <= results.keys()
+    assert ("landmarks_TTA" in results) == trainer.cfg.TEST.AUG.ENABLED
     assert np.isfinite(results["landmarks"]["AP"])
+    plain = config(recipe, drawn_splits, tmp_path, "TEST.AUG.ENABLED", False)
+    in_true_boxes = GroundTruthBoxTrainer.test(ground_truth_box_config(plain), trainer.model)
+    assert np.isfinite(in_true_boxes["landmarks"]["AP"])
 
     cfg = config(recipe, drawn_splits, tmp_path, "SOLVER.MAX_ITER", 3)
     resumed = Trainer(cfg)
@@ -78,15 +93,11 @@ def test_rare_categories_are_drawn_more_often(drawn_splits, tmp_path):
     classes = [{a["category_id"] for a in record["annotations"]} for record in records]
     frequency = {c: sum(c in row for row in classes) / len(classes) for row in classes for c in row}
     factors = [max(1, max((0.3 / frequency[c]) ** 0.5 for c in row)) for row in classes]
-    drawn = dict.fromkeys(range(len(records)), 0)
-    row_of_id = {record["image_id"]: row for row, record in enumerate(records)}
-    num_epochs = 40
-    batches = iter(Trainer.build_train_loader(cfg))
-    for _ in range(round(num_epochs * sum(factors) / 2)):
-        for example in next(batches):
-            drawn[row_of_id[example["image_id"]]] += 1
+    order = Trainer.build_train_loader(cfg).sampler.order
+    num_epochs = 200
+    drawn = Counter(order.index(place) for place in range(round(num_epochs * sum(factors))))
     for row, factor in enumerate(factors):
-        assert drawn[row] / num_epochs == pytest.approx(factor, abs=0.25)
+        assert drawn[row] / num_epochs == pytest.approx(factor, abs=0.1)
     assert max(factors) > min(factors) + 0.5
 
 
