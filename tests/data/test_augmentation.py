@@ -113,6 +113,14 @@ def test_polygons_are_cut_as_a_slow_reference_cuts_them():
     assert 3 < num_outside < 150
 
 
+def test_a_polygon_that_touches_the_border_from_outside_is_outside():
+    triangle = np.array([[0.0, 20.0], [-30.0, 10.0], [-30.0, 30.0]])
+    square = np.array([[-9.0, 5.0], [0.0, 5.0], [0.0, 60.0], [-9.0, 60.0]])
+    for polygon in (triangle, square):
+        assert clipped(polygon, (HEIGHT, WIDTH)).shape == (0, 2)
+        assert len(clipped(polygon + (1, 0), (HEIGHT, WIDTH))) >= 3
+
+
 def test_a_turned_box_is_as_tight_around_its_garment_as_before():
     rng, num_tighter = np.random.default_rng(2), 0
     for seed in range(60):

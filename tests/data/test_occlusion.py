@@ -245,6 +245,17 @@ def test_pasted_garments_fit_into_the_picture_at_random_places():
     assert len(numbers) >= 3  # one of them, the other, or both
 
 
+def test_what_its_own_picture_cuts_does_not_decide_where_a_garment_is_pasted():
+    rng = np.random.default_rng(0)
+    example = example_of(garments([[rectangle(40, 30, 50, 40)]], rng), 10)
+    source = example_of(garments([[rectangle(20, -300, 40, 15)]], rng, (60, 44)), 200)
+    given = {"example": example, "source": source}
+    mapper = OccludingMapper(given.get, ["source"], copy_paste=1.0, cut_out=0.0)
+    for seed in range(20):
+        seed_by(seed)
+        assert (mapper("example")["image"] == 200).sum() == 3 * 20 * 15
+
+
 def test_a_cut_out_is_grey_and_hides():
     rng = np.random.default_rng(0)
     example = example_of(garments([[rectangle(10, 10, 50, 50)]], rng), 10)

@@ -161,7 +161,11 @@ def _paste_at_random(example: Example, source: Example) -> Example:
     if not len(rows):
         rows = candidates[np.random.randint(len(candidates), size=1)]
     polygons = [polygon.reshape(-1, 2) for row in rows for polygon in masks.polygons[row]]
-    corners = extent(polygons).reshape(2, 2)
+    seen = [clipped(polygon, source["instances"].image_size) for polygon in polygons]
+    seen = [polygon for polygon in seen if len(polygon)]
+    if not seen:
+        return example
+    corners = extent(seen).reshape(2, 2)
     corner = np.floor(corners[0]).astype(int)
     free = np.subtract(example["instances"].image_size[::-1], np.ceil(corners[1] - corners[0]))
     place = np.random.randint(np.minimum(free, 0), np.maximum(free, 0) + 1)

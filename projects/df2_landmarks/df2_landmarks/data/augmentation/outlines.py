@@ -59,7 +59,9 @@ def extent(polygons: Sequence[Array]) -> Array:
 
 
 def clipped(polygon: Array, image_size: tuple[int, int]) -> Array:
-    """Return the part of a polygon inside a picture, by Sutherland and Hodgman; (0, 2) if none.
+    """Return the part of a polygon inside a picture, by Sutherland and Hodgman.
+
+    (0, 2) if there is none; a polygon that only touches the border from outside has none.
 
     Example:
         >>> clipped(np.array([[-1.0, 1.0], [3.0, 1.0], [3.0, 2.0], [-1.0, 2.0]]), (5, 5)).tolist()
@@ -78,4 +80,6 @@ def clipped(polygon: Array, image_size: tuple[int, int]) -> Array:
         # Each point inside, and behind it the point where its edge crosses the border.
         points = np.stack((polygon, cuts), axis=1).reshape(-1, 2)
         polygon = points[np.stack((inward >= 0, crosses), axis=1).reshape(-1)]
+        if not len(polygon) or not np.ptp(polygon, axis=0).all():
+            return polygon[:0]
     return polygon
