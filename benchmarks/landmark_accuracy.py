@@ -5,6 +5,7 @@
     python benchmarks/landmark_accuracy.py --base suppression --contenders class_convs,ema
     python benchmarks/landmark_accuracy.py --base no_visibility --contenders recommended
     python benchmarks/landmark_accuracy.py --config df2_landmark_rcnn_R_18_FPN_demo.yaml
+    python benchmarks/landmark_accuracy.py --base recommended --contenders augmented,cascade
 
 Every contender is trained in a process of its own, on the small drawn data set (`make synth`
 first), with the recipe of --config, by default the demo's: the learning rate is annealed to the end
@@ -48,6 +49,14 @@ PLAIN = {
 EXPECTED_OKS = {HEAD + "DECODER": "expected_oks"}
 CONFIDENCE = EXPECTED_OKS | {HEAD + "CONFIDENCE_POWER": "2.0"}
 SUPPRESSION = CONFIDENCE | {HEAD + "SUPPRESS_ACROSS_CATEGORIES": "True"}
+AUGMENTATIONS = {
+    "rotation": {"INPUT.AUGMENT.ROTATION": "10.0"},
+    "scale": {"INPUT.AUGMENT.SCALE": "(0.8, 1.25)"},
+    "colour": {"INPUT.AUGMENT.COLOR": "0.2"},
+    "blur": {"INPUT.AUGMENT.BLUR": "1.0"},
+    "cut_out": {"INPUT.AUGMENT.CUT_OUT": "0.3"},
+}
+"""Those of the 3x recipes."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +82,32 @@ CONTENDERS = {
     ),
     "recommended": Contender({}),
     "no_visibility": Contender({HEAD + "VISIBILITY": "False"}),
+    **{name: Contender(options) for name, options in AUGMENTATIONS.items()},
+    "augmented": Contender({k: v for o in AUGMENTATIONS.values() for k, v in o.items()}),
+    "copy_paste": Contender({"INPUT.COPY_PASTE": "0.5"}),
+    "balanced": Contender(
+        {
+            "DATALOADER.SAMPLER_TRAIN": "RepeatFactorTrainingSampler",
+            "DATALOADER.REPEAT_THRESHOLD": "0.1",
+        }
+    ),
+    "cascade": Contender(
+        {
+            "MODEL.ROI_HEADS.NAME": "LandmarkCascadeROIHeads",
+            "MODEL.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG": "True",
+        }
+    ),
+    "gn_box_head": Contender(
+        {
+            "MODEL.ROI_BOX_HEAD.NUM_CONV": "4",
+            "MODEL.ROI_BOX_HEAD.CONV_DIM": "64",
+            "MODEL.ROI_BOX_HEAD.NUM_FC": "1",
+            "MODEL.ROI_BOX_HEAD.NORM": "GN",
+        }
+    ),
+    "large_scale_jittering": Contender(
+        {"INPUT.AUGMENT.SCALE": "(0.1, 2.0)", "INPUT.AUGMENT.SQUARE_PX": "256"}
+    ),
 }
 
 

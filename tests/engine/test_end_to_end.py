@@ -270,6 +270,10 @@ def test_a_dry_run_finds_a_disk_that_is_too_small(train_net, drawn_splits, tmp_p
 BAD_RUNS = {
     "no such config": (["--config-file", "none.yaml"], "config file none.yaml does not exist"),
     "no such key": (["MODEL.MASKON", "True"], "Did you mean MODEL.MASK_ON?"),
+    "no such backbone": (
+        ["MODEL.BACKBONE.NAME", "build_vit_fpn_backbone", "DATASETS.TRAIN", "()"],
+        "MODEL.BACKBONE.NAME: this Detectron2 has no 'build_vit_fpn_backbone' for YAML ",
+    ),
     "no such GPUs": (["--num-gpus", "99"], "--num-gpus 99: this machine has"),
     "nothing to evaluate": (["--eval-only"], "holds no checkpoint. Train first"),
     "no such weights": (["--eval-only", "MODEL.WEIGHTS", "none.pth"], "none.pth does not exist"),

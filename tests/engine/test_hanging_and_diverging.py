@@ -62,5 +62,8 @@ def test_too_little_shared_memory_is_named_at_the_start(monkeypatch, tmp_path, f
     with pytest.raises(UserError, match=rf"has {free_mb} MB free, .*--shm-size .*NUM_WORKERS 0"):
         check_shared_memory(cfg, tmp_path)
     check_shared_memory(tiny_config("DATALOADER.NUM_WORKERS", 0), tmp_path)
+    squares = tiny_config("INPUT.AUGMENT.SQUARE_PX", 1024, "DATALOADER.NUM_WORKERS", workers)
+    with pytest.raises(UserError, match=rf"need up to {3 * 1024**2 * 2 * workers * 2 >> 20} MB"):
+        check_shared_memory(squares, tmp_path)
     monkeypatch.setattr(setup.shutil, "disk_usage", lambda folder: Usage(0, 0, 1 << 34))
     check_shared_memory(cfg, tmp_path)

@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+import torch
 from detectron2.data.common import AspectRatioGroupedDataset
-from detectron2.data.samplers import TrainingSampler
+from detectron2.data.samplers import RepeatFactorTrainingSampler, TrainingSampler
 from detectron2.utils.env import seed_all_rng
 
 from df2_landmarks.data import ImageOrder, OrderedImages, OrderedSampler, places_left
@@ -61,13 +62,28 @@ def images(*trainings: list[Step]) -> set[str]:
     return {name for steps in trainings for step in steps for name in step.files}
 
 
-@pytest.mark.parametrize("by_shape", [False, True])
-@pytest.mark.parametrize("workers", [0, 2])
+BALANCED_AND_PASTED = (
+    *("DATALOADER.SAMPLER_TRAIN", "RepeatFactorTrainingSampler"),
+    *("DATALOADER.REPEAT_THRESHOLD", 0.3, "INPUT.COPY_PASTE", 0.7, "INPUT.AUGMENT.BLUR", 1.0),
+)
+
+
+@pytest.mark.parametrize(
+    ("by_shape", "workers", "more"),
+    [
+        (False, 0, ()),
+        (False, 2, ()),
+        (True, 0, ()),
+        (True, 2, ()),
+        (True, 0, BALANCED_AND_PASTED),
+    ],
+)
 def test_an_interrupted_training_has_the_images_and_losses_of_a_whole_one(
-    drawn_splits, tmp_path, by_shape, workers
+    drawn_splits, tmp_path, by_shape, workers, more
 ):
     """To a thousandth: threads may add in another order."""
     options = (
+        *more,
         *("DATALOADER.ASPECT_RATIO_GROUPING", by_shape, "DATALOADER.NUM_WORKERS", workers),
         *("SOLVER.CHECKPOINT_PERIOD", 3, "SOLVER.BASE_LR", 1e-4),
     )
@@ -90,6 +106,14 @@ def test_the_order_is_detectron2_s():
     order = ImageOrder(5, seed=3)
     assert [order.index(place) for place in range(20)] == stock
     assert [order.index(place) for place in (19, 2, 12)] == [stock[19], stock[2], stock[12]]
+
+
+def test_the_order_with_repeated_images_is_detectron2_s():
+    factors = torch.tensor([1.0, 2.3, 1.5, 3.0, 1.0])
+    stock = list(islice(RepeatFactorTrainingSampler(factors, seed=3), 60))
+    order = ImageOrder(5, seed=3, repeat_factors=factors)
+    assert [order.index(place) for place in range(60)] == stock
+    assert [order.index(place) for place in (59, 2, 31)] == [stock[59], stock[2], stock[31]]
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 3])

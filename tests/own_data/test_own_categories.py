@@ -90,6 +90,8 @@ def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         *("MODEL.ROI_LANDMARK_HEAD.TAXONOMY", taxonomy_file, "OUTPUT_DIR", output),
         *("DATASETS.TRAIN", f"('{data}',)", "DATASETS.TEST", f"('{data}',)"),
         *("TEST.AUG.ENABLED", "True", "TEST.AUG.MIN_SIZES", "(96,)"),
+        *("INPUT.COPY_PASTE", "0.5", "INPUT.AUGMENT.CUT_OUT", "0.3"),
+        *("INPUT.AUGMENT.ROTATION", "10.0", "INPUT.AUGMENT.SCALE", "(0.8, 1.25)"),
     )
     assert code == 0
     log = (output / "log.txt").read_text()

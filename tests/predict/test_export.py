@@ -40,10 +40,19 @@ VARIANTS = {
         *(f"{HEAD}.CLASS_CONV_DIMS", "[32]", f"{HEAD}.NORM", "GN", "INPUT.FORMAT", "RGB"),
         *("MODEL.ROI_KEYPOINT_HEAD.CONV_DIMS", "[32]", "MODEL.ROI_MASK_HEAD.CONV_DIM", "32"),
         *("MODEL.ROI_MASK_HEAD.NORM", "GN"),
+        # As R_50_FPN_lsj:
+        *("MODEL.ROI_BOX_HEAD.NUM_CONV", "4", "MODEL.ROI_BOX_HEAD.CONV_DIM", "32"),
+        *("MODEL.ROI_BOX_HEAD.NUM_FC", "1", "MODEL.ROI_BOX_HEAD.NORM", "GN"),
+        *("MODEL.RESNETS.NORM", "SyncBN", "MODEL.FPN.NORM", "SyncBN"),
+        *("MODEL.RPN.CONV_DIMS", "[-1, -1]"),
     ],
     "one_for_all_classes": [
         *("MODEL.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG", "True"),
         *("MODEL.ROI_MASK_HEAD.CLS_AGNOSTIC_MASK", "True"),
+    ],
+    "cascade": [
+        *("MODEL.ROI_HEADS.NAME", "LandmarkCascadeROIHeads"),
+        *("MODEL.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG", "True"),
     ],
     "one_level": [
         *("MODEL.ROI_HEADS.IN_FEATURES", "['p3']", "MODEL.ROI_BOX_HEAD.POOLER_SAMPLING_RATIO", "0"),
@@ -65,7 +74,9 @@ def untrained(*opts):
     torch.manual_seed(1)
     model = build_model(cfg)
     with torch.no_grad():
-        model.roi_heads.box_predictor.cls_score.weight *= 60
+        for name, weight in model.roi_heads.named_parameters():
+            if name.endswith("cls_score.weight"):  # one for each stage of a cascade
+                weight *= 60
     return TorchModel(cfg, model)
 
 
@@ -141,7 +152,9 @@ def test_every_kind_of_model_is_traced_as_it_is(name):
     assert num_detections > 10
 
 
-@pytest.mark.parametrize("name", ["own_convolutions", "one_for_all_classes", "coco_person"])
+@pytest.mark.parametrize(
+    "name", ["own_convolutions", "one_for_all_classes", "coco_person", "cascade"]
+)
 def test_every_kind_of_model_is_exported(name, tmp_path):
     output = tmp_path / "model.onnx"
     weights = tmp_path / "model.pth"

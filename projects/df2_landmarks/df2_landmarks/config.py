@@ -62,6 +62,25 @@ def add_df2_landmarks_config(cfg: CfgNode) -> None:
     # Pictures with more pixels are not decoded, in training and prediction.
     cfg.INPUT.MAX_PIXELS = 100_000_000
 
+    cfg.INPUT.AUGMENT = CfgNode()  # boxes, masks and landmarks follow; `df2 view` shows the result
+    # Largest random rotation, in degrees in either direction.
+    cfg.INPUT.AUGMENT.ROTATION = 0.0
+    # Range of the random size of a picture, as a factor of the size of its frame: a smaller picture
+    # is padded, of a larger one a random part is seen.
+    cfg.INPUT.AUGMENT.SCALE = (1.0, 1.0)
+    # Side of a square frame of all pictures. 0: frames of INPUT.MIN_SIZE_TRAIN.
+    cfg.INPUT.AUGMENT.SQUARE_PX = 0
+    # Random factors 1 - this to 1 + this of brightness, contrast and saturation.
+    cfg.INPUT.AUGMENT.COLOR = 0.0
+    # Largest random standard deviation of a Gaussian blur, in pixels of the resized picture.
+    cfg.INPUT.AUGMENT.BLUR = 0.0
+    # A grey rectangle hides up to this share of a picture's width and height. What is hidden of a
+    # garment is no part of its mask; hidden landmarks become occluded.
+    cfg.INPUT.AUGMENT.CUT_OUT = 0.0
+    # Share of the pictures into which garments of another picture are pasted, cut out by their
+    # masks. They hide what is behind them as a cut-out does.
+    cfg.INPUT.COPY_PASTE = 0.0
+
     # "SGD" (Detectron2's) or "AdamW" (from-scratch training).
     cfg.SOLVER.OPTIMIZER = "SGD"
     # Train in bfloat16 on a CPU that computes in bfloat16 natively. No effect on other CPUs and on

@@ -466,13 +466,13 @@ def augmented_columns(source: Source, cfg: CfgNode, count: int) -> dict[str, Col
     """Return columns with the examples that the loader of a training gives, one per seed."""
     from detectron2.data import DatasetCatalog
 
-    from df2_landmarks.data import LandmarkDatasetMapper, seed_by
+    from df2_landmarks.data import seed_by, training_mapper
 
     records = DatasetCatalog.get(source.name)
-    mapper = LandmarkDatasetMapper(cfg, is_train=True)
+    mapper = training_mapper(cfg, records)
 
     def tile(seed: int, example: Example, _: Picture) -> Tile:
-        seed_by(seed)
+        seed_by(example.image.id, seed)
         mapped = mapper(record_of(records, example.image.id))
         assert mapped is not None  # bad images stop the command
         image = mapped["image"].numpy().transpose(1, 2, 0)

@@ -4,17 +4,14 @@ Importing this package registers the data sets.
 
 * ``catalog``: registration and the named splits. ``sources``: data sets by folder and file.
 * ``loading``, ``cache``: dataset dicts of a COCO JSON, from a file that processes share.
-* ``dataset_mapper``: dataset dict -> training example, with augmentation; ``polygon_masks``,
-  ``resize``: its masks, its resizing.
+* ``dataset_mapper``: dataset dict -> training example; ``augmentation``: what it changes at random;
+  ``polygon_masks``, ``resize``: its masks, its resizing.
 * ``order``: the endless shuffled order of the images, which can be entered at any place.
 """
 
+from df2_landmarks.data.augmentation import build_augmentation
 from df2_landmarks.data.catalog import EVALUATOR_TYPE, FOLDERS, SPLITS, register_landmark_dataset
-from df2_landmarks.data.dataset_mapper import (
-    LandmarkDatasetMapper,
-    build_augmentation,
-    read_image,
-)
+from df2_landmarks.data.dataset_mapper import LandmarkDatasetMapper, read_image, training_mapper
 from df2_landmarks.data.loading import LandmarkRecords, load_landmark_json
 from df2_landmarks.data.order import (
     ImageOrder,
@@ -43,4 +40,5 @@ __all__ = [
     "register_landmark_dataset",
     "registered_name",
     "seed_by",
+    "training_mapper",
 ]

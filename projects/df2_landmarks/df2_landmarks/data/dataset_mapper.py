@@ -7,42 +7,39 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from detectron2.config import CfgNode, configurable
-from detectron2.data import detection_utils
 from detectron2.data import transforms as T
 from detectron2.structures import Boxes, BoxMode, Instances, Keypoints
 from numpy.typing import NDArray
 
 from df2_landmarks.common import UserError
+from df2_landmarks.data.augmentation import (
+    OccludingMapper,
+    Records,
+    build_augmentation,
+    cuts_or_turns,
+    refitted_box,
+)
 from df2_landmarks.data.polygon_masks import CheckedPolygonMasks
-from df2_landmarks.data.resize import FastResizeShortestEdge
 from df2_landmarks.formats import MAX_PIXELS, TooManyPixelsError, read_picture
 from df2_landmarks.taxonomy import DEEPFASHION2, Taxonomy, taxonomy_of
 
 logger = logging.getLogger(__name__)
+
+Mapper = Callable[[dict[str, Any]], dict[str, Any] | None]
+"""Dataset dict -> training example; None where an image is skipped."""
 
 MAX_SKIPPED = 100
 """Bad images that each process of a loader skips, where it may, before it gives up."""
 MIN_POLYGON_AREA_PX = 1.0
 ROUNDING_PX = 1e-6
 """How far transforms may move a landmark on the border outwards by rounding."""
-
-
-def build_augmentation(cfg: CfgNode, is_train: bool) -> list[T.Augmentation]:
-    """Return Detectron2's augmentations (resize, flip), after its random crop where enabled."""
-    augmentations = [
-        FastResizeShortestEdge.like(a) if isinstance(a, T.ResizeShortestEdge) else a
-        for a in detection_utils.build_augmentation(cfg, is_train)
-    ]
-    if is_train and cfg.INPUT.CROP.ENABLED:
-        augmentations.insert(0, T.RandomCrop(cfg.INPUT.CROP.TYPE, cfg.INPUT.CROP.SIZE))
-    return augmentations
 
 
 class LandmarkDatasetMapper:
@@ -129,7 +126,13 @@ class LandmarkDatasetMapper:
     ) -> Instances:
         annotations = [a for a in annotations if not a.get("iscrowd", 0)]
         boxes = [BoxMode.convert(a["bbox"], a["bbox_mode"], BoxMode.XYXY_ABS) for a in annotations]
-        boxes_xyxy = transforms.apply_box(np.asarray(boxes, dtype=np.float64).reshape(-1, 4))
+        boxes_xyxy = np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
+        if cuts_or_turns(transforms):
+            for box_xyxy, annotation in zip(boxes_xyxy, annotations, strict=True):
+                polygons = whole_polygons(annotation.get("segmentation", []))
+                box_xyxy[:] = refitted_box(box_xyxy, polygons, transforms, image_size)
+        else:
+            boxes_xyxy = transforms.apply_box(boxes_xyxy)
         instances = Instances(image_size)
         instances.gt_boxes = Boxes(torch.as_tensor(boxes_xyxy, dtype=torch.float32))
         instances.gt_boxes.clip(image_size)
@@ -152,6 +155,26 @@ class LandmarkDatasetMapper:
                 [usable_polygons(a.get("segmentation", []), transforms) for a in annotations]
             )
         return instances[instances.gt_boxes.nonempty()]
+
+
+def training_mapper(cfg: CfgNode, records: Records) -> Mapper:
+    """Return the mapper of a training, with all augmentations of the configuration.
+
+    Args:
+        cfg: configuration.
+        records: dataset dicts of the training, whose garments are pasted (`INPUT.COPY_PASTE`).
+
+    Example:
+        >>> from df2_landmarks.engine import setup_config
+        >>> cfg = setup_config(opts=["INPUT.COPY_PASTE", "0.5"], on_cpu=True)
+        >>> type(training_mapper(cfg, records=[])).__name__
+        'OccludingMapper'
+    """
+    mapper = LandmarkDatasetMapper(cfg, is_train=True)
+    copy_paste, cut_out = cfg.INPUT.COPY_PASTE, cfg.INPUT.AUGMENT.CUT_OUT
+    if not copy_paste and not cut_out:
+        return mapper
+    return OccludingMapper(mapper, records, copy_paste=copy_paste, cut_out=cut_out)
 
 
 def read_image(
@@ -234,14 +257,18 @@ def usable_polygons(
     Files have polygons of fewer than three points and of one line. Detectron2's loader drops the
     whole garment for them; here it keeps its box and its landmarks and only teaches no mask.
     """
-    polygons = [
-        np.asarray(polygon, dtype=np.float64).reshape(-1, 2)
+    # Points alone: a polygon that leaves the image is cut when it is rasterized inside its box.
+    moved = [transforms.apply_coords(polygon) for polygon in whole_polygons(segmentation)]
+    return [p.reshape(-1) for p in moved if _area_px(p) >= MIN_POLYGON_AREA_PX]
+
+
+def whole_polygons(segmentation: Sequence[Sequence[float]]) -> list[NDArray[np.float64]]:
+    """Return the polygons (n, 2) of at least three points, copied."""
+    return [
+        np.array(polygon, dtype=np.float64).reshape(-1, 2)
         for polygon in segmentation
         if len(polygon) >= 6 and len(polygon) % 2 == 0
     ]
-    # Points alone: a polygon that leaves the image is cut when it is rasterized inside its box.
-    moved = [transforms.apply_coords(polygon) for polygon in polygons]
-    return [p.reshape(-1) for p in moved if _area_px(p) >= MIN_POLYGON_AREA_PX]
 
 
 def _area_px(polygon: NDArray[np.float64]) -> float:

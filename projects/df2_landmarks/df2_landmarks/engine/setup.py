@@ -12,12 +12,14 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 import yaml
 from detectron2.config import CfgNode, get_cfg
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.engine import default_argument_parser, default_setup
+from detectron2.modeling import BACKBONE_REGISTRY, META_ARCH_REGISTRY, ROI_HEADS_REGISTRY
 from detectron2.utils import comm
 from detectron2.utils.file_io import PathManager
 from detectron2.utils.logger import setup_logger
@@ -38,6 +40,13 @@ DEFAULT_CONFIG = CONFIGS / "df2_landmark_rcnn_R_50_FPN_1x.yaml"
 DRY_RUN_FOLDER = "dry_run"
 """Folder in OUTPUT_DIR for everything that a dry run writes."""
 
+REGISTRIES = {
+    "MODEL.META_ARCHITECTURE": META_ARCH_REGISTRY,
+    "MODEL.BACKBONE.NAME": BACKBONE_REGISTRY,
+    "MODEL.ROI_HEADS.NAME": ROI_HEADS_REGISTRY,
+}
+"""Key -> what its value may name."""
+
 SHARED_MEMORY = Path("/dev/shm")
 BATCHES_AHEAD = 2
 """Batches that each process of a loader keeps ready (PyTorch's ``prefetch_factor``)."""
@@ -48,7 +57,11 @@ NOT_NEGATIVE = (
     "SOLVER.CHECKPOINTS_KEPT",
     "SOLVER.EARLY_STOPPING.PATIENCE",
     "TEST.NUM_PICTURES",
+    "INPUT.AUGMENT.ROTATION",
+    "INPUT.AUGMENT.SQUARE_PX",
+    "INPUT.AUGMENT.BLUR",
 )
+SHARES = ("INPUT.AUGMENT.COLOR", "INPUT.AUGMENT.CUT_OUT", "INPUT.COPY_PASTE")
 
 
 def argument_parser(epilog: str | None = None) -> argparse.ArgumentParser:
@@ -216,6 +229,7 @@ def setup_run(args: argparse.Namespace) -> Iterator[CfgNode]:
     args.config_file = str(find_config(args.config_file))  # Detectron2 reads it once more
     cfg = setup_config(args.config_file, args.opts, on_cpu=args.num_gpus == 0)
     cfg = with_registered_data(cfg, with_training=not args.eval_only)
+    check_parts(cfg)
     check_evaluation(cfg)
     if not args.eval_only:
         check_training(cfg)
@@ -291,22 +305,58 @@ def check_values(cfg: CfgNode) -> None:
     Raises:
         UserError: one of them is out of its range.
     """
-    for key in NOT_NEGATIVE:
-        value = cfg
-        for name in key.split("."):
-            value = value[name]
+    for key in (*NOT_NEGATIVE, *SHARES):
+        value = value_of(cfg, key)
         if value is None or not 0 <= value < math.inf:
             raise UserError(f"{key} must be 0 or more, but got {value}")
+        if key in SHARES and value > 1:
+            raise UserError(f"{key} must be 0 to 1, but got {value}")
+    check_augmentation(cfg)
     if cfg.INPUT.FORMAT not in ("RGB", "BGR"):
         raise UserError(f'INPUT.FORMAT must be "RGB" or "BGR", but got {cfg.INPUT.FORMAT!r}')
     if cfg.INPUT.ON_BAD_IMAGE not in ("stop", "skip"):
         got = cfg.INPUT.ON_BAD_IMAGE
         raise UserError(f'INPUT.ON_BAD_IMAGE must be "stop" or "skip", but got {got!r}')
+    is_cascade = cfg.MODEL.ROI_HEADS.NAME == "LandmarkCascadeROIHeads"
+    if is_cascade and not cfg.MODEL.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG:
+        raise UserError(
+            "MODEL.ROI_HEADS.NAME LandmarkCascadeROIHeads needs "
+            "MODEL.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG True"
+        )
     dims = cfg.MODEL.ROI_LANDMARK_HEAD.CLASS_CONV_DIMS
     if dims is None or not all(isinstance(number, int) and number > 0 for number in dims):
         raise UserError(
             "MODEL.ROI_LANDMARK_HEAD.CLASS_CONV_DIMS must be numbers of channels, such as [64], "
             f"but got {dims}"
+        )
+
+
+def value_of(cfg: CfgNode, key: str) -> Any:
+    """Return the value of a key such as "MODEL.MASK_ON"."""
+    for name in key.split("."):
+        cfg = cfg[name]
+    return cfg
+
+
+def check_augmentation(cfg: CfgNode) -> None:
+    """Check values of INPUT that contradict each other or other parts of the configuration.
+
+    Raises:
+        UserError: they do.
+    """
+    scale = cfg.INPUT.AUGMENT.SCALE
+    if scale is None or len(scale) != 2 or not 0 < scale[0] <= scale[1] < math.inf:
+        raise UserError(
+            f"INPUT.AUGMENT.SCALE must be two factors, such as (0.5, 1.5), but got {scale}"
+        )
+    if cfg.INPUT.COPY_PASTE and not cfg.MODEL.MASK_ON:
+        raise UserError("INPUT.COPY_PASTE cuts garments out by their masks: set MODEL.MASK_ON True")
+    augment = cfg.INPUT.AUGMENT
+    has_frame = augment.ROTATION or augment.SQUARE_PX or tuple(scale) != (1, 1)
+    if cfg.INPUT.CROP.ENABLED and has_frame:
+        raise UserError(
+            "INPUT.CROP.ENABLED cuts pictures before INPUT.AUGMENT turns or pads them, which would "
+            "label landmarks that were cut off; use one of them (INPUT.AUGMENT.SCALE cuts too)"
         )
 
 
@@ -326,6 +376,21 @@ def resolve_taxonomy(cfg: CfgNode) -> None:
             f"{taxonomy.name}, but got {given}"
         )
     set_taxonomy(cfg, taxonomy)
+
+
+def check_parts(cfg: CfgNode) -> None:
+    """Check that this Detectron2 has the parts that the model is made of.
+
+    Raises:
+        UserError: it has not, such as a ViT: that is for its Python configs.
+    """
+    for key, registry in REGISTRIES.items():
+        name = value_of(cfg, key)
+        if name not in registry:
+            known = sorted(known for known, _ in registry)
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"it has {', '.join(known)}"
+            raise UserError(f"{key}: this Detectron2 has no {name!r} for YAML configs; {hint}")
 
 
 def check_evaluation(cfg: CfgNode) -> None:
@@ -375,6 +440,8 @@ def check_shared_memory(cfg: CfgNode, folder: Path = SHARED_MEMORY) -> None:
         return
     batch = max(1, cfg.SOLVER.IMS_PER_BATCH // comm.get_world_size())
     sides = min(max(cfg.INPUT.MIN_SIZE_TRAIN), cfg.INPUT.MAX_SIZE_TRAIN), cfg.INPUT.MAX_SIZE_TRAIN
+    if cfg.INPUT.AUGMENT.SQUARE_PX:
+        sides = cfg.INPUT.AUGMENT.SQUARE_PX, cfg.INPUT.AUGMENT.SQUARE_PX
     needed = 3 * sides[0] * sides[1] * batch * workers * BATCHES_AHEAD
     free = shutil.disk_usage(folder).free
     if needed > free:

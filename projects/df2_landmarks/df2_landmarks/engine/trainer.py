@@ -17,6 +17,7 @@ from detectron2.data import (
     build_detection_test_loader,
     build_detection_train_loader,
 )
+from detectron2.data.samplers import RepeatFactorTrainingSampler
 from detectron2.engine import AMPTrainer, DefaultTrainer, HookBase, SimpleTrainer, TrainerBase
 from detectron2.engine.hooks import EvalHook
 from detectron2.evaluation import DatasetEvaluators
@@ -35,6 +36,7 @@ from df2_landmarks.data import (
     OrderedImages,
     OrderedSampler,
     places_left,
+    training_mapper,
 )
 from df2_landmarks.engine.checkpoint import LandmarkCheckpointer
 from df2_landmarks.engine.evaluation import (
@@ -158,10 +160,16 @@ class Trainer(DefaultTrainer):
         if not any(len(split) for split in splits):
             raise UserError(f"DATASETS.TRAIN {cfg.DATASETS.TRAIN}: no image has a garment")
         dataset = splits[0] if len(splits) == 1 else ConcatDataset(splits)
-        mapper = LandmarkDatasetMapper(cfg, is_train=True)
-        if cfg.DATALOADER.SAMPLER_TRAIN != "TrainingSampler":
+        mapper = training_mapper(cfg, dataset)
+        repeat_factors = None
+        if cfg.DATALOADER.SAMPLER_TRAIN == "RepeatFactorTrainingSampler":
+            repeat_factors = RepeatFactorTrainingSampler.repeat_factors_from_category_frequency(
+                dataset, cfg.DATALOADER.REPEAT_THRESHOLD
+            )
+        elif cfg.DATALOADER.SAMPLER_TRAIN != "TrainingSampler":
             return WatchedLoader(build_detection_train_loader(cfg, mapper=mapper, dataset=dataset))
-        order = ImageOrder(len(dataset), seed=comm.shared_random_seed() if seed is None else seed)
+        seed = comm.shared_random_seed() if seed is None else seed
+        order = ImageOrder(len(dataset), seed=seed, repeat_factors=repeat_factors)
         by_shape = cfg.DATALOADER.ASPECT_RATIO_GROUPING
         waiting, start = places_left(
             order,

@@ -106,7 +106,7 @@ def export_model(
 
 def _export_record(model: Any, traceable: TraceableRCNN, format_name: str) -> ExportRecord:
     cfg = model.cfg
-    predictor = model.model.roi_heads.box_predictor
+    _, predictor = traceable.box_stages[-1]
     return ExportRecord(
         layout=EXPORT_LAYOUT,
         format=format_name,

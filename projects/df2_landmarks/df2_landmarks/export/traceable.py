@@ -24,7 +24,13 @@ from torch import nn
 from torchvision.ops import nms
 
 from df2_landmarks.common import UserError
-from df2_landmarks.modeling import LandmarkRCNNHead, LandmarkROIHeads, new_scores, num_spare_regions
+from df2_landmarks.modeling import (
+    LandmarkCascadeROIHeads,
+    LandmarkRCNNHead,
+    LandmarkROIHeads,
+    new_scores,
+    num_spare_regions,
+)
 
 
 class TraceableRCNN(nn.Module):
@@ -44,6 +50,14 @@ class TraceableRCNN(nn.Module):
         self.has_masks = bool(model.roi_heads.mask_on)
         self.has_visibility = model.roi_heads.keypoint_head.visibility is not None
         self.eval()  # the exporter returns all modules to the mode of this one
+
+    @property
+    def box_stages(self) -> list[tuple[nn.Module, FastRCNNOutputLayers]]:
+        """Each box head and its predictor: one, or those of a cascade in their order."""
+        heads = self.model.roi_heads
+        if isinstance(heads, LandmarkCascadeROIHeads):
+            return [*zip(heads.box_head, heads.box_predictor, strict=True)]
+        return [(heads.box_head, heads.box_predictor)]
 
     @property
     def output_names(self) -> tuple[str, ...]:
@@ -139,24 +153,47 @@ class TraceableRCNN(nn.Module):
     def _boxes(
         self, features: dict[str, torch.Tensor], proposals: torch.Tensor, size: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Return boxes, scores and classes, as `fast_rcnn_inference_single_image`."""
-        heads = self.model.roi_heads
-        predictor = heads.box_predictor
-        pooled = _pooled(heads.box_pooler, features, heads.box_in_features, proposals)
-        logits, deltas = predictor(heads.box_head(pooled))
-        probabilities = logits.softmax(dim=-1)[:, :-1]
+        """Return boxes, scores and classes, as `fast_rcnn_inference_single_image`.
+
+        The box heads of a cascade refine the proposals one after the other; the score of a class is
+        the mean of all of theirs.
+        """
+        *earlier, (last_head, predictor) = self.box_stages
+        regions, probabilities_of_stage = proposals, []
+        for box_head, earlier_predictor in earlier:
+            probabilities, deltas = self._box_stage(features, regions, box_head, earlier_predictor)
+            regions = earlier_predictor.box2box_transform.apply_deltas(deltas, regions)
+            regions = _clipped(regions, size)
+            probabilities_of_stage.append(probabilities)
+        probabilities, deltas = self._box_stage(features, regions, last_head, predictor)
+        probabilities = torch.stack((*probabilities_of_stage, probabilities)).mean(dim=0)
         rows, classes = (probabilities > predictor.test_score_thresh).nonzero().unbind(dim=1)
         scores = probabilities[rows, classes]
         deltas = deltas.reshape(-1, deltas.shape[1] // 4, 4)
         # One box for all classes, or one for each.
         deltas = deltas[rows, 0] if deltas.shape[1] == 1 else deltas[rows, classes]
-        boxes = predictor.box2box_transform.apply_deltas(deltas, proposals[rows])
+        boxes = predictor.box2box_transform.apply_deltas(deltas, regions[rows])
         boxes = _clipped(boxes, size)
         # Boxes of different classes are moved apart, as torchvision's `batched_nms` does.
         step = torch.cat((boxes.flatten(), boxes.new_zeros(1))).max() + 1
         kept = nms(boxes + (classes * step)[:, None], scores, predictor.test_nms_thresh)
         kept = kept[: predictor.test_topk_per_image]
         return boxes[kept], scores[kept], classes[kept]
+
+    def _box_stage(
+        self,
+        features: dict[str, torch.Tensor],
+        regions: torch.Tensor,
+        box_head: nn.Module,
+        predictor: FastRCNNOutputLayers,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return (R, C) probabilities of the classes and (R, 4 or C * 4) deltas of regions."""
+        heads = self.model.roi_heads
+        pooled = _pooled(heads.box_pooler, features, heads.box_in_features, regions)
+        spare = num_spare_regions(box_head)
+        logits, deltas = predictor(box_head(F.pad(pooled, (0, 0, 0, 0, 0, 0, 0, spare))))
+        num_regions = regions.shape[0]
+        return logits[:num_regions].softmax(dim=-1)[:, :-1], deltas[:num_regions]
 
     def _masks(
         self, features: dict[str, torch.Tensor], boxes: torch.Tensor, classes: torch.Tensor
@@ -211,16 +248,21 @@ def _check_parts(model: Any) -> None:
         UserError: one is not.
     """
     heads: Any = getattr(model, "roi_heads", None)
+    is_cascade = type(heads) is LandmarkCascadeROIHeads
     parts: list[tuple[str, Any, type]] = [
         ("MODEL.META_ARCHITECTURE", model, GeneralizedRCNN),
         ("MODEL.PROPOSAL_GENERATOR.NAME", getattr(model, "proposal_generator", None), RPN),
-        ("MODEL.ROI_HEADS.NAME", heads, LandmarkROIHeads),
+        (
+            "MODEL.ROI_HEADS.NAME",
+            heads,
+            LandmarkCascadeROIHeads if is_cascade else LandmarkROIHeads,
+        ),
     ]
-    if type(heads) is LandmarkROIHeads:
-        parts += [
-            ("the box predictor", heads.box_predictor, FastRCNNOutputLayers),
-            ("MODEL.ROI_KEYPOINT_HEAD.NAME", heads.keypoint_head, LandmarkRCNNHead),
-        ]
+    predictors: list[Any] = []
+    if isinstance(heads, (LandmarkROIHeads, LandmarkCascadeROIHeads)):
+        predictors = [*heads.box_predictor] if is_cascade else [heads.box_predictor]
+        parts += [("the box predictor", part, FastRCNNOutputLayers) for part in predictors]
+        parts.append(("MODEL.ROI_KEYPOINT_HEAD.NAME", heads.keypoint_head, LandmarkRCNNHead))
     for key, part, known in parts:
         if type(part) is not known:
             raise UserError(
@@ -232,7 +274,7 @@ def _check_parts(model: Any) -> None:
             f"MODEL.ROI_MASK_HEAD.NAME: {type(heads.mask_head).__name__} cannot be exported; give "
             "--opts MODEL.MASK_ON False to leave the masks out"
         )
-    if getattr(heads.box_predictor, "use_sigmoid_ce", False):
+    if any(getattr(part, "use_sigmoid_ce", False) for part in predictors):
         raise UserError("MODEL.ROI_BOX_HEAD.USE_SIGMOID_CE: cannot be exported; only softmax can")
     if heads.keypoint_head.decoder != "expected_oks":
         raise UserError(

@@ -326,7 +326,8 @@ def garments_of_targets(instances: Any, taxonomy: Taxonomy = DEEPFASHION2) -> li
 
     Args:
         instances: Detectron2's `Instances` of `LandmarkDatasetMapper`: ``gt_boxes``,
-            ``gt_classes``, ``gt_keypoints`` (N, M, 3) and, if any, ``gt_masks`` (polygons).
+            ``gt_classes``, ``gt_keypoints`` (N, M, 3) and, if any, ``gt_masks`` (`polygons` and
+            `covers`).
         taxonomy: the categories.
     """
     height, width = instances.image_size
@@ -336,8 +337,9 @@ def garments_of_targets(instances: Any, taxonomy: Taxonomy = DEEPFASHION2) -> li
         landmarks = instances.gt_keypoints.tensor[index, : category.num_landmarks].numpy()
         mask = None
         if instances.has("gt_masks"):
-            polygons = [np.reshape(p, (-1, 2)) for p in instances.gt_masks.polygons[index]]
-            mask = Mask.from_polygons(polygons, height, width)
+            masks = instances.gt_masks
+            polygons = [np.reshape(p, (-1, 2)) for p in masks.polygons[index]]
+            mask = Mask.from_polygons(polygons, height, width, masks.covers[index])
         garments.append(
             Garment(
                 definition=category,

@@ -44,13 +44,25 @@ class Mask:
         return type(self), (self.height, self.width, self._rasterize)
 
     @classmethod
-    def from_polygons(cls, polygons: Sequence[NDArray], height: int, width: int) -> Mask:
+    def from_polygons(
+        cls,
+        polygons: Sequence[NDArray],
+        height: int,
+        width: int,
+        covers: Sequence[NDArray] = (),
+    ) -> Mask:
         """Return the union of polygons (n, 2), in continuous coordinates of the photo.
 
         A point belongs to the garment if it is in any of its polygons: DeepFashion2's polygons of
         one garment overlap.
+
+        Args:
+            polygons: of the garment.
+            height: of the photo.
+            width: of the photo.
+            covers: polygons of what hides the garment in part.
         """
-        return cls(height, width, partial(_fill, polygons, height, width))
+        return cls(height, width, partial(_visible, polygons, height, width, covers))
 
     @classmethod
     def from_array(cls, array: NDArray[np.bool_]) -> Mask:
@@ -130,6 +142,13 @@ def _fill(polygons: Sequence[NDArray], height: int, width: int) -> NDArray[np.bo
     if not flat:
         return np.zeros((height, width), dtype=bool)
     return _decode(coco_mask.merge(coco_mask.frPyObjects(flat, height, width)))
+
+
+def _visible(
+    polygons: Sequence[NDArray], height: int, width: int, covers: Sequence[NDArray]
+) -> NDArray[np.bool_]:
+    inside = _fill(polygons, height, width)
+    return inside & ~_fill(covers, height, width) if covers else inside
 
 
 def _paste(probabilities: NDArray, box_xyxy: NDArray, height: int, width: int) -> NDArray[np.bool_]:

@@ -32,7 +32,7 @@ from df2_landmarks.modeling.landmark_head import LandmarkRCNNHead
 from df2_landmarks.modeling.landmark_loss import landmark_loss
 from df2_landmarks.modeling.layers import num_spare_regions
 from df2_landmarks.modeling.rescoring import new_scores
-from df2_landmarks.modeling.roi_heads import LandmarkROIHeads
+from df2_landmarks.modeling.roi_heads import LandmarkCascadeROIHeads, LandmarkROIHeads
 from df2_landmarks.modeling.tta import LandmarkRCNNWithTTA
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "STEP_CELLS",
     "TIMM_SCHEME",
     "VISIBILITY",
+    "LandmarkCascadeROIHeads",
     "LandmarkRCNNHead",
     "LandmarkRCNNWithTTA",
     "LandmarkROIHeads",

@@ -1,16 +1,19 @@
-"""The stock RoI heads, made safe for two gaps in the annotations of a batch."""
+"""The stock RoI heads, and their cascade, made safe for two gaps in the annotations of a batch."""
 
 from __future__ import annotations
 
 import torch
-from detectron2.modeling.roi_heads import ROI_HEADS_REGISTRY, StandardROIHeads
+from detectron2.modeling.roi_heads import (
+    ROI_HEADS_REGISTRY,
+    CascadeROIHeads,
+    StandardROIHeads,
+)
 from detectron2.structures import Instances
 
 from df2_landmarks.modeling.landmark_head import connected_zero
 
 
-@ROI_HEADS_REGISTRY.register()
-class LandmarkROIHeads(StandardROIHeads):
+class _WithGaps(StandardROIHeads):
     """`StandardROIHeads` with these differences in training:
 
     * The mask loss leaves out proposals without a ground-truth polygon. Stock Detectron2 drops such
@@ -34,6 +37,19 @@ class LandmarkROIHeads(StandardROIHeads):
                 names = getattr(self.keypoint_head, "loss_names", ("loss_keypoint",))
                 return dict.fromkeys(names, connected_zero(self.keypoint_head))
         return super()._forward_keypoint(features, instances)
+
+
+@ROI_HEADS_REGISTRY.register()
+class LandmarkROIHeads(_WithGaps):
+    """One box head; gaps in the annotations are those of `_WithGaps`."""
+
+
+@ROI_HEADS_REGISTRY.register()
+class LandmarkCascadeROIHeads(_WithGaps, CascadeROIHeads):
+    """Box heads behind each other (Cascade R-CNN); then mask and landmark heads as ever.
+
+    Needs `MODEL.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG`.
+    """
 
 
 def _with_polygons(proposals: Instances) -> Instances:
