@@ -20,7 +20,7 @@ COMMANDS = {
     "submission": "pack, check and score a submission of the challenge",
     "challenge": "make teams of a board; write and check a competition for Codabench",
     "curves": "draw losses, learning rate and scores of trainings",
-    "demo": "draw data, train from scratch on the CPU, evaluate: the whole job in ten minutes",
+    "demo": "draw data, train on the CPU, evaluate: the whole job in ten minutes",
     "convert-checkpoint": "convert a checkpoint between a stock head and one head per category",
 }
 """Command -> what it does. The module has the command's name, with underscores."""
