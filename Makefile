@@ -68,11 +68,8 @@ predict: $(READY)  ## garments in pictures: INPUT="folder photo.jpg ..." WEIGHTS
 export: $(READY)  ## the model of WEIGHTS= (default: the demo's) as FORMAT=onnx or torchscript, OUTPUT=file
 	$(PYTHON) -m df2_landmarks.cli.export $(or $(WEIGHTS),output/demo) --format $(FORMAT) $(if $(OUTPUT),--output $(OUTPUT)) $(FLAGS)
 
-# The default of GT is not meant: a challenge is held where somebody names its ground truth.
-WEB_GT = $(if $(filter command%,$(origin GT)),--gt $(GT))
-
-web: $(READY)  ## try a model in the browser: WEIGHTS= (default: the demo's) FLAGS="--port 9000 ..."; a challenge: GT=validation=FILE
-	$(PYTHON) -m df2_landmarks.cli.web $(or $(WEIGHTS),$(if $(WEB_GT),,output/demo)) $(WEB_GT) $(FLAGS)
+web: $(READY)  ## try a model in the browser: WEIGHTS= (default: the demo's) FLAGS="--port 9000 ..."
+	$(PYTHON) -m df2_landmarks.cli.web $(or $(WEIGHTS),output/demo) $(FLAGS)
 
 synth: $(READY)  ## draw a synthetic data set: PRESET=small or benchmark
 	$(PYTHON) datasets/make_synthetic.py --preset $(PRESET) --resume

@@ -10,7 +10,10 @@ from tests.web.served import Server, form, grey_photo, served
 
 THREADS = 8
 NUM_BLOCKS = 10
-HEAD = "POST /predict HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Type: {}\r\n{}\r\n\r\n"
+HEAD = (
+    "POST /predict HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n"
+    "Content-Type: {}\r\n{}\r\n\r\n"
+)
 
 
 def requests() -> list[bytes]:

@@ -39,9 +39,6 @@ COMMANDS = {
     "--format torchscript --output a.ts",
     "web": "-m df2_landmarks.cli.web output/demo",
     "web WEIGHTS=a.onnx FLAGS='--port 9000'": "-m df2_landmarks.cli.web a.onnx --port 9000",
-    "web GT=validation=val.json FLAGS='--port 0'": "-m df2_landmarks.cli.web --gt "
-    "validation=val.json --port 0",
-    "web WEIGHTS=a.pth GT=test=t.json": "-m df2_landmarks.cli.web a.pth --gt test=t.json",
     "docs": "-m mkdocs build --strict",
     "test": "-m pytest",
     "lint": "-m mypy",
