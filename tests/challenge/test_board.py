@@ -398,6 +398,15 @@ def test_hostile_zips_fail_with_a_line(tmp_path: Path, zips: Zips, phase: Phase,
     assert len(submission.message.splitlines()) == 1
 
 
+def test_other_files_of_the_folder_stay(tmp_path: Path, phase: Phase) -> None:
+    (tmp_path / "board/tmp").mkdir(parents=True)
+    mine, left = tmp_path / "board/tmp/letter.txt", tmp_path / "board/tmp/abc.upload"
+    mine.touch()
+    left.touch()
+    with opened(tmp_path, phase):
+        assert mine.exists() and not left.exists()
+
+
 def test_phases_that_the_server_has_not_stay_queued(
     tmp_path: Path, zips: Zips, phase: Phase
 ) -> None:

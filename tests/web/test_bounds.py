@@ -122,9 +122,9 @@ def test_a_photo_that_takes_too_much_memory_is_refused(narrow: Server) -> None:
 
 def test_a_process_that_dies_is_started_again(narrow: Server) -> None:
     answer = narrow.predict(grey_photo(DIES))
-    assert answer.status == 503
-    assert int(answer.headers["Retry-After"]) > 0
+    assert answer.status == 502
     assert "started again" in answer.error
+    assert answer.headers["Retry-After"] is None  # the photo may be the cause
 
 
 def test_a_bug_is_told_without_its_details(narrow: Server) -> None:

@@ -32,6 +32,10 @@ def test_it_answers_as_the_predictor_of_the_file(kind: str, tiny_datasets: Path,
     assert expected["garments"]
     with running(*WEB, file) as server:
         answer = server.predict(picture, min_score=0.1, measure="false")
+        server.process.send_signal(signal.SIGINT)
+        assert server.process.wait(timeout=30) == 130
+    assert "df2 web: stopped" in server.log[-1]
+    assert "Traceback" not in "".join(server.log)
     found = answer.json
     assert found.pop("model") == Predictor.load(file).fingerprint
     assert found.pop("file") == "photo.png"

@@ -49,8 +49,8 @@ def create_app(
 
     Example:
         >>> from df2_landmarks.web import create_app
-        >>> [route.path for route in create_app([]).routes]
-        ['/', '/icon.svg', '/page.css', '/page.js', '/about', '/healthz', '/openapi.json']
+        >>> print(*(route.path for route in create_app([]).routes))
+        / /icon.svg /page.css /page.js /about /healthz /openapi.json
     """
     return Starlette(
         routes=[

@@ -26,8 +26,8 @@ SMALL_BODY_BYTES = 64 * 1024
 DRAINED_BYTES = 1_000_000_000
 DRAIN_SECONDS = 5.0
 BUSY_SECONDS = 2
-SLOWEST_BYTES_PER_SECOND = 500_000
-"""Of a sender: 200 MB may take 400 seconds."""
+SLOWEST_BYTES_PER_SECOND = 1_000_000
+"""Of a sender: 200 MB may take 200 seconds."""
 HOLDER = "df2.token_holder"
 SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "

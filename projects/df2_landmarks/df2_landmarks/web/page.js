@@ -305,7 +305,7 @@ function drawMasks(garments, { width, height }) {
 }
 
 function paint({ data, width, height }, { size: [fullHeight, fullWidth], counts }, color) {
-  const rgb = [1, 3, 5].map((place) => parseInt(color.slice(place, place + 2), 16));
+  const rgba = [...[1, 3, 5].map((place) => parseInt(color.slice(place, place + 2), 16)), MASK_ALPHA];
   const lengths = runLengths(counts);
   let run = 0;
   let end = lengths[0];
@@ -314,7 +314,7 @@ function paint({ data, width, height }, { size: [fullHeight, fullWidth], counts 
     for (let y = 0; y < height; y++) {
       const place = column + Math.floor(((y + 0.5) * fullHeight) / height);
       while (end <= place) end += lengths[++run];
-      if (run % 2) data.set([...rgb, MASK_ALPHA], 4 * (y * width + x));
+      if (run % 2) data.set(rgba, 4 * (y * width + x));
     }
   }
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import ipaddress
+import logging
 import socket
 from collections.abc import Callable
 
@@ -34,6 +35,7 @@ def serve(app: Starlette, host: str, port: int, started: Callable[[str], None]) 
     Raises:
         UserError: the port is in use, or the address is not of this machine.
     """
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)
     with _listening(host, port) as listener:
         started(_address(*listener.getsockname()[:2]))
         config = uvicorn.Config(
@@ -42,7 +44,7 @@ def serve(app: Starlette, host: str, port: int, started: Callable[[str], None]) 
             ws="none",
             loop="asyncio",
             lifespan="on",
-            log_level="warning",
+            log_level="error",  # not a line for each damaged request
             access_log=False,
             server_header=False,
             proxy_headers=False,
@@ -54,7 +56,11 @@ def serve(app: Starlette, host: str, port: int, started: Callable[[str], None]) 
 
 
 class _Protocol(H11Protocol):
-    """HTTP of uvicorn, which would wait for headers without end."""
+    """HTTP of uvicorn, but for two things.
+
+    uvicorn would wait for headers without end. And where a body turns out to be damaged while its
+    request is being answered, it would answer twice, and fail.
+    """
 
     _timer: asyncio.TimerHandle | None = None
 
@@ -70,6 +76,16 @@ class _Protocol(H11Protocol):
         super().connection_lost(exc)
         if self._timer is not None:
             self._timer.cancel()
+
+    def send_400_response(self, msg: str) -> None:
+        cycle = self.cycle
+        if cycle is not None and not cycle.response_complete:
+            cycle.disconnected = True  # the application is not to answer any more
+            cycle.message_event.set()
+            if cycle.response_started:
+                self.transport.abort()
+                return
+        super().send_400_response(msg)
 
     def _start_timer(self) -> None:
         if self._timer is not None:

@@ -8,7 +8,6 @@ tmp/              uploads that are not accepted yet
 
 from __future__ import annotations
 
-import shutil
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ from df2_landmarks.challenge.board.phases import Phase
 from df2_landmarks.challenge.board.records import EXTERNAL_DATA, FAILED, Entry, Team
 from df2_landmarks.challenge.board.scoring import Limits
 from df2_landmarks.challenge.board.store import Store, open_store
-from df2_landmarks.challenge.board.upload import DailyLimitError, Upload
+from df2_landmarks.challenge.board.upload import DailyLimitError, Upload, remove_unfinished
 from df2_landmarks.challenge.board.worker import Worker
 from df2_landmarks.common import UserError, locked_folder, make_output_folder
 
@@ -198,9 +197,9 @@ def open_board(
     """
     make_output_folder(folder, "--data")
     with locked_folder(folder, "--data"), open_store(folder) as store:
-        shutil.rmtree(folder / "tmp", ignore_errors=True)
         for name in ("tmp", "submissions"):
             make_output_folder(folder / name, "--data")
+        remove_unfinished(folder / "tmp")
         board = Board(
             folder,
             store,

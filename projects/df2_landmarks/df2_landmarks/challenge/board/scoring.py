@@ -9,7 +9,6 @@ import sys
 import tempfile
 import threading
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +87,7 @@ def run_scorer(phase: Phase, submission: Path, limits: Limits, stop: threading.E
         try:
             is_late = _wait(child, limits.wall_s, stop)
         finally:
-            with suppress(ProcessLookupError):
+            if child.poll() is None:
                 os.killpg(child.pid, signal.SIGKILL)
         code = child.wait()
         output.seek(0)

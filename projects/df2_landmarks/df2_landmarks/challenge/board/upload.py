@@ -15,6 +15,9 @@ from df2_landmarks.common import UserError
 FREE_BYTES = 1 << 30
 """Bytes that stay free on the disk, for the database and everything else."""
 
+SUFFIX = ".upload"
+"""Of temporary files."""
+
 
 class TooLargeError(UserError):
     """An upload has more bytes than are allowed."""
@@ -58,7 +61,7 @@ class Upload:
         self.num_bytes = 0
         self._max_bytes = max_bytes
         self._sha256 = hashlib.sha256()
-        descriptor, name = tempfile.mkstemp(dir=folder)
+        descriptor, name = tempfile.mkstemp(dir=folder, suffix=SUFFIX)
         self._file, self._path = os.fdopen(descriptor, "wb"), Path(name)
 
     def write(self, data: bytes) -> None:
@@ -122,6 +125,12 @@ class Upload:
             if problem.errno not in FULL:
                 raise
         self._path.unlink(missing_ok=True)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what uploads to a folder have left whose process was killed."""
+    for path in folder.glob(f"*{SUFFIX}"):
+        path.unlink()
 
 
 FULL = (errno.ENOSPC, errno.EDQUOT)

@@ -120,6 +120,7 @@ def _operation() -> dict[str, Any]:
                 **COMMON_REFUSALS,
                 413: "The photo has too many bytes or pixels, or needs too much memory.",
                 415: "It is not a picture that can be read.",
+                502: "The process with the model ended while it had the photo.",
                 504: "The photo took too long.",
                 507: "The disk of the server is full.",
             },

@@ -26,7 +26,7 @@ FIRST_GUESS_SECONDS = 2.0
 WEIGHT_OF_LAST = 0.2
 LOAD_SECONDS = 300
 RESTART_SECONDS = 5
-"""What a client is told to wait when the process has ended."""
+"""What a client is told to wait when the model cannot be loaded."""
 
 REFUSED = {"no picture": 415, "too large": 413, "no memory": 413, "failed": 500}
 """Outcome of a photo -> status."""
@@ -140,8 +140,8 @@ class Worker:
             is_gone: returns whether nobody waits for the answer any more.
 
         Raises:
-            HTTPException: 503, busy or the process ended; 504, it took too long; 413, it needs too
-                much memory or has too many pixels; 415, it is not a picture.
+            HTTPException: 503, busy; 502, the process ended; 504, it took too long; 413, it needs
+                too much memory or has too many pixels; 415, it is not a picture.
         """
         self.refuse_if_busy()
         self._num_in_queue += 1
@@ -205,10 +205,10 @@ class Worker:
                 504,
                 f"the photo took longer than {self.limits.seconds:g} seconds; send a smaller one",
             )
+        # Without Retry-After: if the photo is the cause, who sends it again ends the process again.
         return refusal(
-            503,
+            502,
             "the process that finds garments ended while it had this photo; it is started again",
-            retry_after=RESTART_SECONDS,
         )
 
     @contextlib.contextmanager
