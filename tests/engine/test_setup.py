@@ -35,6 +35,7 @@ def test_the_promised_configs_are_there():
         "df2_landmark_rcnn_R_50_FPN_lsj",
         "df2_landmark_rcnn_R_101_FPN_3x",
         "df2_landmark_rcnn_R_18_FPN_demo",
+        "df2_landmark_rcnn_lite0_FPN_demo",
     }
     assert DEFAULT_CONFIG in ALL_CONFIGS
 

@@ -25,7 +25,7 @@ def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.chdir(tmp_path)
     Path(weights).parent.mkdir(parents=True)
     torch.manual_seed(0)
-    cfg = setup_config("df2_landmark_rcnn_R_18_FPN_demo.yaml", on_cpu=True)
+    cfg = setup_config("df2_landmark_rcnn_lite0_FPN_demo.yaml", on_cpu=True)
     record = model_record(cfg.dump(), DEEPFASHION2)
     torch.save({"model": build_model(cfg).state_dict(), RECORD_KEY: record}, weights)
     cv2.imwrite("photo.jpg", np.full((96, 128, 3), 127, dtype=np.uint8))

@@ -49,6 +49,13 @@ def add_df2_landmarks_config(cfg: CfgNode) -> None:
     # Landmarks and their training stay the same.
     cfg.MODEL.ROI_LANDMARK_HEAD.VISIBILITY = False
 
+    cfg.MODEL.TIMM = CfgNode()
+    # A network of timm, for MODEL.BACKBONE.NAME "build_timm_fpn_backbone"; its weights from
+    # ImageNet: MODEL.WEIGHTS "timm://" + the name. MODEL.BACKBONE.FREEZE_AT counts its features.
+    cfg.MODEL.TIMM.NAME = ""
+    # Its batch normalization: "FrozenBN" keeps statistics and weights, "BN" trains them.
+    cfg.MODEL.TIMM.NORM = "FrozenBN"
+
     # What a training does with an image that is missing or cannot be read: "stop", or "skip" it, up
     # to 100 in each process of the loader.
     cfg.INPUT.ON_BAD_IMAGE = "stop"

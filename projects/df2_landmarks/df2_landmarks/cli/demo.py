@@ -1,9 +1,11 @@
-"""Do the whole job on drawn data: draw, convert, train from scratch, evaluate.
+"""Do the whole job on drawn data: draw, convert, train, evaluate.
 
     df2 demo
     df2 demo --minutes 3 --output output/short
+    df2 demo --config df2_landmark_rcnn_R_18_FPN_demo.yaml   # from scratch
 
-Runs on a CPU. The data set is drawn once and used again by the next run.
+Runs on a CPU, from ImageNet weights that come with a package. The data set is drawn once and used
+again by the next run.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 
 PROJECT = Path(__file__).resolve().parents[2]
 REPOSITORY = PROJECT.parents[1]
-CONFIG = PROJECT / "configs" / "df2_landmark_rcnn_R_18_FPN_demo.yaml"
+CONFIG = "df2_landmark_rcnn_lite0_FPN_demo.yaml"
 FOLDER = "deepfashion2_synthetic"
 SHEET = "contact_sheet.jpg"
 NUM_PICTURES = 9
@@ -52,6 +54,9 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--datasets", type=Path, default=root, help="folder of the data folders")
     parser.add_argument("--output", type=Path, default=Path("output/demo"), help="of the results")
     parser.add_argument("--minutes", type=float, default=8, help="training time at most")
+    parser.add_argument(
+        "--config", default=CONFIG, help="a file, or the name of one of the project"
+    )
     parser.add_argument("--draw", default="", metavar="'ARGS'", help="options of make_synthetic.py")
     parser.add_argument("--opts", nargs="*", default=[], metavar="KEY VALUE", help="of the config")
     args = parser.parse_args(argv)
@@ -76,13 +81,19 @@ def draw_train_and_report(args: argparse.Namespace, started: float) -> None:
     heading("1/4 Data")
     draw_and_convert(args.datasets / FOLDER, args.draw)
 
-    from df2_landmarks.engine import FEW_ITERATIONS, setup_config, train_within  # torch: seconds
+    from df2_landmarks.engine import (  # torch: seconds
+        FEW_ITERATIONS,
+        find_config,
+        setup_config,
+        train_within,
+    )
 
     log_to_file(args.output / "log.txt")
     # The time ends the training.
     opts = ["OUTPUT_DIR", str(args.output), "SOLVER.MAX_ITER", "1000000", *args.opts]
-    cfg = setup_config(CONFIG, opts, on_cpu=True)
-    heading("2/4 Training from scratch on the CPU")
+    cfg = setup_config(args.config, opts, on_cpu=True)
+    start = f"from {cfg.MODEL.WEIGHTS}" if cfg.MODEL.WEIGHTS else "from scratch"
+    heading(f"2/4 Training on the CPU, {start}")
     trained = train_within(cfg, args.minutes)
     heading("3/4 Evaluation on held-out pictures")
     annotations = args.datasets / FOLDER / "annotations"
@@ -110,7 +121,7 @@ def draw_train_and_report(args: argparse.Namespace, started: float) -> None:
         say(f"  {args.output / name}")
     say(
         "Evaluate again:\n  python projects/df2_landmarks/train_net.py --eval-only --config-file "
-        f"{os.path.relpath(CONFIG)} OUTPUT_DIR {args.output}"
+        f"{os.path.relpath(find_config(args.config))} OUTPUT_DIR {args.output}"
     )
 
 

@@ -30,6 +30,7 @@ from df2_landmarks.engine.processes import launch
 from df2_landmarks.engine.setup import (
     CONFIGS,
     argument_parser,
+    find_config,
     log_contents,
     recorded_config,
     setup_config,
@@ -53,6 +54,7 @@ __all__ = [
     "convert_checkpoint",
     "dry_run",
     "evaluation_weights",
+    "find_config",
     "ground_truth_box_config",
     "landmark_pictures",
     "last_checkpoint",

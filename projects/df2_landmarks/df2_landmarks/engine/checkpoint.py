@@ -28,10 +28,12 @@ from df2_landmarks.engine.training import WeightAverage
 from df2_landmarks.formats import RECORD_KEY, check_record, recorded_taxonomy
 from df2_landmarks.modeling import (
     HEAD,
+    TIMM_SCHEME,
     VISIBILITY,
     has_category_predictors,
     has_class_convolutions,
     has_single_predictor,
+    imagenet_weights,
     to_category_predictors,
     to_single_predictor,
 )
@@ -169,10 +171,14 @@ class LandmarkCheckpointer(DetectionCheckpointer):
             UserError: there is no such local file, or it cannot be fetched or read, or is of
                 another model.
         """
+        self._resumes = checkpointables is None
+        if path.startswith(TIMM_SCHEME):
+            logger.info(f"Loading weights of {path}")
+            self.load_weights({"model": imagenet_weights(path, self.model.state_dict())}, path)
+            return {}
         if path:
             path = _local_path(path, self.path_manager)
         self._path = path
-        self._resumes = checkpointables is None
         rest = super().load(path, checkpointables)
         if checkpointables is None and self._average is None and "ema" in rest:
             logger.warning(

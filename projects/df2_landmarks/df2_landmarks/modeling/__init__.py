@@ -6,9 +6,12 @@
 * ``rescoring``: scores of detections after their landmarks are known.
 * ``inference``: detections with masks above a threshold only.
 * ``roi_heads``: the RoI heads around it; ``tta``: the model with test-time augmentation.
+* ``backbone``: networks of timm, a room of its own.
 * ``checkpoint_layout``: weights of a stock head into those of a head per category, and back.
 """
 
+from df2_landmarks.modeling.backbone import SCHEME as TIMM_SCHEME
+from df2_landmarks.modeling.backbone import TimmBackbone, imagenet_weights
 from df2_landmarks.modeling.checkpoint_layout import (
     HEAD,
     VISIBILITY,
@@ -35,11 +38,13 @@ from df2_landmarks.modeling.tta import LandmarkRCNNWithTTA
 __all__ = [
     "HEAD",
     "STEP_CELLS",
+    "TIMM_SCHEME",
     "VISIBILITY",
     "LandmarkCascadeROIHeads",
     "LandmarkRCNNHead",
     "LandmarkRCNNWithTTA",
     "LandmarkROIHeads",
+    "TimmBackbone",
     "decode_expected_oks",
     "decode_peak",
     "detect",
@@ -47,6 +52,7 @@ __all__ = [
     "has_category_predictors",
     "has_class_convolutions",
     "has_single_predictor",
+    "imagenet_weights",
     "landmark_loss",
     "new_scores",
     "num_spare_regions",
