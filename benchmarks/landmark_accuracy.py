@@ -4,8 +4,8 @@
     python benchmarks/landmark_accuracy.py --minutes 3 --contenders recommended
     python benchmarks/landmark_accuracy.py --base suppression --contenders class_convs,ema
     python benchmarks/landmark_accuracy.py --base no_visibility --contenders recommended
-    python benchmarks/landmark_accuracy.py --config df2_landmark_rcnn_R_18_FPN_demo.yaml
     python benchmarks/landmark_accuracy.py --base recommended --contenders augmented,cascade
+    python benchmarks/landmark_accuracy.py --config df2_landmark_rcnn_R_18_FPN_demo.yaml
 
 Every contender is trained in a process of its own, on the small drawn data set (`make synth`
 first), with the recipe of --config, by default the demo's: the learning rate is annealed to the end

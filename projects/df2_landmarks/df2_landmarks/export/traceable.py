@@ -259,7 +259,7 @@ def _check_parts(model: Any) -> None:
         ),
     ]
     predictors: list[Any] = []
-    if isinstance(heads, (LandmarkROIHeads, LandmarkCascadeROIHeads)):
+    if isinstance(heads, LandmarkROIHeads):
         predictors = [*heads.box_predictor] if is_cascade else [heads.box_predictor]
         parts += [("the box predictor", part, FastRCNNOutputLayers) for part in predictors]
         parts.append(("MODEL.ROI_KEYPOINT_HEAD.NAME", heads.keypoint_head, LandmarkRCNNHead))

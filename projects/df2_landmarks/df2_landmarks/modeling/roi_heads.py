@@ -1,19 +1,16 @@
-"""The stock RoI heads, and their cascade, made safe for two gaps in the annotations of a batch."""
+"""The stock RoI heads, made safe for two gaps in the annotations of a batch."""
 
 from __future__ import annotations
 
 import torch
-from detectron2.modeling.roi_heads import (
-    ROI_HEADS_REGISTRY,
-    CascadeROIHeads,
-    StandardROIHeads,
-)
+from detectron2.modeling.roi_heads import ROI_HEADS_REGISTRY, CascadeROIHeads, StandardROIHeads
 from detectron2.structures import Instances
 
 from df2_landmarks.modeling.landmark_head import connected_zero
 
 
-class _WithGaps(StandardROIHeads):
+@ROI_HEADS_REGISTRY.register()
+class LandmarkROIHeads(StandardROIHeads):
     """`StandardROIHeads` with these differences in training:
 
     * The mask loss leaves out proposals without a ground-truth polygon. Stock Detectron2 drops such
@@ -40,13 +37,8 @@ class _WithGaps(StandardROIHeads):
 
 
 @ROI_HEADS_REGISTRY.register()
-class LandmarkROIHeads(_WithGaps):
-    """One box head; gaps in the annotations are those of `_WithGaps`."""
-
-
-@ROI_HEADS_REGISTRY.register()
-class LandmarkCascadeROIHeads(_WithGaps, CascadeROIHeads):
-    """Box heads behind each other (Cascade R-CNN); then mask and landmark heads as ever.
+class LandmarkCascadeROIHeads(LandmarkROIHeads, CascadeROIHeads):
+    """`LandmarkROIHeads` with box heads behind each other (Cascade R-CNN).
 
     Needs `MODEL.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG`.
     """
