@@ -4,6 +4,7 @@
     python benchmarks/landmark_accuracy.py --minutes 3 --contenders recommended
     python benchmarks/landmark_accuracy.py --base suppression --contenders class_convs,ema
     python benchmarks/landmark_accuracy.py --base no_visibility --contenders recommended
+    python benchmarks/landmark_accuracy.py --base recommended --contenders box_scale,coordinates
 
 Every contender is trained from scratch in a process of its own, on the small drawn data set (`make
 synth` first), with the demo's recipe: the learning rate is annealed to the end of the run, whether
@@ -73,6 +74,9 @@ CONTENDERS = {
     ),
     "recommended": Contender({}),
     "no_visibility": Contender({HEAD + "VISIBILITY": "False"}),
+    "box_scale": Contender({HEAD + "BOX_SCALE": "1.2"}),
+    "coordinates": Contender({HEAD + "COORDINATES": "True"}),
+    "group_norm": Contender({HEAD + "NORM": "GN"}),
 }
 
 

@@ -150,7 +150,10 @@ RESCORED = {
 }
 
 
-@pytest.mark.parametrize("options", [{}, RESCORED])
+SURROUNDINGS = {**RESCORED, "MODEL.ROI_LANDMARK_HEAD.BOX_SCALE": 1.3}
+
+
+@pytest.mark.parametrize("options", [{}, RESCORED, SURROUNDINGS])
 def test_one_view_is_plain_inference(options):
     cfg = config(**options)
     model = build(cfg)

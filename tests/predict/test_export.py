@@ -41,6 +41,7 @@ VARIANTS = {
         *("MODEL.ROI_KEYPOINT_HEAD.CONV_DIMS", "[32]", "MODEL.ROI_MASK_HEAD.CONV_DIM", "32"),
         *("MODEL.ROI_MASK_HEAD.NORM", "GN"),
     ],
+    "surroundings": [f"{HEAD}.BOX_SCALE", "1.3", f"{HEAD}.COORDINATES", "True"],
     "one_for_all_classes": [
         *("MODEL.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG", "True"),
         *("MODEL.ROI_MASK_HEAD.CLS_AGNOSTIC_MASK", "True"),
@@ -66,6 +67,8 @@ def untrained(*opts):
     model = build_model(cfg)
     with torch.no_grad():
         model.roi_heads.box_predictor.cls_score.weight *= 60
+        if model.roi_heads.keypoint_head.coordinates is not None:
+            model.roi_heads.keypoint_head.coordinates.weight.normal_()
     return TorchModel(cfg, model)
 
 
@@ -141,7 +144,9 @@ def test_every_kind_of_model_is_traced_as_it_is(name):
     assert num_detections > 10
 
 
-@pytest.mark.parametrize("name", ["own_convolutions", "one_for_all_classes", "coco_person"])
+@pytest.mark.parametrize(
+    "name", ["own_convolutions", "surroundings", "one_for_all_classes", "coco_person"]
+)
 def test_every_kind_of_model_is_exported(name, tmp_path):
     output = tmp_path / "model.onnx"
     weights = tmp_path / "model.pth"

@@ -30,6 +30,13 @@ def add_df2_landmarks_config(cfg: CfgNode) -> None:
     cfg.MODEL.ROI_LANDMARK_HEAD.CLASS_CONV_DIMS = []
     # Normalization of the trunk and of the category convolutions: "" (as stock) or "GN".
     cfg.MODEL.ROI_LANDMARK_HEAD.NORM = ""
+    # Width and height of the region that the landmark head sees, in those of the box, with the same
+    # centre. 1: the box (as stock). 1.2: landmarks at its border have surroundings, and those of a
+    # box that is too small are still within reach.
+    cfg.MODEL.ROI_LANDMARK_HEAD.BOX_SCALE = 1.0
+    # The first convolution of the trunk also sees where in the region it is: x and y from -1 to 1.
+    # Its weights for them start at 0 and are separate, so that stock weights load.
+    cfg.MODEL.ROI_LANDMARK_HEAD.COORDINATES = False
     # Landmarks with the same name (such as hem_left), in whatever category, share a predictor, to
     # which each landmark adds its own.
     cfg.MODEL.ROI_LANDMARK_HEAD.SHARE_BY_NAME = False

@@ -25,7 +25,12 @@ from df2_landmarks.engine.checkpoint_files import (
     run_of,
 )
 from df2_landmarks.engine.training import WeightAverage
-from df2_landmarks.formats import RECORD_KEY, check_record, recorded_taxonomy
+from df2_landmarks.formats import (
+    RECORD_KEY,
+    check_record,
+    recorded_config_text,
+    recorded_taxonomy,
+)
 from df2_landmarks.modeling import (
     HEAD,
     VISIBILITY,
@@ -301,12 +306,23 @@ def convert_checkpoint(source: Path, target: Path, *, to: str) -> int:
         raise UserError(f"{target}: is a folder; give the name of a file")
     with atomic_write(target) as file:
         checkpoint = read_checkpoint(source)
+        if to == "single" and RECORD_KEY in checkpoint:
+            _check_box_scale(recorded_config_text(checkpoint[RECORD_KEY], str(source)), source)
         try:
             converted = CONVERSIONS[to](checkpoint["model"], _taxonomy_of(checkpoint, str(source)))
         except UserError as error:
             raise UserError(f"{source}: {error}") from error
         torch.save({"model": converted}, file)
     return len(converted)
+
+
+def _check_box_scale(config: str, source: Path) -> None:
+    box_scale = CfgNode.load_cfg(config).MODEL.ROI_LANDMARK_HEAD.get("BOX_SCALE", 1.0)
+    if box_scale != 1:
+        raise UserError(
+            f"{source}: its head sees boxes enlarged by {box_scale} (MODEL.ROI_LANDMARK_HEAD."
+            "BOX_SCALE), and a stock head the boxes: it cannot be merged into one"
+        )
 
 
 def _taxonomy_of(checkpoint: Mapping[str, Any], where: str) -> Taxonomy:

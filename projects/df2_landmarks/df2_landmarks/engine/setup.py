@@ -297,6 +297,9 @@ def check_values(cfg: CfgNode) -> None:
             value = value[name]
         if value is None or not 0 <= value < math.inf:
             raise UserError(f"{key} must be 0 or more, but got {value}")
+    scale = cfg.MODEL.ROI_LANDMARK_HEAD.BOX_SCALE
+    if scale is None or not 1 <= scale < math.inf:
+        raise UserError(f"MODEL.ROI_LANDMARK_HEAD.BOX_SCALE must be 1 or more, but got {scale}")
     if cfg.INPUT.FORMAT not in ("RGB", "BGR"):
         raise UserError(f'INPUT.FORMAT must be "RGB" or "BGR", but got {cfg.INPUT.FORMAT!r}')
     if cfg.INPUT.ON_BAD_IMAGE not in ("stop", "skip"):

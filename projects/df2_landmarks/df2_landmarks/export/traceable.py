@@ -24,7 +24,13 @@ from torch import nn
 from torchvision.ops import nms
 
 from df2_landmarks.common import UserError
-from df2_landmarks.modeling import LandmarkRCNNHead, LandmarkROIHeads, new_scores, num_spare_regions
+from df2_landmarks.modeling import (
+    LandmarkRCNNHead,
+    LandmarkROIHeads,
+    enlarge_boxes,
+    new_scores,
+    num_spare_regions,
+)
 
 
 class TraceableRCNN(nn.Module):
@@ -75,8 +81,9 @@ class TraceableRCNN(nn.Module):
         proposals = self._proposals(features, size)
         boxes, scores, classes = self._boxes(features, proposals, size)
 
-        pooled = _pooled(heads.keypoint_pooler, features, heads.keypoint_in_features, boxes)
         head = heads.keypoint_head
+        frames = enlarge_boxes(boxes, head.box_scale)
+        pooled = _pooled(heads.keypoint_pooler, features, heads.keypoint_in_features, frames)
         landmarks, visible = head.predict_for_export(pooled, boxes, classes)
         scores = new_scores(
             scores,

@@ -23,6 +23,7 @@ from df2_landmarks.modeling.heatmaps import (
     decode_expected_oks,
     decode_peak,
     encode_cells,
+    enlarge_boxes,
 )
 from df2_landmarks.modeling.inference import detect, padded_size
 from df2_landmarks.modeling.landmark_head import LandmarkRCNNHead
@@ -43,6 +44,7 @@ __all__ = [
     "decode_peak",
     "detect",
     "encode_cells",
+    "enlarge_boxes",
     "has_category_predictors",
     "has_class_convolutions",
     "has_single_predictor",

@@ -20,6 +20,7 @@ HEAD = "roi_heads.keypoint_head."
 SINGLE = f"{HEAD}score_lowres."
 BRANCHES = f"{HEAD}branches."
 SHARED = f"{HEAD}shared_predictor."
+COORDINATES = f"{HEAD}coordinates."
 VISIBILITY = f"{HEAD}visibility."
 """Names of the visibility predictor's weights: landmarks do not depend on them."""
 CHANNEL_DIM = {"weight": 1, "bias": 0}
@@ -82,7 +83,8 @@ def to_single_predictor(
     The weights of a visibility predictor are left out: a stock head has none.
 
     Raises:
-        UserError: there is no predictor per category, or categories have convolutions of their own.
+        UserError: there is no predictor per category, or categories have convolutions of their own,
+            or the head sees coordinates.
     """
     if not has_category_predictors(state_dict, taxonomy):
         raise UserError(f"needs a head with a predictor for every category ({BRANCHES}*)")
@@ -90,6 +92,11 @@ def to_single_predictor(
         raise UserError(
             "its categories have convolutions of their own (MODEL.ROI_LANDMARK_HEAD."
             "CLASS_CONV_DIMS), which a stock head does not have: it cannot be merged into one"
+        )
+    if any(key.startswith(COORDINATES) for key in state_dict):
+        raise UserError(
+            "its head sees coordinates (MODEL.ROI_LANDMARK_HEAD.COORDINATES), which a stock head "
+            "does not: it cannot be merged into one"
         )
     replaced = (BRANCHES, SHARED, VISIBILITY)
     converted = {k: v for k, v in state_dict.items() if not k.startswith(replaced)}

@@ -30,6 +30,15 @@ MAX_VALUES = 2**22
 """Most values that one step of decoding holds (16 MiB of float32)."""
 
 
+def enlarge_boxes(boxes_xyxy: torch.Tensor, scale: float) -> torch.Tensor:
+    """Return boxes (N, 4) with the same centre and `scale` times the width and height."""
+    if scale == 1:
+        return boxes_xyxy
+    low, high = boxes_xyxy[:, :2], boxes_xyxy[:, 2:]
+    margin = (high - low) * ((scale - 1) / 2)
+    return torch.cat((low - margin, high + margin), dim=1)
+
+
 def encode_cells(
     landmarks: torch.Tensor, boxes_xyxy: torch.Tensor, side: int
 ) -> tuple[torch.Tensor, torch.Tensor]:

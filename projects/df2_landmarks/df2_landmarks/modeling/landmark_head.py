@@ -23,11 +23,13 @@ from df2_landmarks.modeling.heatmaps import (
     decode_peak,
     encode_cells,
     encode_soft,
+    enlarge_boxes,
 )
 from df2_landmarks.modeling.landmark_loss import landmark_loss, soft_landmark_loss
 from df2_landmarks.modeling.layers import (
     STRIDE,
     CategoryBranch,
+    CoordinateConv,
     channels_by_name,
     connected_zero,
     conv3x3,
@@ -65,6 +67,10 @@ class LandmarkRCNNHead(nn.Module):
     In training that is the branch of the ground-truth category of the region, at inference the one
     of the predicted category. The shared convolutions have the names and shapes of Detectron2's
     `KRCNNConvDeconvUpsampleHead`, so that weights trained on COCO persons load into them.
+
+    Heatmaps span the *frame* of a region: its box, enlarged by `box_scale`. Whoever pools the
+    features enlarges the boxes by the same factor; all boxes that the head is given are the boxes
+    themselves.
     """
 
     counts: torch.Tensor
@@ -80,6 +86,8 @@ class LandmarkRCNNHead(nn.Module):
         conv_dims: Sequence[int],
         class_conv_dims: Sequence[int] = (),
         norm: str = "",
+        box_scale: float = 1.0,
+        coordinates: bool = False,
         shared_names: Sequence[Sequence[str]] | None = None,
         sigmas: Sequence[Sequence[float]] | None = None,
         target_width: float = 0.0,
@@ -96,6 +104,8 @@ class LandmarkRCNNHead(nn.Module):
             conv_dims: output channels of the shared convolutions.
             class_conv_dims: output channels of each category's own convolutions.
             norm: normalization of all convolutions, "" or a name that Detectron2 knows ("GN").
+            box_scale: width and height of a frame in those of the box.
+            coordinates: the first shared convolution also sees x and y in the frame.
             shared_names: names of each category's landmarks. Landmarks with the same name, in
                 whatever category, share a predictor, and each adds one of its own. None: each has
                 its own only.
@@ -108,17 +118,24 @@ class LandmarkRCNNHead(nn.Module):
             visibility: also predict whether each landmark is visible or occluded.
 
         Raises:
-            UserError: there is no such decoder or normalization.
+            UserError: there is no such decoder or normalization, or no shared convolution that
+                could see coordinates.
         """
         super().__init__()
         if decoder not in DECODERS:
             raise UserError(
                 f"MODEL.ROI_LANDMARK_HEAD.DECODER must be one of {DECODERS}, but got {decoder!r}"
             )
+        if coordinates and not conv_dims:
+            raise UserError(
+                "MODEL.ROI_LANDMARK_HEAD.COORDINATES needs a shared convolution, but "
+                "MODEL.ROI_KEYPOINT_HEAD.CONV_DIMS is empty"
+            )
         needs_sigmas = target_width > 0 or decoder == "expected_oks"
         assert sigmas is not None or not needs_sigmas, (target_width, decoder)
         assert sigmas is None or [len(row) for row in sigmas] == list(num_landmarks), num_landmarks
         self.num_landmarks = tuple(num_landmarks)
+        self.box_scale = box_scale
         self.target_width = target_width
         self.decoder = decoder
         self.confidence_power = confidence_power
@@ -133,7 +150,8 @@ class LandmarkRCNNHead(nn.Module):
             channels = out_channels
         # Buffers outside of checkpoints: they come from the taxonomy.
         self.register_buffer("counts", torch.tensor(self.num_landmarks), persistent=False)
-        rows = [torch.tensor(row, dtype=torch.float32) for row in sigmas or ()]
+        # Sigmas are shares of the square root of an area: here of the frame's.
+        rows = [torch.tensor(row, dtype=torch.float32) / box_scale for row in sigmas or ()]
         padded = nn.utils.rnn.pad_sequence(rows, batch_first=True) if rows else None
         self.register_buffer("sigmas", padded, persistent=False)  # (C, M)
         self.branches = nn.ModuleList(
@@ -154,6 +172,7 @@ class LandmarkRCNNHead(nn.Module):
                 nn.init.zeros_(parameter)  # a category learns its difference to the shared one
             elif parameter.dim() > 1:  # not the scales of a normalization
                 nn.init.kaiming_normal_(parameter, mode="fan_out", nonlinearity="relu")
+        self.coordinates = CoordinateConv(conv_dims[0]) if coordinates else None
         self.visibility: VisibilityPredictor | None = None
         if visibility:
             self.visibility = VisibilityPredictor(
@@ -169,6 +188,8 @@ class LandmarkRCNNHead(nn.Module):
             "conv_dims": cfg.MODEL.ROI_KEYPOINT_HEAD.CONV_DIMS,
             "class_conv_dims": cfg.MODEL.ROI_LANDMARK_HEAD.CLASS_CONV_DIMS,
             "norm": cfg.MODEL.ROI_LANDMARK_HEAD.NORM,
+            "box_scale": cfg.MODEL.ROI_LANDMARK_HEAD.BOX_SCALE,
+            "coordinates": cfg.MODEL.ROI_LANDMARK_HEAD.COORDINATES,
             "shared_names": (
                 [category.landmark_names for category in taxonomy.categories]
                 if cfg.MODEL.ROI_LANDMARK_HEAD.SHARE_BY_NAME
@@ -242,8 +263,11 @@ class LandmarkRCNNHead(nn.Module):
                 yield class_index, class_features, branch(class_trunk, self._shared(class_index))
 
     def _trunk(self, features: torch.Tensor) -> torch.Tensor:
-        for name in self.trunk_names:
-            features = F.relu(getattr(self, name)(features))
+        for index, name in enumerate(self.trunk_names):
+            features = getattr(self, name)(features)
+            if index == 0 and self.coordinates is not None:
+                features = features + self.coordinates(int(features.shape[-1]))
+            features = F.relu(features)
         return features
 
     def _shared(self, class_index: int) -> tuple[torch.Tensor, torch.Tensor] | None:
@@ -255,12 +279,15 @@ class LandmarkRCNNHead(nn.Module):
         return shared.weight.index_select(1, channels), shared.bias.index_select(0, channels)
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *args: Any) -> None:
-        """Load; weights of a head without a shared predictor set the one of this head to zero."""
+        """Load; a shared predictor and coordinates that the given weights lack are set to zero."""
         branch_key = f"{prefix}branches.0.score_lowres.weight"
         if self.shared_predictor is not None and branch_key in state_dict:
             for name, parameter in self.shared_predictor.named_parameters():
                 key = f"{prefix}shared_predictor.{name}"
                 state_dict.setdefault(key, torch.zeros_like(parameter))
+        if self.coordinates is not None:
+            zero = torch.zeros_like(self.coordinates.weight)
+            state_dict.setdefault(f"{prefix}coordinates.weight", zero)
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def predict_for_export(
@@ -312,29 +339,32 @@ class LandmarkRCNNHead(nn.Module):
         *,
         exporting: bool = False,
     ) -> torch.Tensor:
-        """Decode (rows, K, S, S) heatmaps of a class in (rows, 4) boxes to (rows, K, 3).
+        """Decode (rows, K, S, S) heatmaps of a class, of (rows, 4) boxes, to (rows, K, 3).
 
         `exporting` is passed to `decode_expected_oks`; `decode_peak` cannot be exported.
         """
+        frames_xyxy = enlarge_boxes(boxes_xyxy, self.box_scale)
         if self.decoder == "expected_oks":
             sigmas = self.sigmas[class_index, : self.num_landmarks[class_index]]
-            return decode_expected_oks(logits, boxes_xyxy, sigmas, exporting=exporting)
+            return decode_expected_oks(logits, frames_xyxy, sigmas, exporting=exporting)
         assert not exporting, self.decoder
-        return decode_peak(logits, boxes_xyxy)
+        return decode_peak(logits, frames_xyxy)
 
     def _losses(
         self, features: torch.Tensor, instances: list[Instances]
     ) -> dict[str, torch.Tensor]:
         if len(features) == 0:
             return dict.fromkeys(self.loss_names, features.sum() * 0 + connected_zero(self))
-        boxes_xyxy = cat([x.proposal_boxes.tensor for x in instances])
+        frames_xyxy = enlarge_boxes(
+            cat([x.proposal_boxes.tensor for x in instances]), self.box_scale
+        )
         landmarks = cat([x.gt_keypoints.tensor for x in instances if len(x)])
         classes = cat([x.gt_classes for x in instances])
         order, counts = self._route(classes)
         # In the routed order, as everything below.
-        landmarks, boxes_xyxy, classes = landmarks[order], boxes_xyxy[order], classes[order]
+        landmarks, frames_xyxy, classes = landmarks[order], frames_xyxy[order], classes[order]
         side = STRIDE * features.shape[-1]
-        cells, valid = encode_cells(landmarks, boxes_xyxy, side)
+        cells, valid = encode_cells(landmarks, frames_xyxy, side)
         valid &= torch.arange(valid.shape[1], device=valid.device) < self.counts[classes][:, None]
         row, local = valid.nonzero(as_tuple=True)
         num_labelled = torch.bincount(classes[row], minlength=len(counts)).tolist()
@@ -352,7 +382,7 @@ class LandmarkRCNNHead(nn.Module):
         logits = upsample(torch.cat(chosen))
         if self.target_width > 0:
             sigmas, xy = self.sigmas[classes[row], local], landmarks[row, local, :2]
-            weights = encode_soft(xy, boxes_xyxy[row], sigmas, side, width=self.target_width)
+            weights = encode_soft(xy, frames_xyxy[row], sigmas, side, width=self.target_width)
             loss = soft_landmark_loss(logits, weights)
         else:
             loss = landmark_loss(logits, cells[row, local])

@@ -1,22 +1,66 @@
-"""The stock RoI heads, made safe for two gaps in the annotations of a batch."""
+"""The stock RoI heads, made safe for two gaps in the annotations of a batch, and their pooler."""
 
 from __future__ import annotations
 
-import torch
-from detectron2.modeling.roi_heads import ROI_HEADS_REGISTRY, StandardROIHeads
-from detectron2.structures import Instances
+from collections.abc import Mapping
+from typing import Any
 
+import torch
+from detectron2.config import CfgNode
+from detectron2.layers import ShapeSpec
+from detectron2.modeling.poolers import ROIPooler
+from detectron2.modeling.roi_heads import ROI_HEADS_REGISTRY, StandardROIHeads
+from detectron2.structures import Boxes, Instances
+
+from df2_landmarks.modeling.heatmaps import enlarge_boxes
 from df2_landmarks.modeling.landmark_head import connected_zero
+
+
+class FramePooler(ROIPooler):
+    """`ROIPooler` of boxes that are enlarged by a factor; the frames of `LandmarkRCNNHead`."""
+
+    def __init__(self, *, box_scale: float, **kwargs: Any) -> None:
+        """
+        Args:
+            box_scale: width and height of a frame in those of the box.
+            **kwargs: passed to `ROIPooler`.
+        """
+        super().__init__(**kwargs)
+        self.box_scale = box_scale
+
+    def forward(self, x: list[torch.Tensor], box_lists: list[Boxes]) -> torch.Tensor:
+        frames = [Boxes(enlarge_boxes(boxes.tensor, self.box_scale)) for boxes in box_lists]
+        pooled: torch.Tensor = super().forward(x, frames)
+        return pooled
 
 
 @ROI_HEADS_REGISTRY.register()
 class LandmarkROIHeads(StandardROIHeads):
-    """`StandardROIHeads` with these differences in training:
+    """`StandardROIHeads` with these differences:
 
-    * The mask loss leaves out proposals without a ground-truth polygon. Stock Detectron2 drops such
-      garments when it loads them, and their landmarks with them.
-    * A batch without any garment has landmark losses 0. The stock heads take the mean of no values.
+    * The landmark head gets the features of its frames: boxes with their surroundings.
+    * In training the mask loss leaves out proposals without a ground-truth polygon. Stock
+      Detectron2 drops such garments when it loads them, and their landmarks with them.
+    * In training a batch without any garment has landmark losses 0. The stock heads take the mean
+      of no values.
     """
+
+    @classmethod
+    def _init_keypoint_head(
+        cls, cfg: CfgNode, input_shape: Mapping[str, ShapeSpec]
+    ) -> dict[str, Any]:
+        parts: dict[str, Any] = super()._init_keypoint_head(cfg, input_shape)
+        box_scale = getattr(parts.get("keypoint_head"), "box_scale", 1.0)
+        if box_scale != 1:
+            names = parts["keypoint_in_features"]
+            parts["keypoint_pooler"] = FramePooler(
+                box_scale=box_scale,
+                output_size=cfg.MODEL.ROI_KEYPOINT_HEAD.POOLER_RESOLUTION,
+                scales=[1 / input_shape[name].stride for name in names],
+                sampling_ratio=cfg.MODEL.ROI_KEYPOINT_HEAD.POOLER_SAMPLING_RATIO,
+                pooler_type=cfg.MODEL.ROI_KEYPOINT_HEAD.POOLER_TYPE,
+            )
+        return parts
 
     def _forward_mask(
         self, features: dict[str, torch.Tensor], instances: list[Instances]
