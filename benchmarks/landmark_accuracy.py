@@ -9,8 +9,10 @@
 Every contender is trained from scratch in a process of its own, on the small drawn data set (`make
 synth` first), with the demo's recipe: the learning rate is annealed to the end of the run, whether
 that is given in iterations or in minutes. A contender that only reads a trained model differently
-is evaluated on another one's weights. What is trained already in --output is not trained again.
-The difference to --base comes with the 95 % interval of a paired bootstrap over the images.
+is evaluated on another one's weights: `oks_branch_off` on those of `oks_branch`, whose landmarks are
+the same. What is trained already in --output is not trained again.
+The difference to --base comes with the 95 % interval of a paired bootstrap over the images. ECE is
+the calibration error of the confidence of landmarks, and of the score of detections.
 """
 
 from __future__ import annotations
@@ -48,6 +50,7 @@ PLAIN = {
 EXPECTED_OKS = {HEAD + "DECODER": "expected_oks"}
 CONFIDENCE = EXPECTED_OKS | {HEAD + "CONFIDENCE_POWER": "2.0"}
 SUPPRESSION = CONFIDENCE | {HEAD + "SUPPRESS_ACROSS_CATEGORIES": "True"}
+OKS_BRANCH = {HEAD + "OKS_BRANCH": "True"}
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,14 @@ CONTENDERS = {
     "box_scale": Contender({HEAD + "BOX_SCALE": "1.2"}),
     "coordinates": Contender({HEAD + "COORDINATES": "True"}),
     "group_norm": Contender({HEAD + "NORM": "GN"}),
+    "oks_branch": Contender(OKS_BRANCH),
+    "oks_branch_off": Contender({}, weights_of="oks_branch"),
+    "oks_branch_power_1": Contender(
+        OKS_BRANCH | {HEAD + "CONFIDENCE_POWER": "1.0"}, weights_of="oks_branch"
+    ),
+    "oks_branch_power_3": Contender(
+        OKS_BRANCH | {HEAD + "CONFIDENCE_POWER": "3.0"}, weights_of="oks_branch"
+    ),
 }
 
 
@@ -175,7 +186,7 @@ def run(name: str, seed: int, folder: Path, iterations: int, minutes: float | No
 def compare(folder: Path, name: str, base: str, seed: str) -> dict[str, Any]:
     """A contender's numbers and its difference to the base."""
     from df2_landmarks.engine import RESULTS_FILE
-    from df2_landmarks.evaluation import compare_scores, score
+    from df2_landmarks.evaluation import Cases, calibration, compare_scores, score
     from df2_landmarks.formats import VISIBLE_AND_OCCLUDED, read_ground_truth, read_results
 
     root = Path(os.environ.get("DETECTRON2_DATASETS", REPOSITORY / "datasets"))
@@ -188,23 +199,26 @@ def compare(folder: Path, name: str, base: str, seed: str) -> dict[str, Any]:
     overall = compare_scores(first, second, num_images=len(truth.image_ids)).overall
     assert overall is not None  # the validation split has garments
     numbers = json.loads((folder / f"{name}-seed{seed}" / "run.json").read_text())
-    row = {"contender": name, "seed": seed, **numbers}
+    kinds = calibration(first, Cases(truth, first)).kinds
+    ece = {f"ECE-{kind}": kinds[kind].overall.ece for kind in ("confidence", "score")}
+    row = {"contender": name, "seed": seed, **numbers, **ece}
     return {**row, "difference": overall.difference, "low": overall.low, "high": overall.high}
 
 
 def as_table(rows: Sequence[dict[str, Any]]) -> str:
     """Landmark AP on visible and occluded landmarks, as fractions."""
     lines = [
-        f"{'contender':<16} {'seed':>4} {'iterations':>10} {'minutes':>7} {'box AP':>6} "
-        f"{'AP':>5} {'AP50':>5} {'AP75':>5}  difference (95 % interval)"
+        f"{'contender':<18} {'seed':>4} {'iterations':>10} {'minutes':>7} {'box AP':>6} "
+        f"{'AP':>5} {'AP50':>5} {'AP75':>5} {'ECE':>5} {'score':>5}  difference (95 % interval)"
     ]
     for row in rows:
         landmarks = row["landmarks"]
         minutes = f"{row['minutes']:.1f}" if "minutes" in row else ""
         lines.append(
-            f"{row['contender']:<16} {row['seed']:>4} {row.get('iterations', ''):>10} "
+            f"{row['contender']:<18} {row['seed']:>4} {row.get('iterations', ''):>10} "
             f"{minutes:>7} {row['bbox']['AP']:>6.3f} "
-            f"{landmarks['AP']:>5.3f} {landmarks['AP50']:>5.3f} {landmarks['AP75']:>5.3f}  "
+            f"{landmarks['AP']:>5.3f} {landmarks['AP50']:>5.3f} {landmarks['AP75']:>5.3f} "
+            f"{row['ECE-confidence']:>5.3f} {row['ECE-score']:>5.3f}  "
             f"{row['difference']:+.3f} ({row['low']:+.3f} to {row['high']:+.3f})"
         )
         if "AP-visible" in row:

@@ -42,6 +42,7 @@ VARIANTS = {
         *("MODEL.ROI_MASK_HEAD.NORM", "GN"),
     ],
     "surroundings": [f"{HEAD}.BOX_SCALE", "1.3", f"{HEAD}.COORDINATES", "True"],
+    "oks_branch": [f"{HEAD}.OKS_BRANCH", "True"],
     "one_for_all_classes": [
         *("MODEL.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG", "True"),
         *("MODEL.ROI_MASK_HEAD.CLS_AGNOSTIC_MASK", "True"),
@@ -67,8 +68,9 @@ def untrained(*opts):
     model = build_model(cfg)
     with torch.no_grad():
         model.roi_heads.box_predictor.cls_score.weight *= 60
-        if model.roi_heads.keypoint_head.coordinates is not None:
-            model.roi_heads.keypoint_head.coordinates.weight.normal_()
+        for name, parameter in model.roi_heads.keypoint_head.named_parameters():
+            if name.startswith(("coordinates.", "oks_branch.")):  # 0 at the start
+                parameter.normal_()
     return TorchModel(cfg, model)
 
 
@@ -145,7 +147,7 @@ def test_every_kind_of_model_is_traced_as_it_is(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["own_convolutions", "surroundings", "one_for_all_classes", "coco_person"]
+    "name", ["own_convolutions", "surroundings", "oks_branch", "one_for_all_classes", "coco_person"]
 )
 def test_every_kind_of_model_is_exported(name, tmp_path):
     output = tmp_path / "model.onnx"

@@ -49,6 +49,11 @@ def add_df2_landmarks_config(cfg: CfgNode) -> None:
     # A detection's score is multiplied by this power of the mean confidence of its landmarks, which
     # should be that of "expected_oks". 0: the score stays that of the box head.
     cfg.MODEL.ROI_LANDMARK_HEAD.CONFIDENCE_POWER = 0.0
+    # A small branch learns how well each landmark is placed, its similarity, from the head's own
+    # landmarks beside the true ones. It becomes the landmark's confidence, whose mean is then the
+    # predicted OKS of the detection: CONFIDENCE_POWER multiplies that into the score. Needs
+    # "expected_oks". Landmarks and their training stay the same.
+    cfg.MODEL.ROI_LANDMARK_HEAD.OKS_BRANCH = False
     # Lower the score of a detection where a better detection of another category overlaps it: a
     # duplicate of the same garment.
     cfg.MODEL.ROI_LANDMARK_HEAD.SUPPRESS_ACROSS_CATEGORIES = False

@@ -32,8 +32,8 @@ from df2_landmarks.formats import (
     recorded_taxonomy,
 )
 from df2_landmarks.modeling import (
+    BESIDE,
     HEAD,
-    VISIBILITY,
     has_category_predictors,
     has_class_convolutions,
     has_single_predictor,
@@ -76,7 +76,7 @@ class LandmarkCheckpointer(DetectionCheckpointer):
             model: the model that is trained, or evaluated.
             save_dir: folder of the saved files.
             complete: a file must have every parameter of the model, and no other parameter of a
-                landmark head but those of the visibility predictor, as evaluation needs. Otherwise
+                landmark head but those `BESIDE` the landmarks, as evaluation needs. Otherwise
                 (training) it must have at least one parameter of the model.
             average: the average of the model's weights.
             record: what each saved file says about the model (`model_record`).
@@ -223,10 +223,15 @@ class LandmarkCheckpointer(DetectionCheckpointer):
         lacking = {name for name, *_ in incompatible.incorrect_shapes}
         lacking.update(incompatible.missing_keys)
         total = len(names.keys() - {"pixel_mean", "pixel_std"})
-        if self.complete and lacking and all(name.startswith(VISIBILITY) for name in lacking):
+        if self.complete and lacking and all(name.startswith(tuple(BESIDE)) for name in lacking):
+            options = [
+                f"MODEL.ROI_LANDMARK_HEAD.{key}"
+                for prefix, key in BESIDE.items()
+                if any(name.startswith(prefix) for name in lacking)
+            ]
             raise UserError(
-                f"{self._path}: was trained without the visibility of landmarks: set "
-                "MODEL.ROI_LANDMARK_HEAD.VISIBILITY False"
+                f"{self._path}: was trained without {' and '.join(options)}: set "
+                f"{' '.join(f'{option} False' for option in options)}"
             )
         whole = self.complete or self._resumes
         if (whole and lacking) or len(lacking) >= total:
@@ -239,7 +244,7 @@ class LandmarkCheckpointer(DetectionCheckpointer):
         unused = sorted(
             key
             for key in incompatible.unexpected_keys
-            if key.startswith(HEAD) and not key.startswith(VISIBILITY)
+            if key.startswith(HEAD) and not key.startswith(tuple(BESIDE))
         )
         if whole and unused:  # without them the head computes something else
             raise UserError(

@@ -25,7 +25,12 @@ from df2_landmarks.modeling.heatmaps import (
     encode_soft,
     enlarge_boxes,
 )
-from df2_landmarks.modeling.landmark_loss import landmark_loss, soft_landmark_loss
+from df2_landmarks.modeling.landmark_linear import LandmarkLinear
+from df2_landmarks.modeling.landmark_loss import (
+    landmark_loss,
+    probability_loss,
+    soft_landmark_loss,
+)
 from df2_landmarks.modeling.layers import (
     STRIDE,
     CategoryBranch,
@@ -37,8 +42,8 @@ from df2_landmarks.modeling.layers import (
     predictor,
     upsample,
 )
+from df2_landmarks.modeling.oks_branch import OksBranch, similarity
 from df2_landmarks.modeling.rescoring import rescore
-from df2_landmarks.modeling.visibility import VisibilityPredictor, visibility_loss
 from df2_landmarks.taxonomy import taxonomy_of
 
 DECODERS = ("peak", "expected_oks")
@@ -52,12 +57,30 @@ class ClassOutput(NamedTuple):
         rows: (rows,) its regions among all regions.
         logits: (rows, K, S, S) heatmaps.
         visibility: (rows, K) probability 0..1 that a landmark is visible; None without a predictor.
+        evidence: (rows, K) of the OKS branch, for `LandmarkRCNNHead.decode`; None without one.
     """
 
     class_index: int
     rows: torch.Tensor
     logits: torch.Tensor
     visibility: torch.Tensor | None
+    evidence: torch.Tensor | None = None
+
+
+class _Maps(NamedTuple):
+    """Of the regions of one class, in the routed order: rows, and S / 4 or S / 2 cells a side.
+
+    Attributes:
+        class_index: the class.
+        features: (rows, channels, S / 4, S / 4) pooled features.
+        trunk: (rows, trunk channels, S / 4, S / 4) of the shared convolutions.
+        lowres: (rows, K, S / 2, S / 2) heatmaps before the upsampling.
+    """
+
+    class_index: int
+    features: torch.Tensor
+    trunk: torch.Tensor
+    lowres: torch.Tensor
 
 
 @ROI_KEYPOINT_HEAD_REGISTRY.register()
@@ -96,6 +119,7 @@ class LandmarkRCNNHead(nn.Module):
         suppress_across_categories: bool = False,
         loss_weight: float = 1.0,
         visibility: bool = False,
+        oks_branch: bool = False,
     ) -> None:
         """
         Args:
@@ -116,10 +140,12 @@ class LandmarkRCNNHead(nn.Module):
             suppress_across_categories: passed to `rescore`.
             loss_weight: factor of the loss.
             visibility: also predict whether each landmark is visible or occluded.
+            oks_branch: the confidence of a landmark is the similarity that an `OksBranch` predicts.
+                Needs "expected_oks".
 
         Raises:
-            UserError: there is no such decoder or normalization, or no shared convolution that
-                could see coordinates.
+            UserError: there is no such decoder or normalization, no shared convolution that could
+                see coordinates, or no "expected_oks" for the OKS branch.
         """
         super().__init__()
         if decoder not in DECODERS:
@@ -130,6 +156,11 @@ class LandmarkRCNNHead(nn.Module):
             raise UserError(
                 "MODEL.ROI_LANDMARK_HEAD.COORDINATES needs a shared convolution, but "
                 "MODEL.ROI_KEYPOINT_HEAD.CONV_DIMS is empty"
+            )
+        if oks_branch and decoder != "expected_oks":
+            raise UserError(
+                "MODEL.ROI_LANDMARK_HEAD.OKS_BRANCH needs DECODER expected_oks, whose confidence "
+                f"it corrects, but got {decoder!r}"
             )
         needs_sigmas = target_width > 0 or decoder == "expected_oks"
         assert sigmas is not None or not needs_sigmas, (target_width, decoder)
@@ -173,11 +204,14 @@ class LandmarkRCNNHead(nn.Module):
             elif parameter.dim() > 1:  # not the scales of a normalization
                 nn.init.kaiming_normal_(parameter, mode="fan_out", nonlinearity="relu")
         self.coordinates = CoordinateConv(conv_dims[0]) if coordinates else None
-        self.visibility: VisibilityPredictor | None = None
+        self.visibility: LandmarkLinear | None = None
         if visibility:
-            self.visibility = VisibilityPredictor(
+            self.visibility = LandmarkLinear(
                 input_shape.channels, self.num_landmarks, shared_names=shared_names
             )
+        self.oks_branch: OksBranch | None = None
+        if oks_branch:
+            self.oks_branch = OksBranch(channels, self.num_landmarks, shared_names=shared_names)
 
     @classmethod
     def from_config(cls, cfg: CfgNode, input_shape: ShapeSpec) -> dict[str, Any]:
@@ -202,13 +236,17 @@ class LandmarkRCNNHead(nn.Module):
             "suppress_across_categories": cfg.MODEL.ROI_LANDMARK_HEAD.SUPPRESS_ACROSS_CATEGORIES,
             "loss_weight": cfg.MODEL.ROI_KEYPOINT_HEAD.LOSS_WEIGHT,
             "visibility": cfg.MODEL.ROI_LANDMARK_HEAD.VISIBILITY,
+            "oks_branch": cfg.MODEL.ROI_LANDMARK_HEAD.OKS_BRANCH,
         }
 
     @property
     def loss_names(self) -> tuple[str, ...]:
         """Names of the losses that `forward` returns in training."""
-        names = ("loss_keypoint", "loss_visibility")
-        return names[:1] if self.visibility is None else names
+        return (
+            "loss_keypoint",
+            *(() if self.visibility is None else ("loss_visibility",)),
+            *(() if self.oks_branch is None else ("loss_oks",)),
+        )
 
     def forward(
         self, features: torch.Tensor, instances: list[Instances]
@@ -217,17 +255,16 @@ class LandmarkRCNNHead(nn.Module):
         Args:
             features: (R, channels, height, width) pooled features of the regions of all images.
             instances: per image. In training the foreground proposals with `proposal_boxes`,
-                `gt_classes` and `gt_keypoints` (category-local, padded to M); at inference the
-                detections with `pred_boxes` and `pred_classes`.
+                `gt_classes` and `gt_keypoints` (category-local, padded to M), with an OKS branch
+                `gt_boxes` too; at inference the detections with `pred_boxes` and `pred_classes`.
 
         Returns:
-            In training ``{"loss_keypoint": scalar}`` and, with a visibility predictor,
-            "loss_visibility"; at inference `instances`, each with `pred_keypoints`
-            (detections, M, 3): x and y in continuous image coordinates, and the confidence that the
-            decoder gives; zeros in the padding. With a visibility predictor also `pred_visibility`
-            (detections, M): the probability 0..1 that the landmark is visible; zeros in the
-            padding. Where rescoring is configured they come with new `scores`, best first. No
-            heatmaps are kept.
+            In training scalars by the names of `loss_names`; at inference `instances`, each with
+            `pred_keypoints` (detections, M, 3): x and y in continuous image coordinates, and the
+            confidence that the decoder or the OKS branch gives; zeros in the padding. With a
+            visibility predictor also `pred_visibility` (detections, M): the probability 0..1 that
+            the landmark is visible; zeros in the padding. Where rescoring is configured they come
+            with new `scores`, best first. No heatmaps are kept.
         """
         if self.training:
             return self._losses(features, instances)
@@ -242,17 +279,20 @@ class LandmarkRCNNHead(nn.Module):
         """
         order, counts = self._route(classes)
         rows = order.split(counts)
-        for class_index, class_features, lowres in self._lowres_maps(features, order, counts):
-            visibility = None
-            if self.visibility is not None:
-                visibility = self.visibility(class_features, lowres, class_index).sigmoid()
-            yield ClassOutput(class_index, rows[class_index], upsample(lowres), visibility)
+        for maps in self._class_maps(features, order, counts):
+            visibility = self._visibility_logits(maps)
+            yield ClassOutput(
+                maps.class_index,
+                rows[maps.class_index],
+                upsample(maps.lowres),
+                None if visibility is None else visibility.sigmoid(),
+                self._evidence(maps),
+            )
 
-    def _lowres_maps(
+    def _class_maps(
         self, features: torch.Tensor, order: torch.Tensor, counts: list[int]
-    ) -> Iterator[tuple[int, torch.Tensor, torch.Tensor]]:
-        """Class, (rows, channels, S / 4, S / 4) features of its regions, and their heatmaps before
-        the upsampling, (rows, K, S / 2, S / 2), in the routed order."""
+    ) -> Iterator[_Maps]:
+        """Yield the maps of one category after the other; one without regions has none."""
         # Sorted once and split: indexing once per category would cost a gradient of the size of
         # all features for each of them.
         features = features.index_select(0, order)
@@ -260,7 +300,18 @@ class LandmarkRCNNHead(nn.Module):
         per_class = zip(self.branches, features.split(counts), trunk.split(counts), strict=True)
         for class_index, (branch, class_features, class_trunk) in enumerate(per_class):
             if len(class_features):
-                yield class_index, class_features, branch(class_trunk, self._shared(class_index))
+                lowres = branch(class_trunk, self._shared(class_index))
+                yield _Maps(class_index, class_features, class_trunk, lowres)
+
+    def _visibility_logits(self, maps: _Maps) -> torch.Tensor | None:
+        if self.visibility is None:
+            return None
+        return self.visibility(maps.features, maps.lowres, maps.class_index)
+
+    def _evidence(self, maps: _Maps) -> torch.Tensor | None:
+        if self.oks_branch is None:
+            return None
+        return self.oks_branch(maps.trunk, maps.lowres, maps.class_index)
 
     def _trunk(self, features: torch.Tensor) -> torch.Tensor:
         for index, name in enumerate(self.trunk_names):
@@ -320,13 +371,17 @@ class LandmarkRCNNHead(nn.Module):
             rows = is_routed.nonzero()[:, 0]
             padding = max(self.num_landmarks) - self.num_landmarks[class_index]
             lowres = branch(trunk[rows], self._shared(class_index))
-            decoded = self.decode(upsample(lowres), boxes_xyxy[rows], class_index, exporting=True)
+            maps = _Maps(class_index, features[rows], trunk[rows], lowres)
+            decoded = self.decode(
+                *(upsample(lowres), boxes_xyxy[rows], class_index, self._evidence(maps)),
+                exporting=True,
+            )
             in_image = rows < num_regions
             rows_of_class.append(rows[in_image])
             landmarks.append(F.pad(decoded, (0, 0, 0, padding))[in_image])
-            if self.visibility is not None:
-                visible = self.visibility(features[rows], lowres, class_index).sigmoid()
-                visibility.append(F.pad(visible, (0, padding))[in_image])
+            visible = self._visibility_logits(maps)
+            if visible is not None:
+                visibility.append(F.pad(visible.sigmoid(), (0, padding))[in_image])
         place = torch.cat(rows_of_class).argsort()  # of each region among the routed ones
         in_order = torch.cat(landmarks)[place]
         return in_order, torch.cat(visibility)[place] if visibility else None
@@ -336,17 +391,24 @@ class LandmarkRCNNHead(nn.Module):
         logits: torch.Tensor,
         boxes_xyxy: torch.Tensor,
         class_index: int,
+        evidence: torch.Tensor | None = None,
         *,
         exporting: bool = False,
     ) -> torch.Tensor:
         """Decode (rows, K, S, S) heatmaps of a class, of (rows, 4) boxes, to (rows, K, 3).
 
-        `exporting` is passed to `decode_expected_oks`; `decode_peak` cannot be exported.
+        `evidence` (rows, K) is that of the OKS branch. `exporting` is passed to
+        `decode_expected_oks`; `decode_peak` cannot be exported.
         """
         frames_xyxy = enlarge_boxes(boxes_xyxy, self.box_scale)
         if self.decoder == "expected_oks":
             sigmas = self.sigmas[class_index, : self.num_landmarks[class_index]]
-            return decode_expected_oks(logits, frames_xyxy, sigmas, exporting=exporting)
+            decoded = decode_expected_oks(logits, frames_xyxy, sigmas, exporting=exporting)
+            if self.oks_branch is None:
+                return decoded
+            assert evidence is not None
+            confidence = self.oks_branch.similarity_logits(decoded[..., 2], evidence, class_index)
+            return torch.cat((decoded[..., :2], confidence.sigmoid()[..., None]), dim=-1)
         assert not exporting, self.decoder
         return decode_peak(logits, frames_xyxy)
 
@@ -365,21 +427,41 @@ class LandmarkRCNNHead(nn.Module):
         landmarks, frames_xyxy, classes = landmarks[order], frames_xyxy[order], classes[order]
         side = STRIDE * features.shape[-1]
         cells, valid = encode_cells(landmarks, frames_xyxy, side)
-        valid &= torch.arange(valid.shape[1], device=valid.device) < self.counts[classes][:, None]
-        row, local = valid.nonzero(as_tuple=True)
-        num_labelled = torch.bincount(classes[row], minlength=len(counts)).tolist()
-        labelled = [*zip(row.split(num_labelled), local.split(num_labelled), strict=True)]
-        chosen, visibility_logits, first_row = [], [], 0
-        for class_index, class_features, lowres in self._lowres_maps(features, order, counts):
-            class_row, class_local = labelled[class_index]
-            places = (class_row - first_row) * lowres.shape[1] + class_local
+        is_own = torch.arange(valid.shape[1], device=valid.device) < self.counts[classes][:, None]
+        valid &= is_own
+        # The OKS counts labelled landmarks outside of the frame too.
+        used = valid if self.oks_branch is None else (landmarks[..., 2] > 0) & is_own
+        row, local = used.nonzero(as_tuple=True)
+        num_used = torch.bincount(classes[row], minlength=len(counts)).tolist()
+        used_of_class = [*zip(row.split(num_used), local.split(num_used), strict=True)]
+        chosen: list[torch.Tensor] = []
+        visibility_logits: list[torch.Tensor] = []
+        evidence: list[torch.Tensor] = []
+        first_row = 0
+        for maps in self._class_maps(features, order, counts):
+            class_row, class_local = used_of_class[maps.class_index]
+            places = (class_row - first_row) * maps.lowres.shape[1] + class_local
             # Chosen before the upsampling, so that only maps with a label are upsampled.
-            chosen.append(lowres.flatten(0, 1).index_select(0, places))
-            if self.visibility is not None:
-                visibility = self.visibility(class_features, lowres, class_index)
-                visibility_logits.append(visibility.flatten().index_select(0, places))
-            first_row += counts[class_index]
+            chosen.append(maps.lowres.flatten(0, 1).index_select(0, places))
+            for values, of_class in (
+                (visibility_logits, self._visibility_logits(maps)),
+                (evidence, self._evidence(maps)),
+            ):
+                if of_class is not None:
+                    values.append(of_class.flatten().index_select(0, places))
+            first_row += counts[maps.class_index]
         logits = upsample(torch.cat(chosen))
+        visible = torch.cat(visibility_logits) if visibility_logits else None
+        losses = {}
+        if self.oks_branch is not None:
+            areas = cat([x.gt_boxes.area() for x in instances])[order][row]
+            losses["loss_oks"] = self._oks_loss(
+                *(logits, torch.cat(evidence), frames_xyxy[row], classes[row], local),
+                *(landmarks[row, local, :2], areas),
+            )
+            in_frame = valid[row, local]
+            row, local, logits = row[in_frame], local[in_frame], logits[in_frame]
+            visible = None if visible is None else visible[in_frame]
         if self.target_width > 0:
             sigmas, xy = self.sigmas[classes[row], local], landmarks[row, local, :2]
             weights = encode_soft(xy, frames_xyxy[row], sigmas, side, width=self.target_width)
@@ -390,11 +472,38 @@ class LandmarkRCNNHead(nn.Module):
             if count == 0:
                 # DistributedDataParallel waits for the gradients of all parameters.
                 loss = loss + connected_zero(branch)
-        losses = {"loss_keypoint": loss * self.loss_weight}
-        if self.visibility is not None:
-            visible = landmarks[row, local, 2] == 2
-            losses["loss_visibility"] = visibility_loss(torch.cat(visibility_logits), visible)
-        return losses
+        losses["loss_keypoint"] = loss * self.loss_weight
+        if visible is not None:
+            losses["loss_visibility"] = probability_loss(visible, landmarks[row, local, 2] == 2)
+        return {name: losses[name] for name in self.loss_names}
+
+    def _oks_loss(
+        self,
+        logits: torch.Tensor,
+        evidence: torch.Tensor,
+        frames_xyxy: torch.Tensor,
+        classes: torch.Tensor,
+        local: torch.Tensor,
+        true_xy: torch.Tensor,
+        areas: torch.Tensor,
+    ) -> torch.Tensor:
+        """Return the loss of the OKS branch on the landmarks that the head itself places.
+
+        Args:
+            logits: (N, S, S) heatmaps of the labelled landmarks.
+            evidence: (N,) of the branch.
+            frames_xyxy: (N, 4).
+            classes: (N,).
+            local: (N,) local index of each landmark.
+            true_xy: (N, 2) in image space.
+            areas: (N,) of the true boxes, in square pixels.
+        """
+        assert self.oks_branch is not None
+        sigmas = self.sigmas[classes, local]
+        decoded = decode_expected_oks(logits[:, None], frames_xyxy, sigmas[:, None])[:, 0]
+        target = similarity(decoded[:, :2], true_xy, sigmas * self.box_scale, areas)
+        predicted = self.oks_branch.similarity_logits(decoded[:, 2], evidence, classes)
+        return probability_loss(predicted, target)
 
     def _predict(self, features: torch.Tensor, instances: list[Instances]) -> list[Instances]:
         boxes_xyxy = cat([x.pred_boxes.tensor for x in instances])
@@ -403,7 +512,9 @@ class LandmarkRCNNHead(nn.Module):
         visibility = landmarks.new_zeros(landmarks.shape[:2])
         for output in self.class_outputs(features, classes):
             rows = output.rows
-            decoded = self.decode(output.logits, boxes_xyxy[rows], output.class_index)
+            decoded = self.decode(
+                output.logits, boxes_xyxy[rows], output.class_index, output.evidence
+            )
             landmarks[rows, : decoded.shape[1]] = decoded
             if output.visibility is not None:
                 visibility[rows, : decoded.shape[1]] = output.visibility

@@ -29,7 +29,7 @@ class LandmarkRCNNWithTTA(GeneralizedRCNNWithTTA):
     It is called like the model. Boxes are merged and masks averaged as in the stock class. The
     landmark head predicts heatmaps for each merged box in every view; they are averaged as
     probabilities in the frame of the box and decoded once, in the original image. The probabilities
-    that a landmark is visible are averaged too.
+    that a landmark is visible are averaged too, and what an OKS branch adds to a confidence.
     """
 
     def __init__(
@@ -99,7 +99,8 @@ class _SummedHeatmaps(nn.Module):
     A mirrored view's heatmaps are mirrored back, and left and right landmarks exchanged by the
     pairs of their category. Probabilities are averaged, not logits: where views disagree, the mean
     has several maxima, and a decoder that reads it as a distribution is less confident. Only the
-    sum is kept, as logarithms. The same holds for the visibility of landmarks, without logarithms.
+    sum is kept, as logarithms. The same holds for the visibility of landmarks and the evidence of
+    an OKS branch, without logarithms.
     """
 
     def __init__(
@@ -118,6 +119,7 @@ class _SummedHeatmaps(nn.Module):
         self.num_views = len(mirrored)
         self.sums: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
         self.visibility_sums: dict[int, torch.Tensor] = {}
+        self.evidence_sums: dict[int, torch.Tensor] = {}
 
     def forward(self, features: torch.Tensor, instances: list[Instances]) -> list[Instances]:
         """
@@ -132,18 +134,21 @@ class _SummedHeatmaps(nn.Module):
         for view_features, view in zip(pooled, instances, strict=True):
             mirrored = next(self.mirrored)
             for output in self.head.class_outputs(view_features, view.pred_classes):
-                class_index, rows, logits, visibility = output
+                class_index, rows, logits, visibility, evidence = output
                 if mirrored:
                     logits = mirror_heatmaps(logits, class_index, self.taxonomy)
                 maps = logits.flatten(2).log_softmax(dim=2).view_as(logits)
                 if class_index in self.sums:
                     maps = torch.logaddexp(self.sums[class_index][1], maps)
                 self.sums[class_index] = rows, maps
-                if visibility is not None:
-                    if mirrored:
-                        visibility = exchange_left_and_right(visibility, class_index, self.taxonomy)
-                    earlier = self.visibility_sums.get(class_index, 0)
-                    self.visibility_sums[class_index] = earlier + visibility
+                for sums, values in (
+                    (self.visibility_sums, visibility),
+                    (self.evidence_sums, evidence),
+                ):
+                    if values is not None:
+                        if mirrored:
+                            values = exchange_left_and_right(values, class_index, self.taxonomy)
+                        sums[class_index] = sums.get(class_index, 0) + values
         return instances
 
     def decode(self, instances: Instances) -> Instances:
@@ -152,7 +157,10 @@ class _SummedHeatmaps(nn.Module):
         landmarks = boxes_xyxy.new_zeros(len(boxes_xyxy), self.taxonomy.max_landmarks, 3)
         for class_index, (rows, maps) in self.sums.items():
             # Not divided by V: the factor changes neither places nor confidences.
-            decoded = self.head.decode(maps, boxes_xyxy[rows], class_index)
+            evidence = self.evidence_sums.get(class_index)
+            if evidence is not None:
+                evidence = evidence / self.num_views
+            decoded = self.head.decode(maps, boxes_xyxy[rows], class_index, evidence)
             landmarks[rows, : decoded.shape[1]] = decoded
         instances.pred_keypoints = landmarks
         if self.head.visibility is not None:
