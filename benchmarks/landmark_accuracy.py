@@ -9,8 +9,8 @@
 Every contender is trained from scratch in a process of its own, on the small drawn data set (`make
 synth` first), with the demo's recipe: the learning rate is annealed to the end of the run, whether
 that is given in iterations or in minutes. A contender that only reads a trained model differently
-is evaluated on another one's weights: `oks_branch_off` on those of `oks_branch`, whose landmarks are
-the same. What is trained already in --output is not trained again.
+is evaluated on another one's weights, such as `oks_branch_off` on those of `oks_branch`: the same
+landmarks with other scores. What is trained already in --output is not trained again.
 The difference to --base comes with the 95 % interval of a paired bootstrap over the images. ECE is
 the calibration error of the confidence of landmarks, and of the score of detections.
 """
@@ -186,7 +186,8 @@ def run(name: str, seed: int, folder: Path, iterations: int, minutes: float | No
 def compare(folder: Path, name: str, base: str, seed: str) -> dict[str, Any]:
     """A contender's numbers and its difference to the base."""
     from df2_landmarks.engine import RESULTS_FILE
-    from df2_landmarks.evaluation import Cases, calibration, compare_scores, score
+    from df2_landmarks.evaluation import compare_scores, score
+    from df2_landmarks.evaluation.diagnosis import Cases, calibration
     from df2_landmarks.formats import VISIBLE_AND_OCCLUDED, read_ground_truth, read_results
 
     root = Path(os.environ.get("DETECTRON2_DATASETS", REPOSITORY / "datasets"))
@@ -200,13 +201,15 @@ def compare(folder: Path, name: str, base: str, seed: str) -> dict[str, Any]:
     assert overall is not None  # the validation split has garments
     numbers = json.loads((folder / f"{name}-seed{seed}" / "run.json").read_text())
     kinds = calibration(first, Cases(truth, first)).kinds
-    ece = {f"ECE-{kind}": kinds[kind].overall.ece for kind in ("confidence", "score")}
+    ece = {f"ECE-{k}": kinds[k].overall.ece for k in ("confidence", "score") if k in kinds}
     row = {"contender": name, "seed": seed, **numbers, **ece}
     return {**row, "difference": overall.difference, "low": overall.low, "high": overall.high}
 
 
 def as_table(rows: Sequence[dict[str, Any]]) -> str:
     """Landmark AP on visible and occluded landmarks, as fractions."""
+    from df2_landmarks.evaluation import number
+
     lines = [
         f"{'contender':<18} {'seed':>4} {'iterations':>10} {'minutes':>7} {'box AP':>6} "
         f"{'AP':>5} {'AP50':>5} {'AP75':>5} {'ECE':>5} {'score':>5}  difference (95 % interval)"
@@ -218,7 +221,7 @@ def as_table(rows: Sequence[dict[str, Any]]) -> str:
             f"{row['contender']:<18} {row['seed']:>4} {row.get('iterations', ''):>10} "
             f"{minutes:>7} {row['bbox']['AP']:>6.3f} "
             f"{landmarks['AP']:>5.3f} {landmarks['AP50']:>5.3f} {landmarks['AP75']:>5.3f} "
-            f"{row['ECE-confidence']:>5.3f} {row['ECE-score']:>5.3f}  "
+            f"{number(row.get('ECE-confidence')):>5} {number(row.get('ECE-score')):>5}  "
             f"{row['difference']:+.3f} ({row['low']:+.3f} to {row['high']:+.3f})"
         )
         if "AP-visible" in row:
