@@ -50,6 +50,7 @@ PLAIN = {
 EXPECTED_OKS = {HEAD + "DECODER": "expected_oks"}
 CONFIDENCE = EXPECTED_OKS | {HEAD + "CONFIDENCE_POWER": "2.0"}
 SUPPRESSION = CONFIDENCE | {HEAD + "SUPPRESS_ACROSS_CATEGORIES": "True"}
+SECOND_LOOK = {HEAD + "SECOND_LOOK": "True"}
 OKS_BRANCH = {HEAD + "OKS_BRANCH": "True"}
 
 
@@ -78,6 +79,10 @@ CONTENDERS = {
     "recommended": Contender({}),
     "no_visibility": Contender({HEAD + "VISIBILITY": "False"}),
     "box_scale": Contender({HEAD + "BOX_SCALE": "1.2"}),
+    "second_look": Contender(SECOND_LOOK, weights_of="recommended"),
+    "box_scale_second_look": Contender(
+        {HEAD + "BOX_SCALE": "1.2"} | SECOND_LOOK, weights_of="box_scale"
+    ),
     "coordinates": Contender({HEAD + "COORDINATES": "True"}),
     "group_norm": Contender({HEAD + "NORM": "GN"}),
     "oks_branch": Contender(OKS_BRANCH),
@@ -211,14 +216,14 @@ def as_table(rows: Sequence[dict[str, Any]]) -> str:
     from df2_landmarks.evaluation import number
 
     lines = [
-        f"{'contender':<18} {'seed':>4} {'iterations':>10} {'minutes':>7} {'box AP':>6} "
+        f"{'contender':<21} {'seed':>4} {'iterations':>10} {'minutes':>7} {'box AP':>6} "
         f"{'AP':>5} {'AP50':>5} {'AP75':>5} {'ECE':>5} {'score':>5}  difference (95 % interval)"
     ]
     for row in rows:
         landmarks = row["landmarks"]
         minutes = f"{row['minutes']:.1f}" if "minutes" in row else ""
         lines.append(
-            f"{row['contender']:<18} {row['seed']:>4} {row.get('iterations', ''):>10} "
+            f"{row['contender']:<21} {row['seed']:>4} {row.get('iterations', ''):>10} "
             f"{minutes:>7} {row['bbox']['AP']:>6.3f} "
             f"{landmarks['AP']:>5.3f} {landmarks['AP50']:>5.3f} {landmarks['AP75']:>5.3f} "
             f"{number(row.get('ECE-confidence')):>5} {number(row.get('ECE-score')):>5}  "

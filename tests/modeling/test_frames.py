@@ -168,3 +168,34 @@ def test_other_categories_have_surroundings_and_coordinates_too():
     assert head.coordinates is not None
     assert len(head.branches) == 1
     assert head.sigmas.shape[1] == head.num_landmarks[0]
+
+
+@torch.no_grad()
+def test_the_second_look_is_into_the_box_of_the_first_landmarks():
+    """Its landmarks are those of a model that is given that box; boxes stay, scores follow."""
+    options = (f"{HEAD}SUPPRESS_ACROSS_CATEGORIES", False, "MODEL.MASK_ON", False)
+    batch = [example([0, 5]), example([]), example([12])]
+    batch[0]["instances"].gt_boxes = Boxes(torch.tensor([[20.0, 30.0, 60.0, 60], [9, 9, 50, 90]]))
+    models = []
+    for second_look in (False, True):
+        torch.manual_seed(0)
+        model = Trainer.build_model(tiny_config(*options, f"{HEAD}SECOND_LOOK", second_look))
+        models.append(model.eval())
+    model, looking_twice = (model.roi_heads.forward_with_given_boxes for model in models)
+    maps = models[0].backbone(models[0].preprocess_image(batch).tensor)
+    given = [as_detections(x["instances"]) for x in batch]
+    first = model(maps, [as_detections(x["instances"]) for x in batch])
+    boxes = [torch.zeros(0, 4)] * 3
+    for image, x in enumerate(first):
+        for row, class_index in enumerate(x.pred_classes):
+            xy = x.pred_keypoints[row, : DEEPFASHION2.counts[class_index], :2]
+            box = torch.cat((xy.min(dim=0).values, xy.max(dim=0).values))[None]
+            boxes[image] = torch.cat((boxes[image], box))
+        x.pred_boxes, x.scores = Boxes(boxes[image]), torch.ones(len(x))
+    expected, actual = model(maps, first), looking_twice(maps, given)
+    assert [len(x) for x in actual] == [2, 0, 1]
+    for looked_twice, in_box, before in zip(actual, expected, batch, strict=True):
+        for name in ("pred_keypoints", "pred_visibility", "scores"):
+            assert torch.equal(looked_twice.get(name), in_box.get(name))
+        kept = looked_twice.pred_boxes.tensor.sort(dim=0).values
+        assert torch.equal(kept, before["instances"].gt_boxes.tensor.sort(dim=0).values)

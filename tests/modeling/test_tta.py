@@ -155,9 +155,10 @@ SURROUNDINGS = {
     "MODEL.ROI_LANDMARK_HEAD.BOX_SCALE": 1.3,
     "MODEL.ROI_LANDMARK_HEAD.OKS_BRANCH": True,
 }
+SECOND_LOOK = {"MODEL.ROI_LANDMARK_HEAD.SECOND_LOOK": True}
 
 
-@pytest.mark.parametrize("options", [{}, RESCORED, SURROUNDINGS])
+@pytest.mark.parametrize("options", [{}, RESCORED, SURROUNDINGS, SECOND_LOOK])
 def test_one_view_is_plain_inference(options):
     cfg = config(**options)
     model = build(cfg)
@@ -171,7 +172,7 @@ def test_without_masks():
     assert_same(actual, detect(model, image()), atol=1e-4)
 
 
-@pytest.mark.parametrize("options", [{}, SURROUNDINGS])
+@pytest.mark.parametrize("options", [{}, SURROUNDINGS, SECOND_LOOK])
 def test_flip_changes_nothing_for_a_model_that_mirrors_with_its_image(options):
     cfg = config(flip=True, **options)
     model = make_symmetric(build(cfg))
@@ -284,8 +285,8 @@ def test_views_that_disagree_count_alike_and_lower_the_confidence(monkeypatch):
     no_flip = TransformList([])
     with tta._summed_heatmaps([no_flip, no_flip]) as heatmaps:
         heatmaps(torch.zeros(2, 16, 14, 14), [detected, detected])
-    decoded = heatmaps.decode(detected)
-    confidence = decoded.pred_keypoints[0, : DEEPFASHION2.counts[0], 2]
+    landmarks, visibility = heatmaps.decode(detected.pred_boxes.tensor)
+    confidence = landmarks[0, : DEEPFASHION2.counts[0], 2]
     torch.testing.assert_close(confidence, torch.full_like(confidence, 0.5), atol=0.02, rtol=0)
-    visibility = decoded.pred_visibility[0, : DEEPFASHION2.counts[0]]
+    visibility = visibility[0, : DEEPFASHION2.counts[0]]
     torch.testing.assert_close(visibility, torch.full_like(visibility, 0.6))

@@ -34,6 +34,9 @@ def add_df2_landmarks_config(cfg: CfgNode) -> None:
     # centre. 1: the box (as stock). 1.2: landmarks at its border have surroundings, and those of a
     # box that is too small are still within reach.
     cfg.MODEL.ROI_LANDMARK_HEAD.BOX_SCALE = 1.0
+    # At inference, look a second time: in the box of the landmarks that were placed first. The box
+    # of the detection stays.
+    cfg.MODEL.ROI_LANDMARK_HEAD.SECOND_LOOK = False
     # The first convolution of the trunk also sees where in the region it is: x and y from -1 to 1.
     # Its weights for them start at 0 and are separate, so that stock weights load.
     cfg.MODEL.ROI_LANDMARK_HEAD.COORDINATES = False

@@ -82,9 +82,10 @@ class TraceableRCNN(nn.Module):
         boxes, scores, classes = self._boxes(features, proposals, size)
 
         head = heads.keypoint_head
-        frames = enlarge_boxes(boxes, head.box_scale)
-        pooled = _pooled(heads.keypoint_pooler, features, heads.keypoint_in_features, frames)
-        landmarks, visible = head.predict_for_export(pooled, boxes, classes)
+        landmarks, visible = self._landmarks(features, boxes, classes)
+        if head.second_look:
+            boxes_of_landmarks = head.landmark_boxes(landmarks, classes)
+            landmarks, visible = self._landmarks(features, boxes_of_landmarks, classes)
         scores = new_scores(
             scores,
             classes,
@@ -164,6 +165,16 @@ class TraceableRCNN(nn.Module):
         kept = nms(boxes + (classes * step)[:, None], scores, predictor.test_nms_thresh)
         kept = kept[: predictor.test_topk_per_image]
         return boxes[kept], scores[kept], classes[kept]
+
+    def _landmarks(
+        self, features: dict[str, torch.Tensor], boxes: torch.Tensor, classes: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Return what `LandmarkRCNNHead.predict` returns for (N, 4) boxes."""
+        heads = self.model.roi_heads
+        head: LandmarkRCNNHead = heads.keypoint_head
+        frames = enlarge_boxes(boxes, head.box_scale)
+        pooled = _pooled(heads.keypoint_pooler, features, heads.keypoint_in_features, frames)
+        return head.predict_for_export(pooled, boxes, classes)
 
     def _masks(
         self, features: dict[str, torch.Tensor], boxes: torch.Tensor, classes: torch.Tensor

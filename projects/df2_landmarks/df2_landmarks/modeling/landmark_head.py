@@ -120,6 +120,7 @@ class LandmarkRCNNHead(nn.Module):
         loss_weight: float = 1.0,
         visibility: bool = False,
         oks_branch: bool = False,
+        second_look: bool = False,
     ) -> None:
         """
         Args:
@@ -142,6 +143,8 @@ class LandmarkRCNNHead(nn.Module):
             visibility: also predict whether each landmark is visible or occluded.
             oks_branch: the confidence of a landmark is the similarity that an `OksBranch` predicts.
                 Needs "expected_oks".
+            second_look: at inference, whoever pools the features does so again, in
+                `landmark_boxes` of the first landmarks.
 
         Raises:
             UserError: there is no such decoder or normalization, no shared convolution that could
@@ -167,6 +170,7 @@ class LandmarkRCNNHead(nn.Module):
         assert sigmas is None or [len(row) for row in sigmas] == list(num_landmarks), num_landmarks
         self.num_landmarks = tuple(num_landmarks)
         self.box_scale = box_scale
+        self.second_look = second_look
         self.target_width = target_width
         self.decoder = decoder
         self.confidence_power = confidence_power
@@ -237,6 +241,7 @@ class LandmarkRCNNHead(nn.Module):
             "loss_weight": cfg.MODEL.ROI_KEYPOINT_HEAD.LOSS_WEIGHT,
             "visibility": cfg.MODEL.ROI_LANDMARK_HEAD.VISIBILITY,
             "oks_branch": cfg.MODEL.ROI_LANDMARK_HEAD.OKS_BRANCH,
+            "second_look": cfg.MODEL.ROI_LANDMARK_HEAD.SECOND_LOOK,
         }
 
     @property
@@ -268,7 +273,55 @@ class LandmarkRCNNHead(nn.Module):
         """
         if self.training:
             return self._losses(features, instances)
-        return self._predict(features, instances)
+        boxes_xyxy = cat([x.pred_boxes.tensor for x in instances])
+        classes = cat([x.pred_classes for x in instances])
+        return self.with_landmarks(instances, *self.predict(features, boxes_xyxy, classes))
+
+    def predict(
+        self, features: torch.Tensor, boxes_xyxy: torch.Tensor, classes: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Place the landmarks of regions, without rescoring.
+
+        Args:
+            features: (R, channels, height, width) pooled features of the regions of all images.
+            boxes_xyxy: (R, 4) in image space.
+            classes: (R,) class of each region.
+
+        Returns:
+            (R, M, 3) landmarks and (R, M) visibility, None without a predictor, as `forward` gives
+            them.
+        """
+        landmarks = boxes_xyxy.new_zeros(len(classes), max(self.num_landmarks), 3)
+        visibility = landmarks.new_zeros(landmarks.shape[:2])
+        for output in self.class_outputs(features, classes):
+            rows = output.rows
+            decoded = self.decode(
+                output.logits, boxes_xyxy[rows], output.class_index, output.evidence
+            )
+            landmarks[rows, : decoded.shape[1]] = decoded
+            if output.visibility is not None:
+                visibility[rows, : decoded.shape[1]] = output.visibility
+        return landmarks, None if self.visibility is None else visibility
+
+    def with_landmarks(
+        self, instances: list[Instances], landmarks: torch.Tensor, visibility: torch.Tensor | None
+    ) -> list[Instances]:
+        """Give the detections of all images what `predict` returned for them, and rescore them."""
+        counts = [len(x) for x in instances]
+        for x, landmarks_of_image in zip(instances, landmarks.split(counts), strict=True):
+            x.pred_keypoints = landmarks_of_image
+        if visibility is not None:
+            for x, visibility_of_image in zip(instances, visibility.split(counts), strict=True):
+                x.pred_visibility = visibility_of_image
+        return [self.rescore(x) for x in instances]
+
+    def landmark_boxes(self, landmarks: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
+        """Return the (R, 4) boxes around (R, M, 3) landmarks of (R,) classes: the second look's."""
+        is_own = (
+            torch.arange(landmarks.shape[1], device=classes.device) < self.counts[classes][:, None]
+        )
+        xy = torch.where(is_own[..., None], landmarks[..., :2], landmarks[:, :1, :2])
+        return torch.cat((xy.amin(dim=1), xy.amax(dim=1)), dim=1)
 
     def class_outputs(self, features: torch.Tensor, classes: torch.Tensor) -> Iterator[ClassOutput]:
         """Yield the outputs of one category after the other; one without regions has none.
@@ -344,9 +397,9 @@ class LandmarkRCNNHead(nn.Module):
     def predict_for_export(
         self, features: torch.Tensor, boxes_xyxy: torch.Tensor, classes: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Predict as `forward` does at inference, in operations that a tracer can record.
+        """Predict as `predict`, in operations that a tracer can record.
 
-        `forward` splits the regions by their number per category, and a tracer would keep the
+        `predict` splits the regions by their number per category, and a tracer would keep the
         numbers of its example. Here each category selects its regions in the graph; one without
         regions computes on empty tensors.
 
@@ -356,8 +409,7 @@ class LandmarkRCNNHead(nn.Module):
             classes: (R,) class of each region.
 
         Returns:
-            (R, M, 3) landmarks and (R, M) visibility, None without a predictor, as `forward` gives
-            them.
+            What `predict` returns.
         """
         num_regions, spare = features.shape[0], num_spare_regions(self)
         if spare:  # of no class; every class computes it
@@ -504,28 +556,6 @@ class LandmarkRCNNHead(nn.Module):
         target = similarity(decoded[:, :2], true_xy, sigmas * self.box_scale, areas)
         predicted = self.oks_branch.similarity_logits(decoded[:, 2], evidence, classes)
         return probability_loss(predicted, target)
-
-    def _predict(self, features: torch.Tensor, instances: list[Instances]) -> list[Instances]:
-        boxes_xyxy = cat([x.pred_boxes.tensor for x in instances])
-        classes = cat([x.pred_classes for x in instances])
-        landmarks = boxes_xyxy.new_zeros(len(classes), max(self.num_landmarks), 3)
-        visibility = landmarks.new_zeros(landmarks.shape[:2])
-        for output in self.class_outputs(features, classes):
-            rows = output.rows
-            decoded = self.decode(
-                output.logits, boxes_xyxy[rows], output.class_index, output.evidence
-            )
-            landmarks[rows, : decoded.shape[1]] = decoded
-            if output.visibility is not None:
-                visibility[rows, : decoded.shape[1]] = output.visibility
-        counts = [len(x) for x in instances]
-        for x, landmarks_of_image, visibility_of_image in zip(
-            instances, landmarks.split(counts), visibility.split(counts), strict=True
-        ):
-            x.pred_keypoints = landmarks_of_image
-            if self.visibility is not None:
-                x.pred_visibility = visibility_of_image
-        return [self.rescore(x) for x in instances]
 
     def rescore(self, instances: Instances) -> Instances:
         """Apply `rescoring.rescore` as configured to the detections of one image."""

@@ -7,13 +7,14 @@ from typing import Any
 
 import torch
 from detectron2.config import CfgNode
-from detectron2.layers import ShapeSpec
+from detectron2.layers import ShapeSpec, cat
 from detectron2.modeling.poolers import ROIPooler
 from detectron2.modeling.roi_heads import ROI_HEADS_REGISTRY, StandardROIHeads
 from detectron2.structures import Boxes, Instances
 
 from df2_landmarks.modeling.heatmaps import enlarge_boxes
-from df2_landmarks.modeling.landmark_head import connected_zero
+from df2_landmarks.modeling.landmark_head import LandmarkRCNNHead
+from df2_landmarks.modeling.layers import connected_zero
 
 
 class FramePooler(ROIPooler):
@@ -38,7 +39,8 @@ class FramePooler(ROIPooler):
 class LandmarkROIHeads(StandardROIHeads):
     """`StandardROIHeads` with these differences:
 
-    * The landmark head gets the features of its frames: boxes with their surroundings.
+    * The landmark head gets the features of its frames: boxes with their surroundings. At inference
+      it may look a second time, at the boxes of its first landmarks.
     * In training the mask loss leaves out proposals without a ground-truth polygon. Stock
       Detectron2 drops such garments when it loads them, and their landmarks with them.
     * In training a batch without any garment has landmark losses 0. The stock heads take the mean
@@ -77,7 +79,24 @@ class LandmarkROIHeads(StandardROIHeads):
             if not torch.stack(foreground).any():
                 names = getattr(self.keypoint_head, "loss_names", ("loss_keypoint",))
                 return dict.fromkeys(names, connected_zero(self.keypoint_head))
+        if not self.training and getattr(self.keypoint_head, "second_look", False):
+            return self._look_twice(features, instances)
         return super()._forward_keypoint(features, instances)
+
+    def _look_twice(
+        self, features: dict[str, torch.Tensor], detections: list[Instances]
+    ) -> list[Instances]:
+        """Place the landmarks of detections in the boxes of the landmarks that are placed first."""
+        head: LandmarkRCNNHead = self.keypoint_head
+        levels = [features[name] for name in self.keypoint_in_features]
+        classes = cat([x.pred_classes for x in detections])
+        first = [x.pred_boxes for x in detections]
+        boxes_xyxy = cat([boxes.tensor for boxes in first])
+        landmarks, _ = head.predict(self.keypoint_pooler(levels, first), boxes_xyxy, classes)
+        boxes_xyxy = head.landmark_boxes(landmarks, classes)
+        second = [Boxes(boxes) for boxes in boxes_xyxy.split([len(x) for x in detections])]
+        pooled = self.keypoint_pooler(levels, second)
+        return head.with_landmarks(detections, *head.predict(pooled, boxes_xyxy, classes))
 
 
 def _with_polygons(proposals: Instances) -> Instances:

@@ -14,7 +14,7 @@ import torch
 from detectron2.config import CfgNode
 from detectron2.modeling import GeneralizedRCNNWithTTA
 from detectron2.modeling.postprocessing import detector_postprocess
-from detectron2.structures import Instances
+from detectron2.structures import Boxes, Instances
 from fvcore.transforms import HFlipTransform, TransformList
 from torch import nn
 
@@ -74,11 +74,25 @@ class LandmarkRCNNWithTTA(GeneralizedRCNNWithTTA):
             boxes_scores_classes = self._get_augmented_boxes(views, transforms)
         merged = self._merge_detections(*boxes_scores_classes, image_size)
         detected = self._rescale_detected_boxes(views, merged, transforms)
+        head: LandmarkRCNNHead = self.model.roi_heads.keypoint_head
         with self._summed_heatmaps(transforms) as heatmaps:
             outputs = self._batch_inference(views, detected)
+        predicted = heatmaps.decode(merged.pred_boxes.tensor)
         if self.cfg.MODEL.MASK_ON:
             merged.pred_masks = self._reduce_pred_masks(outputs, transforms)
-        return {"instances": detector_postprocess(heatmaps.decode(merged), *image_size)}
+        if head.second_look:
+            boxes_xyxy = head.landmark_boxes(predicted[0], merged.pred_classes)
+            looked_at = Instances(image_size, **merged.get_fields())
+            looked_at.pred_boxes = Boxes(boxes_xyxy)
+            detected = self._rescale_detected_boxes(views, looked_at, transforms)
+            with (
+                self._turn_off_roi_heads(["mask_on"]),
+                self._summed_heatmaps(transforms) as heatmaps,
+            ):
+                self._batch_inference(views, detected)
+            predicted = heatmaps.decode(boxes_xyxy)
+        (with_landmarks,) = head.with_landmarks([merged], *predicted)
+        return {"instances": detector_postprocess(with_landmarks, *image_size)}
 
     @contextmanager
     def _summed_heatmaps(self, transforms: Sequence[TransformList]) -> Iterator[_SummedHeatmaps]:
@@ -151,25 +165,21 @@ class _SummedHeatmaps(nn.Module):
                         sums[class_index] = sums.get(class_index, 0) + values
         return instances
 
-    def decode(self, instances: Instances) -> Instances:
-        """Return the R detections with landmarks in the space of their boxes, rescored."""
-        boxes_xyxy = instances.pred_boxes.tensor
+    def decode(self, boxes_xyxy: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Return what `LandmarkRCNNHead.predict` returns, for the R boxes in the original image."""
         landmarks = boxes_xyxy.new_zeros(len(boxes_xyxy), self.taxonomy.max_landmarks, 3)
+        visibility = landmarks.new_zeros(landmarks.shape[:2])
         for class_index, (rows, maps) in self.sums.items():
-            # Not divided by V: the factor changes neither places nor confidences.
             evidence = self.evidence_sums.get(class_index)
             if evidence is not None:
                 evidence = evidence / self.num_views
+            # Not divided by V: the factor changes neither places nor confidences.
             decoded = self.head.decode(maps, boxes_xyxy[rows], class_index, evidence)
             landmarks[rows, : decoded.shape[1]] = decoded
-        instances.pred_keypoints = landmarks
-        if self.head.visibility is not None:
-            visibility = landmarks.new_zeros(landmarks.shape[:2])
-            for class_index, values in self.visibility_sums.items():
-                rows = self.sums[class_index][0]
-                visibility[rows, : values.shape[1]] = values / self.num_views
-            instances.pred_visibility = visibility
-        return self.head.rescore(instances)
+            if class_index in self.visibility_sums:
+                values = self.visibility_sums[class_index] / self.num_views
+                visibility[rows, : values.shape[1]] = values
+        return landmarks, None if self.head.visibility is None else visibility
 
 
 def mirror_heatmaps(heatmaps: torch.Tensor, class_index: int, taxonomy: Taxonomy) -> torch.Tensor:
