@@ -305,6 +305,8 @@ def test_what_cannot_be_exported_is_said_in_one_line(model_file, onnx_file, tmp_
         export_model(onnx_file, output)
     with pytest.raises(UserError, match=r"DECODER.*expected_oks"):
         export_model(model_file, output, opts=[f"{HEAD}.DECODER", "peak"])
+    with pytest.raises(UserError, match=r"COVARIANCE: cannot be exported"):
+        export_model(model_file, output, opts=[f"{HEAD}.COVARIANCE", "True"])
     monkeypatch.setattr(torch.onnx, "export", lambda model, args, f: None)
     with pytest.raises(UserError, match="has lost its tracing ONNX exporter"):
         export_model(model_file, output)

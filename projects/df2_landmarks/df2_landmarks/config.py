@@ -60,6 +60,9 @@ def add_df2_landmarks_config(cfg: CfgNode) -> None:
     # Lower the score of a detection where a better detection of another category overlaps it: a
     # duplicate of the same garment.
     cfg.MODEL.ROI_LANDMARK_HEAD.SUPPRESS_ACROSS_CATEGORIES = False
+    # Also give how far each landmark's heatmap spreads (`pred_covariance`, and `covariance` in
+    # predictions): variances of x and y and their covariance, in square pixels. Needs no weights.
+    cfg.MODEL.ROI_LANDMARK_HEAD.COVARIANCE = False
     # Also predict the probability that each landmark is visible, not occluded (`pred_visibility`).
     # Landmarks and their training stay the same.
     cfg.MODEL.ROI_LANDMARK_HEAD.VISIBILITY = False

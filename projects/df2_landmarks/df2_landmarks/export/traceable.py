@@ -252,6 +252,11 @@ def _check_parts(model: Any) -> None:
         )
     if getattr(heads.box_predictor, "use_sigmoid_ce", False):
         raise UserError("MODEL.ROI_BOX_HEAD.USE_SIGMOID_CE: cannot be exported; only softmax can")
+    if heads.keypoint_head.covariance:
+        raise UserError(
+            "MODEL.ROI_LANDMARK_HEAD.COVARIANCE: cannot be exported; give --opts "
+            "MODEL.ROI_LANDMARK_HEAD.COVARIANCE False (the weights are the same)"
+        )
     if heads.keypoint_head.decoder != "expected_oks":
         raise UserError(
             "MODEL.ROI_LANDMARK_HEAD.DECODER: the export decodes with expected_oks, but the model "

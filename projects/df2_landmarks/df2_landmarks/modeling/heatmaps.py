@@ -167,6 +167,29 @@ def decode_expected_oks(
     return torch.cat((places, decoded[..., 2:]), dim=-1)
 
 
+def heatmap_covariance(logits: torch.Tensor, boxes_xyxy: torch.Tensor) -> torch.Tensor:
+    """Return how far the softmax of each heatmap spreads around its mean.
+
+    Args:
+        logits: (R, K, S, S).
+        boxes_xyxy: (R, 4) in image space.
+
+    Returns:
+        (R, K, 3) float32: the variances of x and of y and their covariance, in square pixels.
+    """
+    side = int(logits.shape[-1])
+    probability = logits.detach().float().flatten(2).softmax(dim=2).view_as(logits)
+    cells = torch.arange(side, device=logits.device, dtype=torch.float32)
+    columns, rows = probability.sum(dim=2), probability.sum(dim=3)  # (R, K, S)
+    mean_x, mean_y = columns @ cells, rows @ cells
+    x, y = cells - mean_x[..., None], cells - mean_y[..., None]
+    xy = ((probability @ x[..., None])[..., 0] * y).sum(dim=2)
+    moments = torch.stack(((columns * x.square()).sum(2), (rows * y.square()).sum(2), xy), dim=-1)
+    width, height = (_box_sizes(boxes_xyxy) / side).unbind(dim=1)
+    scale = torch.stack((width.square(), height.square(), width * height), dim=1)
+    return moments * scale[:, None]
+
+
 def _box_sizes(boxes_xyxy: torch.Tensor) -> torch.Tensor:
     """(..., 2) width and height of (..., 4) boxes; at least 1 px, as Detectron2 decodes."""
     return (boxes_xyxy[..., 2:] - boxes_xyxy[..., :2]).float().clamp(min=1)

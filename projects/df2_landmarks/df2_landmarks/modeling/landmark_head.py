@@ -24,6 +24,7 @@ from df2_landmarks.modeling.heatmaps import (
     encode_cells,
     encode_soft,
     enlarge_boxes,
+    heatmap_covariance,
 )
 from df2_landmarks.modeling.landmark_linear import LandmarkLinear
 from df2_landmarks.modeling.landmark_loss import (
@@ -121,6 +122,7 @@ class LandmarkRCNNHead(nn.Module):
         visibility: bool = False,
         oks_branch: bool = False,
         second_look: bool = False,
+        covariance: bool = False,
     ) -> None:
         """
         Args:
@@ -145,6 +147,7 @@ class LandmarkRCNNHead(nn.Module):
                 Needs "expected_oks".
             second_look: at inference, whoever pools the features does so again, in
                 `landmark_boxes` of the first landmarks.
+            covariance: also give the covariance of each landmark's heatmap.
 
         Raises:
             UserError: there is no such decoder or normalization, no shared convolution that could
@@ -171,6 +174,7 @@ class LandmarkRCNNHead(nn.Module):
         self.num_landmarks = tuple(num_landmarks)
         self.box_scale = box_scale
         self.second_look = second_look
+        self.covariance = covariance
         self.target_width = target_width
         self.decoder = decoder
         self.confidence_power = confidence_power
@@ -242,6 +246,7 @@ class LandmarkRCNNHead(nn.Module):
             "visibility": cfg.MODEL.ROI_LANDMARK_HEAD.VISIBILITY,
             "oks_branch": cfg.MODEL.ROI_LANDMARK_HEAD.OKS_BRANCH,
             "second_look": cfg.MODEL.ROI_LANDMARK_HEAD.SECOND_LOOK,
+            "covariance": cfg.MODEL.ROI_LANDMARK_HEAD.COVARIANCE,
         }
 
     @property
@@ -252,6 +257,11 @@ class LandmarkRCNNHead(nn.Module):
             *(() if self.visibility is None else ("loss_visibility",)),
             *(() if self.oks_branch is None else ("loss_oks",)),
         )
+
+    @property
+    def num_values(self) -> int:
+        """Numbers of a landmark: x, y, confidence, and those of `heatmap_covariance` if asked."""
+        return 6 if self.covariance else 3
 
     def forward(
         self, features: torch.Tensor, instances: list[Instances]
@@ -268,8 +278,10 @@ class LandmarkRCNNHead(nn.Module):
             `pred_keypoints` (detections, M, 3): x and y in continuous image coordinates, and the
             confidence that the decoder or the OKS branch gives; zeros in the padding. With a
             visibility predictor also `pred_visibility` (detections, M): the probability 0..1 that
-            the landmark is visible; zeros in the padding. Where rescoring is configured they come
-            with new `scores`, best first. No heatmaps are kept.
+            the landmark is visible; zeros in the padding. With `covariance` also `pred_covariance`
+            (detections, M, 3) of `heatmap_covariance`, which no postprocessing scales to another
+            size of the image. Where rescoring is configured they come with new `scores`, best
+            first. No heatmaps are kept.
         """
         if self.training:
             return self._losses(features, instances)
@@ -288,10 +300,10 @@ class LandmarkRCNNHead(nn.Module):
             classes: (R,) class of each region.
 
         Returns:
-            (R, M, 3) landmarks and (R, M) visibility, None without a predictor, as `forward` gives
-            them.
+            (R, M, num_values) landmarks and (R, M) visibility, None without a predictor; zeros in
+            the padding.
         """
-        landmarks = boxes_xyxy.new_zeros(len(classes), max(self.num_landmarks), 3)
+        landmarks = boxes_xyxy.new_zeros(len(classes), max(self.num_landmarks), self.num_values)
         visibility = landmarks.new_zeros(landmarks.shape[:2])
         for output in self.class_outputs(features, classes):
             rows = output.rows
@@ -309,7 +321,9 @@ class LandmarkRCNNHead(nn.Module):
         """Give the detections of all images what `predict` returned for them, and rescore them."""
         counts = [len(x) for x in instances]
         for x, landmarks_of_image in zip(instances, landmarks.split(counts), strict=True):
-            x.pred_keypoints = landmarks_of_image
+            x.pred_keypoints = landmarks_of_image[..., :3]
+            if self.covariance:
+                x.pred_covariance = landmarks_of_image[..., 3:]
         if visibility is not None:
             for x, visibility_of_image in zip(instances, visibility.split(counts), strict=True):
                 x.pred_visibility = visibility_of_image
@@ -447,7 +461,7 @@ class LandmarkRCNNHead(nn.Module):
         *,
         exporting: bool = False,
     ) -> torch.Tensor:
-        """Decode (rows, K, S, S) heatmaps of a class, of (rows, 4) boxes, to (rows, K, 3).
+        """Decode (rows, K, S, S) heatmaps of a class, of (rows, 4) boxes: (rows, K, num_values).
 
         `evidence` (rows, K) is that of the OKS branch. `exporting` is passed to
         `decode_expected_oks`; `decode_peak` cannot be exported.
@@ -456,13 +470,16 @@ class LandmarkRCNNHead(nn.Module):
         if self.decoder == "expected_oks":
             sigmas = self.sigmas[class_index, : self.num_landmarks[class_index]]
             decoded = decode_expected_oks(logits, frames_xyxy, sigmas, exporting=exporting)
-            if self.oks_branch is None:
-                return decoded
+        else:
+            assert not exporting, self.decoder
+            decoded = decode_peak(logits, frames_xyxy)
+        if self.oks_branch is not None:
             assert evidence is not None
             confidence = self.oks_branch.similarity_logits(decoded[..., 2], evidence, class_index)
-            return torch.cat((decoded[..., :2], confidence.sigmoid()[..., None]), dim=-1)
-        assert not exporting, self.decoder
-        return decode_peak(logits, frames_xyxy)
+            decoded = torch.cat((decoded[..., :2], confidence.sigmoid()[..., None]), dim=-1)
+        if self.covariance:
+            decoded = torch.cat((decoded, heatmap_covariance(logits, frames_xyxy)), dim=-1)
+        return decoded
 
     def _losses(
         self, features: torch.Tensor, instances: list[Instances]

@@ -167,7 +167,8 @@ class _SummedHeatmaps(nn.Module):
 
     def decode(self, boxes_xyxy: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Return what `LandmarkRCNNHead.predict` returns, for the R boxes in the original image."""
-        landmarks = boxes_xyxy.new_zeros(len(boxes_xyxy), self.taxonomy.max_landmarks, 3)
+        num_values = self.head.num_values
+        landmarks = boxes_xyxy.new_zeros(len(boxes_xyxy), self.taxonomy.max_landmarks, num_values)
         visibility = landmarks.new_zeros(landmarks.shape[:2])
         for class_index, (rows, maps) in self.sums.items():
             evidence = self.evidence_sums.get(class_index)
