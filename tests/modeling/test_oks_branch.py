@@ -10,9 +10,9 @@ from detectron2.structures import Boxes
 from torch import nn
 
 from df2_landmarks.common import UserError
-from df2_landmarks.engine import Trainer
+from df2_landmarks.engine import Trainer, load_for_evaluation
 from df2_landmarks.evaluation.oks import landmark_oks
-from df2_landmarks.modeling import LandmarkRCNNHead
+from df2_landmarks.modeling import LandmarkRCNNHead, to_single_predictor
 from df2_landmarks.modeling.oks_branch import similarity
 from tests.modeling import regions
 from tests.modeling.regions import CHANNELS, COUNTS, detections, features
@@ -240,6 +240,21 @@ def test_in_mixed_precision_the_loss_is_float32():
 def test_it_needs_the_decoder_whose_confidence_it_corrects():
     with pytest.raises(UserError, match=r"OKS_BRANCH needs DECODER expected_oks.*got 'peak'"):
         build(decoder="peak")
+
+
+def test_a_model_with_it_is_evaluated_and_converted_without_it_but_not_the_reverse(tmp_path):
+    models = [Trainer.build_model(tiny_config(f"{HEAD}OKS_BRANCH", on)) for on in (True, False)]
+    paths = [tmp_path / "with.pth", tmp_path / "without.pth"]
+    for model, path in zip(models, paths, strict=True):
+        torch.save({"model": model.state_dict()}, path)
+    load_for_evaluation(models[1], str(paths[0]))
+    for name, weight in models[1].state_dict().items():
+        assert torch.equal(weight, models[0].state_dict()[name])
+    assert not any("oks_branch" in name for name in to_single_predictor(models[0].state_dict()))
+    with pytest.raises(
+        UserError, match=r"without MODEL\S+OKS_BRANCH: set MODEL\S+OKS_BRANCH False$"
+    ):
+        load_for_evaluation(models[0], str(paths[1]))
 
 
 def test_other_categories_have_it_too():

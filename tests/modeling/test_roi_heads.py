@@ -95,3 +95,10 @@ def test_one_forward_pass_gives_box_category_mask_and_landmarks(model):
     assert instances.pred_keypoints.shape == (len(instances), 39, 3)
     assert instances.pred_visibility.shape == (len(instances), 39)
     assert instances.pred_masks.shape == (len(instances), 192, 256)
+
+
+@torch.no_grad()
+def test_a_model_without_landmarks_detects():
+    model = Trainer.build_model(tiny_config("MODEL.KEYPOINT_ON", False)).eval()
+    (output,) = model([{"image": example([])["image"]}])
+    assert not output["instances"].has("pred_keypoints")

@@ -172,8 +172,8 @@ class TraceableRCNN(nn.Module):
         """Return what `LandmarkRCNNHead.predict` returns for (N, 4) boxes."""
         heads = self.model.roi_heads
         head: LandmarkRCNNHead = heads.keypoint_head
-        frames = enlarge_boxes(boxes, head.box_scale)
-        pooled = _pooled(heads.keypoint_pooler, features, heads.keypoint_in_features, frames)
+        regions = enlarge_boxes(boxes, head.box_scale)
+        pooled = _pooled(heads.keypoint_pooler, features, heads.keypoint_in_features, regions)
         return head.predict_for_export(pooled, boxes, classes)
 
     def _masks(

@@ -95,9 +95,8 @@ class LandmarkRCNNHead(nn.Module):
     of the predicted category. The shared convolutions have the names and shapes of Detectron2's
     `KRCNNConvDeconvUpsampleHead`, so that weights trained on COCO persons load into them.
 
-    Heatmaps span the *frame* of a region: its box, enlarged by `box_scale`. Whoever pools the
-    features enlarges the boxes by the same factor; all boxes that the head is given are the boxes
-    themselves.
+    A region is a box, enlarged by `box_scale`; its heatmaps span it. Whoever pools the features
+    enlarges the boxes by the same factor; the head is given the boxes as they are.
     """
 
     counts: torch.Tensor
@@ -134,8 +133,8 @@ class LandmarkRCNNHead(nn.Module):
             conv_dims: output channels of the shared convolutions.
             class_conv_dims: output channels of each category's own convolutions.
             norm: normalization of all convolutions, "" or a name that Detectron2 knows ("GN").
-            box_scale: width and height of a frame in those of the box.
-            coordinates: the first shared convolution also sees x and y in the frame.
+            box_scale: width and height of a region in those of the box.
+            coordinates: the first shared convolution also sees x and y in the region.
             shared_names: names of each category's landmarks. Landmarks with the same name, in
                 whatever category, share a predictor, and each adds one of its own. None: each has
                 its own only.
@@ -192,7 +191,7 @@ class LandmarkRCNNHead(nn.Module):
             channels = out_channels
         # Buffers outside of checkpoints: they come from the taxonomy.
         self.register_buffer("counts", torch.tensor(self.num_landmarks), persistent=False)
-        # Sigmas are shares of the square root of an area: here of the frame's.
+        # Sigmas are shares of the square root of an area: here of the region's.
         rows = [torch.tensor(row, dtype=torch.float32) / box_scale for row in sigmas or ()]
         padded = nn.utils.rnn.pad_sequence(rows, batch_first=True) if rows else None
         self.register_buffer("sigmas", padded, persistent=False)  # (C, M)
@@ -469,19 +468,19 @@ class LandmarkRCNNHead(nn.Module):
         `evidence` (rows, K) is that of the OKS branch. `exporting` is passed to
         `decode_expected_oks`; `decode_peak` cannot be exported.
         """
-        frames_xyxy = enlarge_boxes(boxes_xyxy, self.box_scale)
+        regions_xyxy = enlarge_boxes(boxes_xyxy, self.box_scale)
         if self.decoder == "expected_oks":
             sigmas = self.sigmas[class_index, : self.num_landmarks[class_index]]
-            decoded = decode_expected_oks(logits, frames_xyxy, sigmas, exporting=exporting)
+            decoded = decode_expected_oks(logits, regions_xyxy, sigmas, exporting=exporting)
         else:
             assert not exporting, self.decoder
-            decoded = decode_peak(logits, frames_xyxy)
+            decoded = decode_peak(logits, regions_xyxy)
         if self.oks_branch is not None:
             assert evidence is not None
             confidence = self.oks_branch.similarity_logits(decoded[..., 2], evidence, class_index)
             decoded = torch.cat((decoded[..., :2], confidence.sigmoid()[..., None]), dim=-1)
         if self.covariance:
-            decoded = torch.cat((decoded, heatmap_covariance(logits, frames_xyxy)), dim=-1)
+            decoded = torch.cat((decoded, heatmap_covariance(logits, regions_xyxy)), dim=-1)
         return decoded
 
     def _losses(
@@ -489,21 +488,21 @@ class LandmarkRCNNHead(nn.Module):
     ) -> dict[str, torch.Tensor]:
         if len(features) == 0:
             return dict.fromkeys(self.loss_names, features.sum() * 0 + connected_zero(self))
-        frames_xyxy = enlarge_boxes(
+        regions_xyxy = enlarge_boxes(
             cat([x.proposal_boxes.tensor for x in instances]), self.box_scale
         )
         landmarks = cat([x.gt_keypoints.tensor for x in instances if len(x)])
         classes = cat([x.gt_classes for x in instances])
         order, counts = self._route(classes)
         # In the routed order, as everything below.
-        landmarks, frames_xyxy, classes = landmarks[order], frames_xyxy[order], classes[order]
+        landmarks, regions_xyxy, classes = landmarks[order], regions_xyxy[order], classes[order]
         side = STRIDE * features.shape[-1]
-        cells, valid = encode_cells(landmarks, frames_xyxy, side)
+        cells, valid = encode_cells(landmarks, regions_xyxy, side)
         is_own = torch.arange(valid.shape[1], device=valid.device) < self.counts[classes][:, None]
         valid &= is_own
         is_rated = torch.zeros_like(valid)
         if self.oks_branch is not None:
-            # The OKS counts labelled landmarks outside of the frame too.
+            # The OKS counts labelled landmarks outside of the region too.
             is_rated[::RATED_STEP] = (is_own & (landmarks[..., 2] > 0))[::RATED_STEP]
         row, local = (valid | is_rated).nonzero(as_tuple=True)
         num_used = torch.bincount(classes[row], minlength=len(counts)).tolist()
@@ -534,18 +533,18 @@ class LandmarkRCNNHead(nn.Module):
             losses["loss_oks"] = self._oks_loss(
                 logits[rated],
                 torch.cat(evidence)[rated],
-                frames_xyxy[rated_row],
+                regions_xyxy[rated_row],
                 classes[rated_row],
                 rated_local,
                 landmarks[rated_row, rated_local, :2],
                 areas[rated_row],
             )
-            in_frame = valid[row, local]
-            row, local, logits = row[in_frame], local[in_frame], logits[in_frame]
-            visible = None if visible is None else visible[in_frame]
+            in_region = valid[row, local]
+            row, local, logits = row[in_region], local[in_region], logits[in_region]
+            visible = None if visible is None else visible[in_region]
         if self.target_width > 0:
             sigmas, xy = self.sigmas[classes[row], local], landmarks[row, local, :2]
-            weights = encode_soft(xy, frames_xyxy[row], sigmas, side, width=self.target_width)
+            weights = encode_soft(xy, regions_xyxy[row], sigmas, side, width=self.target_width)
             loss = soft_landmark_loss(logits, weights)
         else:
             loss = landmark_loss(logits, cells[row, local])
@@ -562,7 +561,7 @@ class LandmarkRCNNHead(nn.Module):
         self,
         logits: torch.Tensor,
         evidence: torch.Tensor,
-        frames_xyxy: torch.Tensor,
+        regions_xyxy: torch.Tensor,
         classes: torch.Tensor,
         local: torch.Tensor,
         true_xy: torch.Tensor,
@@ -573,7 +572,7 @@ class LandmarkRCNNHead(nn.Module):
         Args:
             logits: (N, S, S) heatmaps of labelled landmarks.
             evidence: (N,) of the branch.
-            frames_xyxy: (N, 4).
+            regions_xyxy: (N, 4).
             classes: (N,).
             local: (N,) local index of each landmark.
             true_xy: (N, 2) in image space.
@@ -581,7 +580,7 @@ class LandmarkRCNNHead(nn.Module):
         """
         assert self.oks_branch is not None
         sigmas = self.sigmas[classes, local]
-        decoded = decode_expected_oks(logits[:, None], frames_xyxy, sigmas[:, None])[:, 0]
+        decoded = decode_expected_oks(logits[:, None], regions_xyxy, sigmas[:, None])[:, 0]
         target = similarity(decoded[:, :2], true_xy, sigmas * self.box_scale, areas)
         predicted = self.oks_branch.similarity_logits(decoded[:, 2], evidence, classes)
         return probability_loss(predicted, target)

@@ -17,21 +17,21 @@ from df2_landmarks.modeling.landmark_head import LandmarkRCNNHead
 from df2_landmarks.modeling.layers import connected_zero
 
 
-class FramePooler(ROIPooler):
-    """`ROIPooler` of boxes that are enlarged by a factor; the frames of `LandmarkRCNNHead`."""
+class RegionPooler(ROIPooler):
+    """`ROIPooler` of boxes that are enlarged by a factor; the regions of `LandmarkRCNNHead`."""
 
     def __init__(self, *, box_scale: float, **kwargs: Any) -> None:
         """
         Args:
-            box_scale: width and height of a frame in those of the box.
+            box_scale: width and height of a region in those of the box.
             **kwargs: passed to `ROIPooler`.
         """
         super().__init__(**kwargs)
         self.box_scale = box_scale
 
     def forward(self, x: list[torch.Tensor], box_lists: list[Boxes]) -> torch.Tensor:
-        frames = [Boxes(enlarge_boxes(boxes.tensor, self.box_scale)) for boxes in box_lists]
-        pooled: torch.Tensor = super().forward(x, frames)
+        regions = [Boxes(enlarge_boxes(boxes.tensor, self.box_scale)) for boxes in box_lists]
+        pooled: torch.Tensor = super().forward(x, regions)
         return pooled
 
 
@@ -39,8 +39,8 @@ class FramePooler(ROIPooler):
 class LandmarkROIHeads(StandardROIHeads):
     """`StandardROIHeads` with these differences:
 
-    * The landmark head gets the features of its frames: boxes with their surroundings. At inference
-      it may look a second time, at the boxes of its first landmarks.
+    * The landmark head gets the features of its regions: boxes with their surroundings. At
+      inference it may look a second time, at the boxes of its first landmarks.
     * In training the mask loss leaves out proposals without a ground-truth polygon. Stock
       Detectron2 drops such garments when it loads them, and their landmarks with them.
     * In training a batch without any garment has landmark losses 0. The stock heads take the mean
@@ -55,7 +55,7 @@ class LandmarkROIHeads(StandardROIHeads):
         box_scale = getattr(parts.get("keypoint_head"), "box_scale", 1.0)
         if box_scale != 1:
             names = parts["keypoint_in_features"]
-            parts["keypoint_pooler"] = FramePooler(
+            parts["keypoint_pooler"] = RegionPooler(
                 box_scale=box_scale,
                 output_size=cfg.MODEL.ROI_KEYPOINT_HEAD.POOLER_RESOLUTION,
                 scales=[1 / input_shape[name].stride for name in names],
@@ -74,12 +74,14 @@ class LandmarkROIHeads(StandardROIHeads):
     def _forward_keypoint(
         self, features: dict[str, torch.Tensor], instances: list[Instances]
     ) -> dict[str, torch.Tensor] | list[Instances]:
-        if self.training and self.keypoint_on:
+        if not self.keypoint_on:
+            return super()._forward_keypoint(features, instances)
+        if self.training:
             foreground = [(x.gt_classes < self.num_classes).any() for x in instances]
             if not torch.stack(foreground).any():
                 names = getattr(self.keypoint_head, "loss_names", ("loss_keypoint",))
                 return dict.fromkeys(names, connected_zero(self.keypoint_head))
-        if not self.training and getattr(self.keypoint_head, "second_look", False):
+        elif getattr(self.keypoint_head, "second_look", False):
             return self._look_twice(features, instances)
         return super()._forward_keypoint(features, instances)
 

@@ -34,7 +34,7 @@ def build(**options):
     )
 
 
-def test_a_frame_has_the_centre_of_its_box():
+def test_a_region_has_the_centre_of_its_box():
     boxes = torch.tensor([[10.0, 20.0, 30.0, 60.0], [0.0, 0.0, 0.0, 0.0]])
     expected = torch.tensor([[5.0, 10.0, 35.0, 70.0], [0.0, 0.0, 0.0, 0.0]])
     assert torch.equal(enlarge_boxes(boxes, 1.5), expected)
@@ -43,12 +43,12 @@ def test_a_frame_has_the_centre_of_its_box():
 
 @torch.no_grad()
 @pytest.mark.parametrize("decoder", ["peak", "expected_oks"])
-def test_landmarks_are_placed_in_the_frame_and_boxes_stay(decoder):
+def test_landmarks_are_placed_in_the_region_and_boxes_stay(decoder):
     """Peaks near the border of the map lie outside the box."""
     head = build(box_scale=1.5, decoder=decoder).eval()
     logits = torch.zeros(1, COUNTS[0], 56, 56)
     logits[..., 28, 1] = 60
-    # 80 x 40 px; the frame is 120 x 60 px from (-10, 0)
+    # 80 x 40 px; the region is 120 x 60 px from (-10, 0)
     decoded = head.decode(logits, torch.tensor([[10.0, 10.0, 90.0, 50.0]]), 0)[0]
     assert decoded[:, 0].tolist() == pytest.approx([-10 + 1.5 * 120 / 56] * COUNTS[0], abs=1)
     assert decoded[:, 1].tolist() == pytest.approx([28.5 * 60 / 56] * COUNTS[0], abs=1)
@@ -59,7 +59,7 @@ def test_landmarks_are_placed_in_the_frame_and_boxes_stay(decoder):
 
 @torch.no_grad()
 def test_confidence_is_the_expected_oks_for_the_area_of_the_box():
-    """Not of the frame: cell by cell, in pixels."""
+    """Not of the region: cell by cell, in pixels."""
     head = build(box_scale=1.5, decoder="expected_oks").eval()
     box = torch.tensor([[10.0, 10.0, 90.0, 50.0]])
     logits = torch.randn(1, COUNTS[2], 56, 56, generator=torch.Generator().manual_seed(3)) * 3
@@ -85,8 +85,8 @@ def test_a_landmark_beside_the_box_teaches_a_head_with_surroundings_only(target_
 
 
 @torch.no_grad()
-def test_surroundings_are_pooled_from_the_frame_that_is_decoded():
-    """A model with surroundings sees a box as one without sees the frame."""
+def test_surroundings_are_pooled_from_the_region_that_is_decoded():
+    """A model with surroundings sees a box as one without sees the region."""
     options = (f"{HEAD}DECODER", "peak", f"{HEAD}CONFIDENCE_POWER", 0.0, "MODEL.MASK_ON", False)
     options += (f"{HEAD}SUPPRESS_ACROSS_CATEGORIES", False)
     batch = [example([0, 5]), example([12])]
@@ -101,8 +101,8 @@ def test_surroundings_are_pooled_from_the_frame_that_is_decoded():
             if scale == 1:
                 x.pred_boxes = Boxes(enlarge_boxes(x.pred_boxes.tensor, 1.25))
         results.append(model.roi_heads.forward_with_given_boxes(maps, given))
-    for with_surroundings, in_frame in zip(*results, strict=True):
-        assert torch.equal(with_surroundings.pred_keypoints, in_frame.pred_keypoints)
+    for with_surroundings, in_region in zip(*results, strict=True):
+        assert torch.equal(with_surroundings.pred_keypoints, in_region.pred_keypoints)
 
 
 def test_coordinates_are_further_inputs_of_the_first_convolution():
