@@ -49,8 +49,8 @@ from df2_landmarks.taxonomy import taxonomy_of
 
 DECODERS = ("peak", "expected_oks")
 RATED_STEP = 4
-"""The OKS branch learns from every fourth region of a batch: decoding all costs a tenth of the
-demo's training step."""
+"""The OKS branch learns from every fourth region of a batch: to decode 500 heatmaps takes 28 ms of
+CPU time, a training step of the demo 380 ms."""
 
 
 class ClassOutput(NamedTuple):
