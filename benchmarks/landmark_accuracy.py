@@ -6,13 +6,15 @@
     python benchmarks/landmark_accuracy.py --base no_visibility --contenders recommended
     python benchmarks/landmark_accuracy.py --base recommended --contenders augmented,cascade
     python benchmarks/landmark_accuracy.py --config df2_landmark_rcnn_R_18_FPN_demo.yaml
+    python benchmarks/landmark_accuracy.py --base recommended --contenders box_scale,coordinates
 
 Every contender is trained in a process of its own, on the small drawn data set (`make synth`
 first), with the recipe of --config, by default the demo's: the learning rate is annealed to the end
 of the run, whether that is given in iterations or in minutes. A contender that only reads a trained
-model differently is evaluated on another one's weights. What is trained already in --output is not
-trained again.
-The difference to --base comes with the 95 % interval of a paired bootstrap over the images.
+model differently is evaluated on another one's weights, such as `oks_branch_off` on those of
+`oks_branch`: the same landmarks with other scores. What is trained already in --output is not
+trained again. The difference to --base comes with the 95 % interval of a paired bootstrap over the
+images. ECE is the calibration error of the confidence of landmarks, and of the score of detections.
 """
 
 from __future__ import annotations
@@ -49,6 +51,8 @@ PLAIN = {
 EXPECTED_OKS = {HEAD + "DECODER": "expected_oks"}
 CONFIDENCE = EXPECTED_OKS | {HEAD + "CONFIDENCE_POWER": "2.0"}
 SUPPRESSION = CONFIDENCE | {HEAD + "SUPPRESS_ACROSS_CATEGORIES": "True"}
+SECOND_LOOK = {HEAD + "SECOND_LOOK": "True"}
+OKS_BRANCH = {HEAD + "OKS_BRANCH": "True"}
 AUGMENTATIONS = {
     "rotation": {"INPUT.AUGMENT.ROTATION": "10.0"},
     "scale": {"INPUT.AUGMENT.SCALE": "(0.8, 1.25)"},
@@ -107,6 +111,21 @@ CONTENDERS = {
     ),
     "large_scale_jittering": Contender(
         {"INPUT.AUGMENT.SCALE": "(0.1, 2.0)", "INPUT.AUGMENT.SQUARE_PX": "256"}
+    ),
+    "box_scale": Contender({HEAD + "BOX_SCALE": "1.2"}),
+    "second_look": Contender(SECOND_LOOK, weights_of="recommended"),
+    "box_scale_second_look": Contender(
+        {HEAD + "BOX_SCALE": "1.2"} | SECOND_LOOK, weights_of="box_scale"
+    ),
+    "coordinates": Contender({HEAD + "COORDINATES": "True"}),
+    "group_norm": Contender({HEAD + "NORM": "GN"}),
+    "oks_branch": Contender(OKS_BRANCH),
+    "oks_branch_off": Contender({}, weights_of="oks_branch"),
+    "oks_branch_power_1": Contender(
+        OKS_BRANCH | {HEAD + "CONFIDENCE_POWER": "1.0"}, weights_of="oks_branch"
+    ),
+    "oks_branch_power_3": Contender(
+        OKS_BRANCH | {HEAD + "CONFIDENCE_POWER": "3.0"}, weights_of="oks_branch"
     ),
 }
 
@@ -212,6 +231,7 @@ def compare(folder: Path, name: str, base: str, seed: str) -> dict[str, Any]:
     """A contender's numbers and its difference to the base."""
     from df2_landmarks.engine import RESULTS_FILE
     from df2_landmarks.evaluation import compare_scores, score
+    from df2_landmarks.evaluation.diagnosis import Cases, calibration
     from df2_landmarks.formats import VISIBLE_AND_OCCLUDED, read_ground_truth, read_results
 
     root = Path(os.environ.get("DETECTRON2_DATASETS", REPOSITORY / "datasets"))
@@ -224,23 +244,28 @@ def compare(folder: Path, name: str, base: str, seed: str) -> dict[str, Any]:
     overall = compare_scores(first, second, num_images=len(truth.image_ids)).overall
     assert overall is not None  # the validation split has garments
     numbers = json.loads((folder / f"{name}-seed{seed}" / "run.json").read_text())
-    row = {"contender": name, "seed": seed, **numbers}
+    kinds = calibration(first, Cases(truth, first)).kinds
+    ece = {f"ECE-{k}": kinds[k].overall.ece for k in ("confidence", "score") if k in kinds}
+    row = {"contender": name, "seed": seed, **numbers, **ece}
     return {**row, "difference": overall.difference, "low": overall.low, "high": overall.high}
 
 
 def as_table(rows: Sequence[dict[str, Any]]) -> str:
     """Landmark AP on visible and occluded landmarks, as fractions."""
+    from df2_landmarks.evaluation import number
+
     lines = [
-        f"{'contender':<16} {'seed':>4} {'iterations':>10} {'minutes':>7} {'box AP':>6} "
-        f"{'AP':>5} {'AP50':>5} {'AP75':>5}  difference (95 % interval)"
+        f"{'contender':<21} {'seed':>4} {'iterations':>10} {'minutes':>7} {'box AP':>6} "
+        f"{'AP':>5} {'AP50':>5} {'AP75':>5} {'ECE':>5} {'score':>5}  difference (95 % interval)"
     ]
     for row in rows:
         landmarks = row["landmarks"]
         minutes = f"{row['minutes']:.1f}" if "minutes" in row else ""
         lines.append(
-            f"{row['contender']:<16} {row['seed']:>4} {row.get('iterations', ''):>10} "
+            f"{row['contender']:<21} {row['seed']:>4} {row.get('iterations', ''):>10} "
             f"{minutes:>7} {row['bbox']['AP']:>6.3f} "
-            f"{landmarks['AP']:>5.3f} {landmarks['AP50']:>5.3f} {landmarks['AP75']:>5.3f}  "
+            f"{landmarks['AP']:>5.3f} {landmarks['AP50']:>5.3f} {landmarks['AP75']:>5.3f} "
+            f"{number(row.get('ECE-confidence')):>5} {number(row.get('ECE-score')):>5}  "
             f"{row['difference']:+.3f} ({row['low']:+.3f} to {row['high']:+.3f})"
         )
         if "AP-visible" in row:

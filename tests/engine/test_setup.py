@@ -161,6 +161,8 @@ def test_a_driver_that_is_too_old_is_named(monkeypatch):
         (f"{HEAD}TARGET_WIDTH", "1e999"),
         (f"{HEAD}CONFIDENCE_POWER", "-2.0"),
         (f"{HEAD}CONFIDENCE_POWER", "None"),
+        (f"{HEAD}BOX_SCALE", "0.9"),
+        (f"{HEAD}BOX_SCALE", "None"),
         (f"{HEAD}CLASS_CONV_DIMS", "[0]"),
         (f"{HEAD}CLASS_CONV_DIMS", "[1.5]"),
         (f"{HEAD}CLASS_CONV_DIMS", "None"),

@@ -100,7 +100,7 @@ def test_a_converted_model_computes_what_the_stock_one_does():
 
     all_slots = given.head.layers(inputs)
     outputs = converted.head.class_outputs(inputs, instances.gt_classes)
-    for class_index, rows, maps, _ in outputs:
+    for class_index, rows, maps, *_ in outputs:
         expected = all_slots[rows][:, DEEPFASHION2.slots(class_index)]
         torch.testing.assert_close(maps, expected, atol=1e-5, rtol=1e-5)
 
@@ -124,7 +124,7 @@ def test_a_shared_predictor_is_merged_into_a_stock_head():
     merged.load_state_dict(to_single_predictor(own.state_dict()))
     inputs, classes = features(), proposals(in_slots=False).gt_classes
     all_slots = merged.head.layers(inputs)
-    for class_index, rows, maps, _ in own.head.class_outputs(inputs, classes):
+    for class_index, rows, maps, *_ in own.head.class_outputs(inputs, classes):
         expected = all_slots[rows][:, DEEPFASHION2.slots(class_index)]
         torch.testing.assert_close(maps, expected, atol=1e-4, rtol=1e-4)
 
@@ -177,7 +177,7 @@ def test_weights_without_visibility_say_what_to_set_and_start_a_training(tmp_pat
     with pytest.raises(UserError) as caught:
         load_for_evaluation(model, str(path))
     assert str(caught.value) == (
-        f"{path}: was trained without the visibility of landmarks: set "
+        f"{path}: was trained without MODEL.ROI_LANDMARK_HEAD.VISIBILITY: set "
         "MODEL.ROI_LANDMARK_HEAD.VISIBILITY False"
     )
     LandmarkCheckpointer(model).load(str(path), checkpointables=[])

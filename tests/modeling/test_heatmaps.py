@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from detectron2.structures import heatmaps_to_keypoints
 
 from df2_landmarks.modeling import decode_expected_oks, decode_peak, encode_cells
-from df2_landmarks.modeling.heatmaps import encode_soft, oks_std_cells
+from df2_landmarks.modeling.heatmaps import encode_soft, heatmap_covariance, oks_std_cells
 from df2_landmarks.modeling.landmark_loss import landmark_loss, soft_landmark_loss
 
 SIDE = 28
@@ -229,3 +229,31 @@ def test_nothing_labelled_is_a_connected_zero():
         loss.backward()
         assert loss.item() == 0
         assert not logits.grad.any()
+
+
+def test_covariance_is_the_second_moment_of_the_heatmap_in_pixels():
+    """Of two equally likely cells: 4 px apart in x and 20 px in y."""
+    logits = torch.full((1, 2, 10, 10), -100.0)
+    logits[0, 0, 3, 5] = logits[0, 0, 5, 7] = 9.0
+    logits[0, 1, 8, 1] = 9.0
+    boxes = torch.tensor([[30.0, 40.0, 50.0, 140.0]])  # a cell is 2 x 10 px
+    covariance = heatmap_covariance(logits, boxes)[0]
+    expected = torch.tensor([[2.0**2, 10.0**2, 2.0 * 10], [0.0, 0.0, 0.0]])
+    torch.testing.assert_close(covariance, expected, atol=1e-4, rtol=0)
+    mirrored = heatmap_covariance(logits.flip(-1), boxes)[0]
+    torch.testing.assert_close(mirrored[0], torch.tensor([4.0, 100.0, -20.0]))
+    assert heatmap_covariance(logits[:0], boxes[:0]).shape == (0, 2, 3)
+
+
+def test_covariance_of_random_heatmaps_cell_by_cell():
+    logits = torch.randn(2, 3, 7, 7, generator=torch.Generator().manual_seed(6)) * 2
+    boxes = torch.tensor([[0.0, 0.0, 70.0, 35.0], [5.0, 5.0, 12.0, 19.0]])
+    actual = heatmap_covariance(logits, boxes)
+    for r, (x1, y1, x2, y2) in enumerate(boxes.tolist()):
+        cell = torch.tensor([(x2 - x1) / 7, (y2 - y1) / 7])
+        rows, columns = torch.meshgrid(torch.arange(7), torch.arange(7), indexing="ij")
+        xy = torch.stack((columns.flatten(), rows.flatten())) * cell[:, None]
+        for k in range(3):
+            expected = torch.cov(xy, correction=0, aweights=logits[r, k].flatten().softmax(0))
+            unique = torch.stack((expected[0, 0], expected[1, 1], expected[0, 1]))
+            torch.testing.assert_close(actual[r, k], unique, rtol=1e-4, atol=1e-4)

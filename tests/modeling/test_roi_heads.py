@@ -8,11 +8,21 @@ from detectron2.utils.events import EventStorage
 from df2_landmarks.engine import Trainer
 from tests.support import tiny_config
 
+OPTIONS = {
+    "BOX_SCALE": 1.2,
+    "COORDINATES": True,
+    "OKS_BRANCH": True,
+    "SECOND_LOOK": True,
+    "COVARIANCE": True,
+}
+ALL = [word for key, value in OPTIONS.items() for word in (f"MODEL.ROI_LANDMARK_HEAD.{key}", value)]
 
-@pytest.fixture(scope="module")
-def model():
+
+@pytest.fixture(scope="module", params=[(), ALL], ids=["plain", "all"])
+def model(request):
+    """Plain, and with everything that is off by default."""
     torch.manual_seed(0)
-    return Trainer.build_model(tiny_config())
+    return Trainer.build_model(tiny_config(*request.param))
 
 
 def example(classes, polygons=True, labelled=True):
@@ -79,7 +89,16 @@ def test_one_forward_pass_gives_box_category_mask_and_landmarks(model):
     assert len(instances) > 0
     fields = set(instances.get_fields())
     landmark_fields = {"pred_keypoints", "pred_visibility"}
+    if model.roi_heads.keypoint_head.covariance:
+        landmark_fields.add("pred_covariance")
     assert fields == {"pred_boxes", "scores", "pred_classes", "pred_masks", *landmark_fields}
     assert instances.pred_keypoints.shape == (len(instances), 39, 3)
     assert instances.pred_visibility.shape == (len(instances), 39)
     assert instances.pred_masks.shape == (len(instances), 192, 256)
+
+
+@torch.no_grad()
+def test_a_model_without_landmarks_detects():
+    model = Trainer.build_model(tiny_config("MODEL.KEYPOINT_ON", False)).eval()
+    (output,) = model([{"image": example([])["image"]}])
+    assert not output["instances"].has("pred_keypoints")

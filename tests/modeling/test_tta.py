@@ -70,7 +70,7 @@ def build(cfg, seed=0):
             nn.init.normal_(parameter, std=0.5)
         if "score_lowres.weight" in name:
             nn.init.normal_(parameter, std=5)  # heatmaps with clear maxima
-        if "keypoint_head.visibility" in name:
+        if "keypoint_head.visibility" in name or "keypoint_head.oks_branch" in name:
             nn.init.normal_(parameter, std=0.1)
     return model
 
@@ -134,7 +134,7 @@ def make_symmetric(model):
             order = order[: DEEPFASHION2.counts[class_index]]
             swapped = weight[:, order].flip(-1) if weight.dim() == 4 else weight[order]
             weight.copy_((weight + swapped) / 2)
-        elif "keypoint_head.visibility" in name:
+        elif "keypoint_head.visibility" in name or "oks_branch.local" in name:
             for class_index, own in enumerate(weight.split(DEEPFASHION2.counts)):
                 partners = torch.from_numpy(DEEPFASHION2.flip_indices[class_index].copy())
                 own.copy_((own + own[partners[: len(own)]]) / 2)
@@ -150,7 +150,15 @@ RESCORED = {
 }
 
 
-@pytest.mark.parametrize("options", [{}, RESCORED])
+SURROUNDINGS = {
+    **RESCORED,
+    "MODEL.ROI_LANDMARK_HEAD.BOX_SCALE": 1.3,
+    "MODEL.ROI_LANDMARK_HEAD.OKS_BRANCH": True,
+}
+SECOND_LOOK = {"MODEL.ROI_LANDMARK_HEAD.SECOND_LOOK": True}
+
+
+@pytest.mark.parametrize("options", [{}, RESCORED, SURROUNDINGS, SECOND_LOOK])
 def test_one_view_is_plain_inference(options):
     cfg = config(**options)
     model = build(cfg)
@@ -164,8 +172,9 @@ def test_without_masks():
     assert_same(actual, detect(model, image()), atol=1e-4)
 
 
-def test_flip_changes_nothing_for_a_model_that_mirrors_with_its_image():
-    cfg = config(flip=True)
+@pytest.mark.parametrize("options", [{}, SURROUNDINGS, SECOND_LOOK])
+def test_flip_changes_nothing_for_a_model_that_mirrors_with_its_image(options):
+    cfg = config(flip=True, **options)
     model = make_symmetric(build(cfg))
     plain = detect(model, image())
     assert len(set(plain.pred_classes.tolist())) > 2
@@ -276,8 +285,8 @@ def test_views_that_disagree_count_alike_and_lower_the_confidence(monkeypatch):
     no_flip = TransformList([])
     with tta._summed_heatmaps([no_flip, no_flip]) as heatmaps:
         heatmaps(torch.zeros(2, 16, 14, 14), [detected, detected])
-    decoded = heatmaps.decode(detected)
-    confidence = decoded.pred_keypoints[0, : DEEPFASHION2.counts[0], 2]
+    landmarks, visibility = heatmaps.decode(detected.pred_boxes.tensor)
+    confidence = landmarks[0, : DEEPFASHION2.counts[0], 2]
     torch.testing.assert_close(confidence, torch.full_like(confidence, 0.5), atol=0.02, rtol=0)
-    visibility = decoded.pred_visibility[0, : DEEPFASHION2.counts[0]]
+    visibility = visibility[0, : DEEPFASHION2.counts[0]]
     torch.testing.assert_close(visibility, torch.full_like(visibility, 0.6))

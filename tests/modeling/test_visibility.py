@@ -12,8 +12,7 @@ from df2_landmarks.engine import Trainer
 from df2_landmarks.engine.ground_truth_boxes import GivenBoxes
 from df2_landmarks.evaluation.visibility import average_precision
 from df2_landmarks.modeling import LandmarkRCNNHead
-from df2_landmarks.modeling.landmark_loss import landmark_loss
-from df2_landmarks.modeling.visibility import visibility_loss
+from df2_landmarks.modeling.landmark_loss import landmark_loss, probability_loss
 from tests.modeling import regions
 from tests.modeling.regions import CHANNELS, COUNTS, detections, features
 from tests.support import tiny_config
@@ -198,7 +197,7 @@ def test_in_mixed_precision_the_loss_is_float32():
 
 def test_loss_functions_of_nothing_are_zero_and_connected():
     logits = torch.zeros(0, requires_grad=True)
-    visibility_loss(logits, torch.zeros(0, dtype=torch.bool)).backward()
+    probability_loss(logits, torch.zeros(0, dtype=torch.bool)).backward()
     assert logits.grad.shape == (0,)
     maps = torch.zeros(0, 4, 4, requires_grad=True)
     assert landmark_loss(maps, torch.zeros(0, dtype=torch.int64)).item() == 0

@@ -46,6 +46,9 @@ VARIANTS = {
         *("MODEL.RESNETS.NORM", "SyncBN", "MODEL.FPN.NORM", "SyncBN"),
         *("MODEL.RPN.CONV_DIMS", "[-1, -1]"),
     ],
+    "surroundings": [f"{HEAD}.BOX_SCALE", "1.3", f"{HEAD}.COORDINATES", "True"],
+    "oks_branch": [f"{HEAD}.OKS_BRANCH", "True"],
+    "second_look": [f"{HEAD}.SECOND_LOOK", "True", f"{HEAD}.BOX_SCALE", "1.2"],
     "one_for_all_classes": [
         *("MODEL.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG", "True"),
         *("MODEL.ROI_MASK_HEAD.CLS_AGNOSTIC_MASK", "True"),
@@ -77,6 +80,11 @@ def untrained(*opts):
         for name, weight in model.roi_heads.named_parameters():
             if name.endswith("cls_score.weight"):  # one for each stage of a cascade
                 weight *= 60
+        for name, parameter in model.roi_heads.keypoint_head.named_parameters():
+            if name.startswith(("coordinates.", "oks_branch.")):  # 0 at the start
+                parameter.normal_()
+            if name == "shared_predictor.weight":  # heatmaps with clear maxima
+                parameter.normal_(std=2)
     return TorchModel(cfg, model)
 
 
@@ -152,9 +160,7 @@ def test_every_kind_of_model_is_traced_as_it_is(name):
     assert num_detections > 10
 
 
-@pytest.mark.parametrize(
-    "name", ["own_convolutions", "one_for_all_classes", "coco_person", "cascade"]
-)
+@pytest.mark.parametrize("name", sorted(VARIANTS.keys() - {"plain", "one_level"}))
 def test_every_kind_of_model_is_exported(name, tmp_path):
     output = tmp_path / "model.onnx"
     weights = tmp_path / "model.pth"
@@ -310,6 +316,8 @@ def test_what_cannot_be_exported_is_said_in_one_line(model_file, onnx_file, tmp_
         export_model(onnx_file, output)
     with pytest.raises(UserError, match=r"DECODER.*expected_oks"):
         export_model(model_file, output, opts=[f"{HEAD}.DECODER", "peak"])
+    with pytest.raises(UserError, match=r"COVARIANCE: cannot be exported"):
+        export_model(model_file, output, opts=[f"{HEAD}.COVARIANCE", "True"])
     monkeypatch.setattr(torch.onnx, "export", lambda model, args, f: None)
     with pytest.raises(UserError, match="has lost its tracing ONNX exporter"):
         export_model(model_file, output)

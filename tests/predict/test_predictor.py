@@ -14,6 +14,7 @@ from PIL import Image
 from df2_landmarks import Predictor
 from df2_landmarks.common import UserError
 from df2_landmarks.formats import garments_of_instances
+from df2_landmarks.modeling import detect
 from df2_landmarks.predict.predictor import category_ids
 from df2_landmarks.taxonomy import DEEPFASHION2
 from tests.predict.conftest import NUM_DETECTIONS
@@ -254,3 +255,38 @@ def test_a_prediction_keeps_no_gradients(predictor, photos):
     assert not torch.is_inference_mode_enabled()
     predictor(photos[0], channels="RGB")
     assert not torch.is_inference_mode_enabled() and torch.is_grad_enabled()
+
+
+def test_covariance_comes_when_it_is_asked_for_in_pixels_of_the_picture(
+    model_file, predictor, photos
+):
+    key = "MODEL.ROI_LANDMARK_HEAD.COVARIANCE"
+    asked = Predictor.load(model_file, device="cpu", min_score=0.0, opts=[key, "True"])
+    rgb = np.repeat(np.repeat(photos[0], 2, axis=0), 3, axis=1)  # another shape than the model's
+    plain, garments = predictor(rgb, channels="RGB"), asked(rgb, channels="RGB")
+    assert_equal_garments(garments, plain)
+    prepared = asked.prepare(rgb, channels="RGB")
+    with torch.no_grad():
+        image_input = {"image": prepared.data, "height": rgb.shape[0], "width": rgb.shape[1]}
+        ((instances, _),) = detect(asked.model.model, [image_input], 0.0)
+    height, width = instances.image_size
+    x, y = rgb.shape[1] / width, rgb.shape[0] / height
+    for row, (garment, without) in enumerate(zip(garments, plain, strict=True)):
+        expected = instances.pred_covariance[row, : len(garment.landmarks)].numpy()
+        expected = expected * [x * x, y * y, x * y]
+        np.testing.assert_allclose(garment.landmarks.covariance, expected, rtol=1e-3)
+        assert (garment.landmarks.covariance[:, :2] > 0).all()
+        record = garment.to_dict()["landmarks"][garment.landmarks.names[0]]
+        assert record["covariance"] == pytest.approx(expected[0].tolist(), abs=0.01, rel=1e-3)
+        assert without.landmarks.covariance is None
+        assert "covariance" not in without.to_dict()["landmarks"][garment.landmarks.names[0]]
+
+
+def test_test_time_augmentation_has_covariance_too(model_file, photos):
+    key = "MODEL.ROI_LANDMARK_HEAD.COVARIANCE"
+    opts = [key, "True"]
+    predictor = Predictor.load(model_file, device="cpu", min_score=0.0, opts=opts, tta=True)
+    garments = predictor(photos[0], channels="RGB")
+    assert garments
+    for garment in garments:
+        assert garment.landmarks.covariance.shape == (len(garment.landmarks), 3)

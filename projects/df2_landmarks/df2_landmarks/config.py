@@ -30,6 +30,16 @@ def add_df2_landmarks_config(cfg: CfgNode) -> None:
     cfg.MODEL.ROI_LANDMARK_HEAD.CLASS_CONV_DIMS = []
     # Normalization of the trunk and of the category convolutions: "" (as stock) or "GN".
     cfg.MODEL.ROI_LANDMARK_HEAD.NORM = ""
+    # Width and height of the region that the landmark head sees, in those of the box, with the same
+    # centre. 1: the box (as stock). 1.2: landmarks at its border have surroundings, and those of a
+    # box that is too small are still within reach.
+    cfg.MODEL.ROI_LANDMARK_HEAD.BOX_SCALE = 1.0
+    # At inference, look a second time: in the box of the landmarks that were placed first. The box
+    # of the detection stays.
+    cfg.MODEL.ROI_LANDMARK_HEAD.SECOND_LOOK = False
+    # The first convolution of the trunk also sees where in the region it is: x and y from -1 to 1.
+    # Its weights for them start at 0 and are separate, so that stock weights load.
+    cfg.MODEL.ROI_LANDMARK_HEAD.COORDINATES = False
     # Landmarks with the same name (such as hem_left), in whatever category, share a predictor, to
     # which each landmark adds its own.
     cfg.MODEL.ROI_LANDMARK_HEAD.SHARE_BY_NAME = False
@@ -42,9 +52,17 @@ def add_df2_landmarks_config(cfg: CfgNode) -> None:
     # A detection's score is multiplied by this power of the mean confidence of its landmarks, which
     # should be that of "expected_oks". 0: the score stays that of the box head.
     cfg.MODEL.ROI_LANDMARK_HEAD.CONFIDENCE_POWER = 0.0
+    # A small branch learns how well each landmark is placed, its similarity, from the head's own
+    # landmarks beside the true ones. It becomes the landmark's confidence, whose mean is then the
+    # predicted OKS of the detection: CONFIDENCE_POWER multiplies that into the score. Needs
+    # "expected_oks". Landmarks and their training stay the same.
+    cfg.MODEL.ROI_LANDMARK_HEAD.OKS_BRANCH = False
     # Lower the score of a detection where a better detection of another category overlaps it: a
     # duplicate of the same garment.
     cfg.MODEL.ROI_LANDMARK_HEAD.SUPPRESS_ACROSS_CATEGORIES = False
+    # Also give how far each landmark's heatmap spreads (`pred_covariance`, and `covariance` in
+    # predictions): variances of x and y and their covariance, in square pixels. Needs no weights.
+    cfg.MODEL.ROI_LANDMARK_HEAD.COVARIANCE = False
     # Also predict the probability that each landmark is visible, not occluded (`pred_visibility`).
     # Landmarks and their training stay the same.
     cfg.MODEL.ROI_LANDMARK_HEAD.VISIBILITY = False

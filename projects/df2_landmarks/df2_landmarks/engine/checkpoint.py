@@ -25,11 +25,16 @@ from df2_landmarks.engine.checkpoint_files import (
     run_of,
 )
 from df2_landmarks.engine.training import WeightAverage
-from df2_landmarks.formats import RECORD_KEY, check_record, recorded_taxonomy
+from df2_landmarks.formats import (
+    RECORD_KEY,
+    check_record,
+    recorded_config_text,
+    recorded_taxonomy,
+)
 from df2_landmarks.modeling import (
+    BESIDE,
     HEAD,
     TIMM_SCHEME,
-    VISIBILITY,
     has_category_predictors,
     has_class_convolutions,
     has_single_predictor,
@@ -73,7 +78,7 @@ class LandmarkCheckpointer(DetectionCheckpointer):
             model: the model that is trained, or evaluated.
             save_dir: folder of the saved files.
             complete: a file must have every parameter of the model, and no other parameter of a
-                landmark head but those of the visibility predictor, as evaluation needs. Otherwise
+                landmark head but those `BESIDE` the landmarks, as evaluation needs. Otherwise
                 (training) it must have at least one parameter of the model.
             average: the average of the model's weights.
             record: what each saved file says about the model (`model_record`).
@@ -224,10 +229,15 @@ class LandmarkCheckpointer(DetectionCheckpointer):
         lacking = {name for name, *_ in incompatible.incorrect_shapes}
         lacking.update(incompatible.missing_keys)
         total = len(names.keys() - {"pixel_mean", "pixel_std"})
-        if self.complete and lacking and all(name.startswith(VISIBILITY) for name in lacking):
+        if self.complete and lacking and all(name.startswith(tuple(BESIDE)) for name in lacking):
+            options = [
+                f"MODEL.ROI_LANDMARK_HEAD.{key}"
+                for prefix, key in BESIDE.items()
+                if any(name.startswith(prefix) for name in lacking)
+            ]
             raise UserError(
-                f"{self._path}: was trained without the visibility of landmarks: set "
-                "MODEL.ROI_LANDMARK_HEAD.VISIBILITY False"
+                f"{self._path}: was trained without {' and '.join(options)}: set "
+                f"{' '.join(f'{option} False' for option in options)}"
             )
         whole = self.complete or self._resumes
         if (whole and lacking) or len(lacking) >= total:
@@ -240,7 +250,7 @@ class LandmarkCheckpointer(DetectionCheckpointer):
         unused = sorted(
             key
             for key in incompatible.unexpected_keys
-            if key.startswith(HEAD) and not key.startswith(VISIBILITY)
+            if key.startswith(HEAD) and not key.startswith(tuple(BESIDE))
         )
         if whole and unused:  # without them the head computes something else
             raise UserError(
@@ -307,12 +317,23 @@ def convert_checkpoint(source: Path, target: Path, *, to: str) -> int:
         raise UserError(f"{target}: is a folder; give the name of a file")
     with atomic_write(target) as file:
         checkpoint = read_checkpoint(source)
+        if to == "single" and RECORD_KEY in checkpoint:
+            _check_box_scale(recorded_config_text(checkpoint[RECORD_KEY], str(source)), source)
         try:
             converted = CONVERSIONS[to](checkpoint["model"], _taxonomy_of(checkpoint, str(source)))
         except UserError as error:
             raise UserError(f"{source}: {error}") from error
         torch.save({"model": converted}, file)
     return len(converted)
+
+
+def _check_box_scale(config: str, source: Path) -> None:
+    box_scale = CfgNode.load_cfg(config).MODEL.ROI_LANDMARK_HEAD.get("BOX_SCALE", 1.0)
+    if box_scale != 1:
+        raise UserError(
+            f"{source}: its head sees boxes enlarged by {box_scale} (MODEL.ROI_LANDMARK_HEAD."
+            "BOX_SCALE), and a stock head the boxes: it cannot be merged into one"
+        )
 
 
 def _taxonomy_of(checkpoint: Mapping[str, Any], where: str) -> Taxonomy:

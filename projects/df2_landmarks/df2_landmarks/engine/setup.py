@@ -311,6 +311,9 @@ def check_values(cfg: CfgNode) -> None:
             raise UserError(f"{key} must be 0 or more, but got {value}")
         if key in SHARES and value > 1:
             raise UserError(f"{key} must be 0 to 1, but got {value}")
+    scale = cfg.MODEL.ROI_LANDMARK_HEAD.BOX_SCALE
+    if scale is None or not 1 <= scale < math.inf:
+        raise UserError(f"MODEL.ROI_LANDMARK_HEAD.BOX_SCALE must be 1 or more, but got {scale}")
     check_augmentation(cfg)
     if cfg.INPUT.FORMAT not in ("RGB", "BGR"):
         raise UserError(f'INPUT.FORMAT must be "RGB" or "BGR", but got {cfg.INPUT.FORMAT!r}')

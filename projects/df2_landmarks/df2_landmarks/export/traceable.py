@@ -28,6 +28,7 @@ from df2_landmarks.modeling import (
     LandmarkCascadeROIHeads,
     LandmarkRCNNHead,
     LandmarkROIHeads,
+    enlarge_boxes,
     new_scores,
     num_spare_regions,
 )
@@ -89,9 +90,11 @@ class TraceableRCNN(nn.Module):
         proposals = self._proposals(features, size)
         boxes, scores, classes = self._boxes(features, proposals, size)
 
-        pooled = _pooled(heads.keypoint_pooler, features, heads.keypoint_in_features, boxes)
         head = heads.keypoint_head
-        landmarks, visible = head.predict_for_export(pooled, boxes, classes)
+        landmarks, visible = self._landmarks(features, boxes, classes)
+        if head.second_look:
+            boxes_of_landmarks = head.landmark_boxes(landmarks, classes)
+            landmarks, visible = self._landmarks(features, boxes_of_landmarks, classes)
         scores = new_scores(
             scores,
             classes,
@@ -195,6 +198,16 @@ class TraceableRCNN(nn.Module):
         num_regions = regions.shape[0]
         return logits[:num_regions].softmax(dim=-1)[:, :-1], deltas[:num_regions]
 
+    def _landmarks(
+        self, features: dict[str, torch.Tensor], boxes: torch.Tensor, classes: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Return what `LandmarkRCNNHead.predict` returns for (N, 4) boxes."""
+        heads = self.model.roi_heads
+        head: LandmarkRCNNHead = heads.keypoint_head
+        regions = enlarge_boxes(boxes, head.box_scale)
+        pooled = _pooled(heads.keypoint_pooler, features, heads.keypoint_in_features, regions)
+        return head.predict_for_export(pooled, boxes, classes)
+
     def _masks(
         self, features: dict[str, torch.Tensor], boxes: torch.Tensor, classes: torch.Tensor
     ) -> torch.Tensor:
@@ -276,6 +289,11 @@ def _check_parts(model: Any) -> None:
         )
     if any(getattr(part, "use_sigmoid_ce", False) for part in predictors):
         raise UserError("MODEL.ROI_BOX_HEAD.USE_SIGMOID_CE: cannot be exported; only softmax can")
+    if heads.keypoint_head.covariance:
+        raise UserError(
+            "MODEL.ROI_LANDMARK_HEAD.COVARIANCE: cannot be exported; give --opts "
+            "MODEL.ROI_LANDMARK_HEAD.COVARIANCE False (the weights are the same)"
+        )
     if heads.keypoint_head.decoder != "expected_oks":
         raise UserError(
             "MODEL.ROI_LANDMARK_HEAD.DECODER: the export decodes with expected_oks, but the model "

@@ -42,6 +42,8 @@ class Landmark:
         confidence: 0..1, the expected OKS; None for ground truth.
         visibility: 0 not labelled, 1 occluded, 2 visible.
         visible: probability 0..1 that it is visible; None if the model does not say.
+        covariance: variances of x and y and their covariance, in square pixels; None if the model
+            does not say.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Landmark:
     confidence: float | None
     visibility: int
     visible: float | None
+    covariance: tuple[float, float, float] | None = None
 
     @property
     def xy(self) -> tuple[float, float]:
@@ -69,6 +72,8 @@ class Landmarks:
             model says that the landmark is more likely occluded.
         confidence: (K,) 0..1 of a detection, None for ground truth.
         visible: (K,) probability that the landmark is visible; None if the model does not say.
+        covariance: (K, 3) variances of x and y and their covariance; None if the model does not
+            say.
 
     Example:
         >>> import numpy as np
@@ -83,6 +88,7 @@ class Landmarks:
     visibility: NDArray[np.int64]
     confidence: NDArray[np.float64] | None = None
     visible: NDArray[np.float64] | None = None
+    covariance: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -109,6 +115,7 @@ class Landmarks:
             confidence=None if self.confidence is None else float(self.confidence[index]),
             visibility=int(self.visibility[index]),
             visible=None if self.visible is None else float(self.visible[index]),
+            covariance=None if self.covariance is None else tuple(self.covariance[index].tolist()),
         )
 
     def _index(self, key: str | int) -> int:
@@ -213,6 +220,8 @@ def _landmark_record(landmark: Landmark) -> dict[str, Any]:
         record["confidence"] = round(landmark.confidence, 3)
     if landmark.visible is not None:
         record["visible"] = round(landmark.visible, 3)
+    if landmark.covariance is not None:
+        record["covariance"] = [round(value, 2) for value in landmark.covariance]
     return record
 
 
@@ -256,6 +265,7 @@ def detected_garments(
     landmarks: NDArray,
     visible: NDArray | None = None,
     masks: Sequence[Mask] | None = None,
+    covariance: NDArray | None = None,
 ) -> list[Garment]:
     """Return the garments of a model's output for one photo, without the padding.
 
@@ -267,6 +277,7 @@ def detected_garments(
         landmarks: (N, M, 3) x, y, confidence; padded behind the K of the category.
         visible: (N, M) probabilities that the landmarks are visible.
         masks: (N,).
+        covariance: (N, M, 3) variances of x and y and their covariance, in square pixels.
     """
     garments = []
     for index, class_index in enumerate(classes.tolist()):
@@ -276,6 +287,9 @@ def detected_garments(
         if visible is not None:
             probability = visible[index, : category.num_landmarks].astype(np.float64)
             visibility[probability < SEEN] = OCCLUDED
+        spread = None
+        if covariance is not None:
+            spread = covariance[index, : category.num_landmarks].astype(np.float64)
         garments.append(
             Garment(
                 definition=category,
@@ -286,6 +300,7 @@ def detected_garments(
                     visibility,
                     own_landmarks[:, 2],
                     probability,
+                    spread,
                 ),
                 mask=None if masks is None else masks[index],
                 score=float(scores[index]),

@@ -1,8 +1,9 @@
 """The keypoint heads of the 13 categories, in Detectron2's registries.
 
 * ``landmark_head``: `LandmarkRCNNHead`, the head with a branch per category; ``layers``: its parts.
-* ``heatmaps``: landmarks into heatmaps and back; ``landmark_loss``: the losses over heatmaps.
-* ``visibility``: whether a landmark is visible or occluded.
+* ``heatmaps``: landmarks into heatmaps and back; ``landmark_loss``: the losses.
+* ``landmark_linear``: a number per landmark from the features where it lies, such as visibility.
+* ``oks_branch``: how well landmarks are placed.
 * ``rescoring``: scores of detections after their landmarks are known.
 * ``inference``: detections with masks above a threshold only.
 * ``roi_heads``: the RoI heads around it; ``tta``: the model with test-time augmentation.
@@ -13,8 +14,8 @@
 from df2_landmarks.modeling.backbone import SCHEME as TIMM_SCHEME
 from df2_landmarks.modeling.backbone import TimmBackbone, imagenet_weights
 from df2_landmarks.modeling.checkpoint_layout import (
+    BESIDE,
     HEAD,
-    VISIBILITY,
     has_category_predictors,
     has_class_convolutions,
     has_single_predictor,
@@ -26,6 +27,7 @@ from df2_landmarks.modeling.heatmaps import (
     decode_expected_oks,
     decode_peak,
     encode_cells,
+    enlarge_boxes,
 )
 from df2_landmarks.modeling.inference import detect, padded_size
 from df2_landmarks.modeling.landmark_head import LandmarkRCNNHead
@@ -36,10 +38,10 @@ from df2_landmarks.modeling.roi_heads import LandmarkCascadeROIHeads, LandmarkRO
 from df2_landmarks.modeling.tta import LandmarkRCNNWithTTA
 
 __all__ = [
+    "BESIDE",
     "HEAD",
     "STEP_CELLS",
     "TIMM_SCHEME",
-    "VISIBILITY",
     "LandmarkCascadeROIHeads",
     "LandmarkRCNNHead",
     "LandmarkRCNNWithTTA",
@@ -49,6 +51,7 @@ __all__ = [
     "decode_peak",
     "detect",
     "encode_cells",
+    "enlarge_boxes",
     "has_category_predictors",
     "has_class_convolutions",
     "has_single_predictor",

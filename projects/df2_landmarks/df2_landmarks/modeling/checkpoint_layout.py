@@ -20,8 +20,9 @@ HEAD = "roi_heads.keypoint_head."
 SINGLE = f"{HEAD}score_lowres."
 BRANCHES = f"{HEAD}branches."
 SHARED = f"{HEAD}shared_predictor."
-VISIBILITY = f"{HEAD}visibility."
-"""Names of the visibility predictor's weights: landmarks do not depend on them."""
+COORDINATES = f"{HEAD}coordinates."
+BESIDE = {f"{HEAD}visibility.": "VISIBILITY", f"{HEAD}oks_branch.": "OKS_BRANCH"}
+"""Names of weights that landmarks do not depend on, and their key in MODEL.ROI_LANDMARK_HEAD."""
 CHANNEL_DIM = {"weight": 1, "bias": 0}
 """The landmark's dimension: a transposed convolution's weight is (in, out, height, width)."""
 
@@ -79,10 +80,11 @@ def to_single_predictor(
 ) -> dict[str, Any]:
     """Convert back, the inverse of `to_category_predictors`; a shared predictor is added in.
 
-    The weights of a visibility predictor are left out: a stock head has none.
+    The weights of visibility and of an OKS branch are left out: a stock head has none.
 
     Raises:
-        UserError: there is no predictor per category, or categories have convolutions of their own.
+        UserError: there is no predictor per category, or categories have convolutions of their own,
+            or the head sees coordinates.
     """
     if not has_category_predictors(state_dict, taxonomy):
         raise UserError(f"needs a head with a predictor for every category ({BRANCHES}*)")
@@ -91,7 +93,12 @@ def to_single_predictor(
             "its categories have convolutions of their own (MODEL.ROI_LANDMARK_HEAD."
             "CLASS_CONV_DIMS), which a stock head does not have: it cannot be merged into one"
         )
-    replaced = (BRANCHES, SHARED, VISIBILITY)
+    if any(key.startswith(COORDINATES) for key in state_dict):
+        raise UserError(
+            "its head sees coordinates (MODEL.ROI_LANDMARK_HEAD.COORDINATES), which a stock head "
+            "does not: it cannot be merged into one"
+        )
+    replaced = (BRANCHES, SHARED, *BESIDE)
     converted = {k: v for k, v in state_dict.items() if not k.startswith(replaced)}
     _, channels_of = channels_by_name([c.landmark_names for c in taxonomy.categories])
     shared_channels = torch.tensor([channel for row in channels_of for channel in row])

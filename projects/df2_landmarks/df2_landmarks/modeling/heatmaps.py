@@ -30,6 +30,15 @@ MAX_VALUES = 2**22
 """Most values that one step of decoding holds (16 MiB of float32)."""
 
 
+def enlarge_boxes(boxes_xyxy: torch.Tensor, scale: float) -> torch.Tensor:
+    """Return boxes (N, 4) with the same centre and `scale` times the width and height."""
+    if scale == 1:
+        return boxes_xyxy
+    low, high = boxes_xyxy[:, :2], boxes_xyxy[:, 2:]
+    margin = (high - low) * ((scale - 1) / 2)
+    return torch.cat((low - margin, high + margin), dim=1)
+
+
 def encode_cells(
     landmarks: torch.Tensor, boxes_xyxy: torch.Tensor, side: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -156,6 +165,29 @@ def decode_expected_oks(
     scale = _box_sizes(boxes_xyxy) / side
     places = (decoded[..., :2] + 0.5) * scale[:, None] + boxes_xyxy[:, None, :2]
     return torch.cat((places, decoded[..., 2:]), dim=-1)
+
+
+def heatmap_covariance(logits: torch.Tensor, boxes_xyxy: torch.Tensor) -> torch.Tensor:
+    """Return how far the softmax of each heatmap spreads around its mean.
+
+    Args:
+        logits: (R, K, S, S).
+        boxes_xyxy: (R, 4) in image space.
+
+    Returns:
+        (R, K, 3) float32: the variances of x and of y and their covariance, in square pixels.
+    """
+    side = int(logits.shape[-1])
+    probability = logits.detach().float().flatten(2).softmax(dim=2).view_as(logits)
+    cells = torch.arange(side, device=logits.device, dtype=torch.float32)
+    columns, rows = probability.sum(dim=2), probability.sum(dim=3)  # (R, K, S)
+    mean_x, mean_y = columns @ cells, rows @ cells
+    x, y = cells - mean_x[..., None], cells - mean_y[..., None]
+    xy = ((probability @ x[..., None])[..., 0] * y).sum(dim=2)
+    moments = torch.stack(((columns * x.square()).sum(2), (rows * y.square()).sum(2), xy), dim=-1)
+    width, height = (_box_sizes(boxes_xyxy) / side).unbind(dim=1)
+    scale = torch.stack((width.square(), height.square(), width * height), dim=1)
+    return moments * scale[:, None]
 
 
 def _box_sizes(boxes_xyxy: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Losses over the cells of heatmaps, averaged over the labelled landmarks, never over all 294.
+"""Losses of landmarks, averaged over the labelled ones, never over all 294.
 
 Shapes: N = labelled landmarks, S = side of a heatmap.
 """
@@ -39,4 +39,20 @@ def soft_landmark_loss(logits: torch.Tensor, target_weights: torch.Tensor) -> to
     # Not as a matrix product, which autocast would compute in bfloat16.
     target = rows[:, :, None] * columns[:, None, :]
     total = F.cross_entropy(logits.flatten(1).float(), target.flatten(1), reduction="sum")
+    return total / max(1, len(logits))
+
+
+def probability_loss(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Return the binary cross-entropy, least where the probabilities are the targets' means.
+
+    Args:
+        logits: (N,) of the probabilities.
+        targets: (N,) in 0..1, bool or float.
+
+    Returns:
+        Scalar; zero and connected to `logits` where nothing is labelled.
+    """
+    total = F.binary_cross_entropy_with_logits(
+        logits.float(), targets.to(torch.float32), reduction="sum"
+    )
     return total / max(1, len(logits))

@@ -64,6 +64,23 @@ class CategoryBranch(nn.Sequential):
         return F.conv_transpose2d(features, weight, bias, stride=last.stride, padding=last.padding)
 
 
+class CoordinateConv(nn.Module):
+    """The output of a 3x3 convolution of two channels, x and y from -1 to 1 over a map.
+
+    Added to the output of another convolution, it is as if that one had the channels as further
+    inputs (CoordConv, arXiv 1807.03247). The weights start at zero.
+    """
+
+    def __init__(self, out_channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(out_channels, 2, 3, 3))
+
+    def forward(self, side: int) -> torch.Tensor:
+        """Return (1, out_channels, side, side)."""
+        place = torch.linspace(-1, 1, side, device=self.weight.device).expand(side, side)
+        return F.conv2d(torch.stack((place, place.T))[None], self.weight, padding=1)
+
+
 def predictor(in_channels: int, num_landmarks: int) -> ConvTranspose2d:
     """Return the transposed convolution of the stock head."""
     return ConvTranspose2d(in_channels, num_landmarks, kernel_size=4, stride=2, padding=1)

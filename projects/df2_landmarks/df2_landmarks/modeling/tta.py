@@ -14,7 +14,7 @@ import torch
 from detectron2.config import CfgNode
 from detectron2.modeling import GeneralizedRCNNWithTTA
 from detectron2.modeling.postprocessing import detector_postprocess
-from detectron2.structures import Instances
+from detectron2.structures import Boxes, Instances
 from fvcore.transforms import HFlipTransform, TransformList
 from torch import nn
 
@@ -29,7 +29,7 @@ class LandmarkRCNNWithTTA(GeneralizedRCNNWithTTA):
     It is called like the model. Boxes are merged and masks averaged as in the stock class. The
     landmark head predicts heatmaps for each merged box in every view; they are averaged as
     probabilities in the frame of the box and decoded once, in the original image. The probabilities
-    that a landmark is visible are averaged too.
+    that a landmark is visible are averaged too, and what an OKS branch adds to a confidence.
     """
 
     def __init__(
@@ -74,11 +74,25 @@ class LandmarkRCNNWithTTA(GeneralizedRCNNWithTTA):
             boxes_scores_classes = self._get_augmented_boxes(views, transforms)
         merged = self._merge_detections(*boxes_scores_classes, image_size)
         detected = self._rescale_detected_boxes(views, merged, transforms)
+        head: LandmarkRCNNHead = self.model.roi_heads.keypoint_head
         with self._summed_heatmaps(transforms) as heatmaps:
             outputs = self._batch_inference(views, detected)
+        predicted = heatmaps.decode(merged.pred_boxes.tensor)
         if self.cfg.MODEL.MASK_ON:
             merged.pred_masks = self._reduce_pred_masks(outputs, transforms)
-        return {"instances": detector_postprocess(heatmaps.decode(merged), *image_size)}
+        if head.second_look:
+            boxes_xyxy = head.landmark_boxes(predicted[0], merged.pred_classes)
+            looked_at = Instances(image_size, **merged.get_fields())
+            looked_at.pred_boxes = Boxes(boxes_xyxy)
+            detected = self._rescale_detected_boxes(views, looked_at, transforms)
+            with (
+                self._turn_off_roi_heads(["mask_on"]),
+                self._summed_heatmaps(transforms) as heatmaps,
+            ):
+                self._batch_inference(views, detected)
+            predicted = heatmaps.decode(boxes_xyxy)
+        (with_landmarks,) = head.with_landmarks([merged], *predicted)
+        return {"instances": detector_postprocess(with_landmarks, *image_size)}
 
     @contextmanager
     def _summed_heatmaps(self, transforms: Sequence[TransformList]) -> Iterator[_SummedHeatmaps]:
@@ -99,7 +113,8 @@ class _SummedHeatmaps(nn.Module):
     A mirrored view's heatmaps are mirrored back, and left and right landmarks exchanged by the
     pairs of their category. Probabilities are averaged, not logits: where views disagree, the mean
     has several maxima, and a decoder that reads it as a distribution is less confident. Only the
-    sum is kept, as logarithms. The same holds for the visibility of landmarks, without logarithms.
+    sum is kept, as logarithms. The same holds for the visibility of landmarks and the evidence of
+    an OKS branch, without logarithms.
     """
 
     def __init__(
@@ -118,6 +133,7 @@ class _SummedHeatmaps(nn.Module):
         self.num_views = len(mirrored)
         self.sums: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
         self.visibility_sums: dict[int, torch.Tensor] = {}
+        self.evidence_sums: dict[int, torch.Tensor] = {}
 
     def forward(self, features: torch.Tensor, instances: list[Instances]) -> list[Instances]:
         """
@@ -132,36 +148,39 @@ class _SummedHeatmaps(nn.Module):
         for view_features, view in zip(pooled, instances, strict=True):
             mirrored = next(self.mirrored)
             for output in self.head.class_outputs(view_features, view.pred_classes):
-                class_index, rows, logits, visibility = output
+                class_index, rows, logits, visibility, evidence = output
                 if mirrored:
                     logits = mirror_heatmaps(logits, class_index, self.taxonomy)
                 maps = logits.flatten(2).log_softmax(dim=2).view_as(logits)
                 if class_index in self.sums:
                     maps = torch.logaddexp(self.sums[class_index][1], maps)
                 self.sums[class_index] = rows, maps
-                if visibility is not None:
-                    if mirrored:
-                        visibility = exchange_left_and_right(visibility, class_index, self.taxonomy)
-                    earlier = self.visibility_sums.get(class_index, 0)
-                    self.visibility_sums[class_index] = earlier + visibility
+                for sums, values in (
+                    (self.visibility_sums, visibility),
+                    (self.evidence_sums, evidence),
+                ):
+                    if values is not None:
+                        if mirrored:
+                            values = exchange_left_and_right(values, class_index, self.taxonomy)
+                        sums[class_index] = sums.get(class_index, 0) + values
         return instances
 
-    def decode(self, instances: Instances) -> Instances:
-        """Return the R detections with landmarks in the space of their boxes, rescored."""
-        boxes_xyxy = instances.pred_boxes.tensor
-        landmarks = boxes_xyxy.new_zeros(len(boxes_xyxy), self.taxonomy.max_landmarks, 3)
+    def decode(self, boxes_xyxy: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Return what `LandmarkRCNNHead.predict` returns, for the R boxes in the original image."""
+        num_values = self.head.num_values
+        landmarks = boxes_xyxy.new_zeros(len(boxes_xyxy), self.taxonomy.max_landmarks, num_values)
+        visibility = landmarks.new_zeros(landmarks.shape[:2])
         for class_index, (rows, maps) in self.sums.items():
+            evidence = self.evidence_sums.get(class_index)
+            if evidence is not None:
+                evidence = evidence / self.num_views
             # Not divided by V: the factor changes neither places nor confidences.
-            decoded = self.head.decode(maps, boxes_xyxy[rows], class_index)
+            decoded = self.head.decode(maps, boxes_xyxy[rows], class_index, evidence)
             landmarks[rows, : decoded.shape[1]] = decoded
-        instances.pred_keypoints = landmarks
-        if self.head.visibility is not None:
-            visibility = landmarks.new_zeros(landmarks.shape[:2])
-            for class_index, values in self.visibility_sums.items():
-                rows = self.sums[class_index][0]
-                visibility[rows, : values.shape[1]] = values / self.num_views
-            instances.pred_visibility = visibility
-        return self.head.rescore(instances)
+            if class_index in self.visibility_sums:
+                values = self.visibility_sums[class_index] / self.num_views
+                visibility[rows, : values.shape[1]] = values
+        return landmarks, None if self.head.visibility is None else visibility
 
 
 def mirror_heatmaps(heatmaps: torch.Tensor, class_index: int, taxonomy: Taxonomy) -> torch.Tensor:

@@ -233,6 +233,7 @@ class Predictor:
             landmarks=found.landmarks,
             visible=found.visible,
             masks=found.masks,
+            covariance=found.covariance,
         )
         if self.category_ids is not None:
             garments = [g for g in garments if g.category_id in self.category_ids]

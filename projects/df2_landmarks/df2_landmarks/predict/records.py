@@ -20,18 +20,27 @@ Measure = Callable[[Garment], Sequence[MeasuredLength]]
 
 Share = Annotated[float, Meta(ge=0, le=1)]
 Box = Annotated[list[float], Meta(min_length=4, max_length=4, description="x1, y1, x2, y2")]
+Covariance = Annotated[
+    list[float],
+    Meta(
+        min_length=3,
+        max_length=3,
+        description="variances of x and y and their covariance, in square pixels",
+    ),
+]
 Size = Annotated[list[int], Meta(min_length=2, max_length=2, description="height, width")]
 
 
 class LandmarkRecord(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """A landmark: its number in the category (from 1), position, expected OKS, and the probability
-    that it is visible, where the model says so."""
+    that it is visible and the covariance of its position, where the model says so."""
 
     number: Annotated[int, Meta(ge=1)]
     x: float
     y: float
     confidence: Share
     visible: Share | UnsetType = UNSET
+    covariance: Covariance | UnsetType = UNSET
 
 
 class MaskRecord(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):

@@ -44,6 +44,8 @@ class Detected:
         visible: (N, M) probabilities that landmarks are visible; None if the model does not say.
         masks: (N,); None if the model has none.
         best_score: of everything that was detected, below the threshold too.
+        covariance: (N, M, 3) variances of x and y and their covariance, in square pixels; None if
+            the model does not say.
     """
 
     classes: NDArray[np.int64]
@@ -53,6 +55,7 @@ class Detected:
     visible: NDArray[np.float32] | None
     masks: Sequence[Mask] | None
     best_score: float
+    covariance: NDArray[np.float32] | None = None
 
 
 def detected_in_picture(
@@ -66,6 +69,7 @@ def detected_in_picture(
     visible: NDArray[np.float32] | None,
     probabilities: NDArray[np.float32] | None,
     best_score: float,
+    covariance: NDArray[np.float32] | None = None,
 ) -> Detected:
     """Move detections from the resized image to the picture, as `detector_postprocess` does.
 
@@ -79,6 +83,7 @@ def detected_in_picture(
         visible: (N, M), or None.
         probabilities: (N, m, m) that a cell of the box shows the garment; None without masks.
         best_score: as of `Detected`.
+        covariance: (N, M, 3), or None.
     """
     height, width = resized_size
     scale = np.array([prepared.width / width, prepared.height / height], dtype=np.float32)
@@ -100,6 +105,9 @@ def detected_in_picture(
         visible=None if visible is None else visible[kept],
         masks=masks,
         best_score=best_score,
+        covariance=None
+        if covariance is None
+        else covariance[kept] * np.append(scale**2, scale.prod()),
     )
 
 

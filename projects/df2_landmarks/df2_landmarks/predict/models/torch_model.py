@@ -144,9 +144,10 @@ class TorchModel:
             scores=instances.scores.float().numpy(),
             boxes_xyxy=instances.pred_boxes.tensor.numpy(),
             landmarks=instances.pred_keypoints.float().numpy(),
-            visible=_visible(instances),
+            visible=_optional(instances, "pred_visibility"),
             masks=masks,
             best_score=best,
+            covariance=_optional(instances, "pred_covariance"),
         )
 
 
@@ -160,19 +161,20 @@ def _in_picture(instances: Instances, prepared: Prepared, best: float) -> Detect
         scores=instances.scores.float().numpy(),
         boxes_xyxy=instances.pred_boxes.tensor.float().numpy(),
         landmarks=instances.pred_keypoints.float().numpy(),
-        visible=_visible(instances),
+        visible=_optional(instances, "pred_visibility"),
         probabilities=(
             instances.pred_masks[:, 0].float().numpy() if instances.has("pred_masks") else None
         ),
         best_score=best,
+        covariance=_optional(instances, "pred_covariance"),
     )
 
 
-def _visible(instances: Instances) -> NDArray[np.float32] | None:
-    if not instances.has("pred_visibility"):
+def _optional(instances: Instances, field: str) -> NDArray[np.float32] | None:
+    if not instances.has(field):
         return None
-    visible: NDArray[np.float32] = instances.pred_visibility.float().numpy()
-    return visible
+    values: NDArray[np.float32] = instances.get(field).float().numpy()
+    return values
 
 
 def _last_of(folder: Path) -> Path:

@@ -1,7 +1,6 @@
-"""Whether a landmark is visible or occluded: a small predictor beside the heatmaps.
+"""Numbers beside the heatmaps: of each landmark one, from the features where it lies.
 
-Shapes: R = regions of one category, K = its landmarks, N = labelled landmarks, S = side of a
-heatmap.
+Shapes: R = regions of one category, K = its landmarks, S = side of a heatmap.
 """
 
 from __future__ import annotations
@@ -9,18 +8,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from df2_landmarks.modeling.layers import channels_by_name
 
 
-class VisibilityPredictor(nn.Module):
+class LandmarkLinear(nn.Module):
     """A linear function per landmark of a region's features, averaged where its heatmap lies.
 
     The average is weighted by the softmax of the heatmap. No gradient flows into features and
     heatmaps, and the weights start at zero, without drawing random numbers. So landmarks and their
-    training are the same with this predictor and without it.
+    training are the same with this module and without it.
     """
 
     channels: torch.Tensor
@@ -34,7 +32,7 @@ class VisibilityPredictor(nn.Module):
     ) -> None:
         """
         Args:
-            in_channels: channels of the pooled features.
+            in_channels: channels of the features.
             num_landmarks: K of each category.
             shared_names: names of each category's landmarks. Landmarks with the same name share
                 weights, and each adds its own. None: each has its own only.
@@ -56,12 +54,12 @@ class VisibilityPredictor(nn.Module):
     ) -> torch.Tensor:
         """
         Args:
-            features: (R, in_channels, S / 4, S / 4) pooled features of the regions of a class.
+            features: (R, in_channels, S / 4, S / 4) of the regions of a class.
             lowres: (R, K, S / 2, S / 2) logits of their heatmaps, before the upsampling.
             class_index: the class.
 
         Returns:
-            (R, K) float32, logits of the probability that the landmark is visible.
+            (R, K) float32.
         """
         channels, side = self.weight.shape[1], int(lowres.shape[-1])
         count, half = self.num_landmarks[class_index], side // 2
@@ -80,18 +78,3 @@ class VisibilityPredictor(nn.Module):
             weight = weight + self.shared_weight.index_select(0, channels)
         bias = self.bias.split(self.num_landmarks)[class_index]
         return (expected.float() * weight).sum(dim=2) + bias
-
-
-def visibility_loss(logits: torch.Tensor, visible: torch.Tensor) -> torch.Tensor:
-    """Return the binary cross-entropy, averaged over the labelled landmarks.
-
-    Args:
-        logits: (N,).
-        visible: (N,) bool.
-
-    Returns:
-        Scalar; zero and connected to `logits` where nothing is labelled.
-    """
-    targets = visible.to(torch.float32)
-    total = F.binary_cross_entropy_with_logits(logits.float(), targets, reduction="sum")
-    return total / max(1, len(logits))
