@@ -6,7 +6,7 @@
     python benchmarks/landmark_accuracy.py --base no_visibility --contenders recommended
     python benchmarks/landmark_accuracy.py --base recommended --contenders augmented,cascade
     python benchmarks/landmark_accuracy.py --config df2_landmark_rcnn_R_18_FPN_demo.yaml
-    python benchmarks/landmark_accuracy.py --base recommended --contenders box_scale,coordinates
+    python benchmarks/landmark_accuracy.py --base recommended --contenders no_box_scale,no_ema
 
 Every contender is trained in a process of its own, on the small drawn data set (`make synth`
 first), with the recipe of --config, by default the demo's: the learning rate is annealed to the end
@@ -39,6 +39,8 @@ sys.path[:0] = [str(REPOSITORY), str(PROJECT)]
 DEMO = "df2_landmark_rcnn_lite0_FPN_demo.yaml"
 HEAD = "MODEL.ROI_LANDMARK_HEAD."
 PLAIN = {
+    HEAD + "BOX_SCALE": "1.0",
+    HEAD + "COORDINATES": "False",
     HEAD + "CLASS_CONV_DIMS": "[]",
     HEAD + "SHARE_BY_NAME": "False",
     HEAD + "TARGET_WIDTH": "0.0",
@@ -112,12 +114,10 @@ CONTENDERS = {
     "large_scale_jittering": Contender(
         {"INPUT.AUGMENT.SCALE": "(0.1, 2.0)", "INPUT.AUGMENT.SQUARE_PX": "256"}
     ),
-    "box_scale": Contender({HEAD + "BOX_SCALE": "1.2"}),
+    "no_ema": Contender({"SOLVER.EMA_DECAY": "0.0"}),
+    "no_box_scale": Contender({HEAD + "BOX_SCALE": "1.0"}),
+    "no_coordinates": Contender({HEAD + "COORDINATES": "False"}),
     "second_look": Contender(SECOND_LOOK, weights_of="recommended"),
-    "box_scale_second_look": Contender(
-        {HEAD + "BOX_SCALE": "1.2"} | SECOND_LOOK, weights_of="box_scale"
-    ),
-    "coordinates": Contender({HEAD + "COORDINATES": "True"}),
     "group_norm": Contender({HEAD + "NORM": "GN"}),
     "oks_branch": Contender(OKS_BRANCH),
     "oks_branch_off": Contender({}, weights_of="oks_branch"),
