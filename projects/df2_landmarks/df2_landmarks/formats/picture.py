@@ -56,10 +56,9 @@ class TooManyPixelsError(UserError):
         size: width and height, as the header says; None if they are beyond Pillow's own limit.
     """
 
-    def __init__(self, name: str, size: tuple[int, int] | None, max_pixels: int) -> None:
+    def __init__(self, message: str, size: tuple[int, int] | None = None) -> None:
         self.size = size
-        pixels = "there" if size is None else "{} x {}".format(*size)
-        super().__init__(f"{name}: {pixels} are more pixels than the limit of {max_pixels:,}")
+        super().__init__(message)
 
 
 def read_picture(
@@ -143,8 +142,8 @@ def _from_bytes(content: bytes, name: str, max_pixels: int) -> NDArray[np.uint8]
     except Image.UnidentifiedImageError:
         readable = ", ".join(RASTER_FORMATS)
         raise UserError(f"{name}: not a picture that can be read ({readable}, HEIC)") from None
-    except Image.DecompressionBombError:
-        raise TooManyPixelsError(name, None, max_pixels) from None
+    except Image.DecompressionBombError as error:
+        raise TooManyPixelsError(f"{name}: not a readable picture ({error})") from None
     except Exception as error:  # damaged bytes may raise anything
         raise UserError(f"{name}: not a readable picture ({error})") from None
     return _decode(image, name, max_pixels)
@@ -171,7 +170,10 @@ def _register_heif(name: str) -> str:
 def _decode(image: Image.Image, name: str, max_pixels: int) -> NDArray[np.uint8]:
     width, height = image.size
     if width * height > max_pixels:
-        raise TooManyPixelsError(name, image.size, max_pixels)
+        raise TooManyPixelsError(
+            f"{name}: {width} x {height} are more pixels than the limit of {max_pixels:,}",
+            image.size,
+        )
     try:
         image.load()
         turn = ORIENTATIONS.get(_orientation(image))
