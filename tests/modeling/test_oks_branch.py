@@ -243,7 +243,10 @@ def test_it_needs_the_decoder_whose_confidence_it_corrects():
 
 
 def test_a_model_with_it_is_evaluated_and_converted_without_it_but_not_the_reverse(tmp_path):
-    models = [Trainer.build_model(tiny_config(f"{HEAD}OKS_BRANCH", on)) for on in (True, False)]
+    models = [
+        Trainer.build_model(tiny_config(f"{HEAD}OKS_BRANCH", on, f"{HEAD}COORDINATES", False))
+        for on in (True, False)
+    ]
     paths = [tmp_path / "with.pth", tmp_path / "without.pth"]
     for model, path in zip(models, paths, strict=True):
         torch.save({"model": model.state_dict()}, path)

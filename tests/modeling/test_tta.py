@@ -221,8 +221,9 @@ def test_scales_give_results_in_the_original_image():
         boxes, actual.pred_classes, actual.pred_keypoints, strict=True
     ):
         valid = landmarks[: DEEPFASHION2.counts[class_index]]
-        assert (valid[:, :2] > box[:2]).all()
-        assert (valid[:, :2] < box[2:]).all()
+        beside = (cfg.MODEL.ROI_LANDMARK_HEAD.BOX_SCALE - 1) / 2 * (box[2:] - box[:2])
+        assert (valid[:, :2] > box[:2] - beside).all()
+        assert (valid[:, :2] < box[2:] + beside).all()
         assert not landmarks[DEEPFASHION2.counts[class_index] :].any()
     padding = ~torch.from_numpy(DEEPFASHION2.own_landmarks.copy())[actual.pred_classes]
     assert not actual.pred_visibility[padding].any()
