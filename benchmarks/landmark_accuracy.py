@@ -11,8 +11,8 @@
 Every contender is trained in a process of its own, on the small drawn data set (`make synth`
 first), with the recipe of --config, by default the demo's: the learning rate is annealed to the end
 of the run, whether that is given in iterations or in minutes. A contender that only reads a trained
-model differently is evaluated on another one's weights, such as `oks_branch_off` on those of
-`oks_branch`: the same landmarks with other scores. What is trained already in --output is not
+model differently is evaluated on another one's weights, such as `no_oks_branch` on those of
+`recommended`: the same landmarks with other scores. What is trained already in --output is not
 trained again. The difference to --base comes with the 95 % interval of a paired bootstrap over the
 images. ECE is the calibration error of the confidence of landmarks, and of the score of detections.
 """
@@ -48,13 +48,13 @@ PLAIN = {
     HEAD + "CONFIDENCE_POWER": "0.0",
     HEAD + "SUPPRESS_ACROSS_CATEGORIES": "False",
     HEAD + "VISIBILITY": "False",
+    HEAD + "OKS_BRANCH": "False",
     "SOLVER.EMA_DECAY": "0.0",
 }
 EXPECTED_OKS = {HEAD + "DECODER": "expected_oks"}
 CONFIDENCE = EXPECTED_OKS | {HEAD + "CONFIDENCE_POWER": "2.0"}
 SUPPRESSION = CONFIDENCE | {HEAD + "SUPPRESS_ACROSS_CATEGORIES": "True"}
 SECOND_LOOK = {HEAD + "SECOND_LOOK": "True"}
-OKS_BRANCH = {HEAD + "OKS_BRANCH": "True"}
 AUGMENTATIONS = {
     "rotation": {"INPUT.AUGMENT.ROTATION": "10.0"},
     "scale": {"INPUT.AUGMENT.SCALE": "(0.8, 1.25)"},
@@ -119,14 +119,9 @@ CONTENDERS = {
     "no_coordinates": Contender({HEAD + "COORDINATES": "False"}),
     "second_look": Contender(SECOND_LOOK, weights_of="recommended"),
     "group_norm": Contender({HEAD + "NORM": "GN"}),
-    "oks_branch": Contender(OKS_BRANCH),
-    "oks_branch_off": Contender({}, weights_of="oks_branch"),
-    "oks_branch_power_1": Contender(
-        OKS_BRANCH | {HEAD + "CONFIDENCE_POWER": "1.0"}, weights_of="oks_branch"
-    ),
-    "oks_branch_power_3": Contender(
-        OKS_BRANCH | {HEAD + "CONFIDENCE_POWER": "3.0"}, weights_of="oks_branch"
-    ),
+    "no_oks_branch": Contender({HEAD + "OKS_BRANCH": "False"}, weights_of="recommended"),
+    "confidence_power_1": Contender({HEAD + "CONFIDENCE_POWER": "1.0"}, weights_of="recommended"),
+    "confidence_power_3": Contender({HEAD + "CONFIDENCE_POWER": "3.0"}, weights_of="recommended"),
 }
 
 
