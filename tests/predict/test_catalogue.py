@@ -249,7 +249,7 @@ def test_a_killed_run_goes_on_and_gives_what_the_plain_command_gives(
     pictures = sorted((tiny_datasets / "deepfashion2_synthetic/train/image").iterdir())
     names = [*map(str, pictures), "/nowhere/x.jpg"] * 6
     (tmp_path / "list.txt").write_text("".join(f"{name}\n" for name in names))
-    common = [tmp_path / "list.txt", "--no-pictures", "--min-score", "0.0005", "--batch", "1"]
+    common = [tmp_path / "list.txt", "--no-pictures", "--min-score", "0.0001", "--batch", "1"]
     ray = [*common, "--engine", "ray", "--actors", "1", "--output", tmp_path / "ray"]
 
     killed = start(*ray, "--weights", weights[0])

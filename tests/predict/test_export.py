@@ -28,7 +28,7 @@ from tests.predict.conftest import NUM_DETECTIONS
 from tests.support import ROOT, tiny_config
 
 SHAPES = [(1, 1), (2, 2), (4, 3000), (3000, 4), (33, 31), (500, 700)]
-STEP = 1 / 8 / 56
+STEP = 1.2 / 8 / 56
 HEAD = "MODEL.ROI_LANDMARK_HEAD"
 VARIANTS = {
     "plain": ["MODEL.MASK_ON", "False", f"{HEAD}.VISIBILITY", "False"],

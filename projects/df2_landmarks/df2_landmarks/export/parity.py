@@ -30,8 +30,8 @@ class Difference:
         counts: detections of the model and of the file.
         unmatched: detections of the model for which the file has none of the category near.
         box_px, landmark_px, score, visible, mask_share: largest differences.
-        ties: landmarks that are at another place of the decoder's grid, one step away, with the
-            same confidence. They are left out of ``landmark_px``.
+        ties: landmarks that are at another place of the decoder's grid, at most one step of the
+            longer side away, with the same confidence. They are left out of ``landmark_px``.
     """
 
     picture: str
@@ -173,7 +173,8 @@ def _add(
     a, b = detected.landmarks[row], again.landmarks[other]
     moved_px, confidence = np.abs(a[:, :2] - b[:, :2]), np.abs(a[:, 2] - b[:, 2])
     is_moved = moved_px.max(axis=1) > LANDMARK_PX
-    reach_px = np.maximum(box[2:] - box[:2], 1) * step + LANDMARK_PX
+    # Along the short side of a narrow box many steps change nothing.
+    reach_px = max((box[2:] - box[:2]).max(), 1) * step + LANDMARK_PX
     is_tie = is_moved & (moved_px <= reach_px).all(axis=1) & (confidence <= TIE)
     difference.ties += int(is_tie.sum())
     found = {
