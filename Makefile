@@ -21,6 +21,9 @@ CURVES      ?= curves.svg
 INPUT       ?=
 WEIGHTS     ?=
 FORMAT      ?= onnx
+SKIP        ?=
+KILLS       ?= 50
+MUTATIONS   ?= 10000
 
 PROJECT     := projects/df2_landmarks
 PACKAGES    := Debian, Ubuntu: apt install python3-venv make. Fedora: dnf install python3 make. macOS: xcode-select --install; brew install python
@@ -116,7 +119,7 @@ docs: $(READY)  ## build the documentation into site/ (open site/index.html)
 
 # A process for each folder of tests: one process for all, with torch, Ray, ONNX Runtime and OpenVINO in it,
 # ended by a segmentation fault. Which of them causes it is not known.
-TESTS := $(filter-out tests/__pycache__/,$(sort $(wildcard tests/*/)))
+TESTS := $(filter-out tests/__pycache__/ $(SKIP),$(sort $(wildcard tests/*/)))
 
 test: $(READY)  ## run the tests
 	@failed=; for folder in $(TESTS); do \
@@ -126,7 +129,7 @@ test: $(READY)  ## run the tests
 	done; [ -z "$$failed" ] || { echo "Failed:$$failed" >&2; exit 1; }
 
 test-slow: $(READY)  ## kill every command 50 times, try 10,000 damaged inputs (9 minutes)
-	KILLS=50 MUTATIONS=10000 $(PYTHON) -m pytest tests/hostile
+	KILLS=$(KILLS) MUTATIONS=$(MUTATIONS) $(PYTHON) -m pytest tests/hostile
 
 lint: $(READY)  ## ruff and mypy
 	$(PYTHON) -m ruff check .
