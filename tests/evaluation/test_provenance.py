@@ -32,6 +32,8 @@ def test_json_and_text_name_scorer_and_ground_truth(
     for content in json.loads(out.read_text()).values():
         assert (content["scorer"], content["ground_truth_sha256"]) == (scorer, sha256)
     assert f"Scorer: {scorer}; ground truth: SHA-256 {sha256}\n" in capsys.readouterr().out
+    assert main(["--gt", str(truth), "--results", str(results), "--format", "csv"]) == 0
+    assert f"{scorer},{sha256}\n" in capsys.readouterr().out.replace("\r\n", "\n")
 
 
 def test_the_hash_is_of_the_content_however_it_is_packed(tmp_path: Path) -> None:

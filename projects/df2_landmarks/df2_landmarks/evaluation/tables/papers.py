@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from df2_landmarks.evaluation.breakdown import Breakdown
 from df2_landmarks.evaluation.comparison import Comparison, Intervals
+from df2_landmarks.evaluation.provenance import provenance
 from df2_landmarks.evaluation.published import PAPER, paper_ap
 from df2_landmarks.evaluation.score import Score
 from df2_landmarks.evaluation.tables.scores import TITLES, interval_ends, number, table
@@ -78,7 +79,7 @@ def paper_tables(
     breakdowns: Sequence[Breakdown],
     intervals: Sequence[Intervals | None],
 ) -> list[PaperTable]:
-    """Return the tables of a result: each category and each subset.
+    """Return the tables of a result: each category, each subset, and what it was scored with.
 
     Args:
         ground_truth: the items.
@@ -118,6 +119,8 @@ def paper_tables(
                 row += [interval_ends(subset.interval)] if has_intervals else []
                 row += [number(paper_ap(axis, row[0], score.protocol))] if has_paper else []
         tables.append(PaperTable(f"Landmark AP by {axis}", header, rows))
+    known = provenance(ground_truth)
+    tables.append(PaperTable("Scorer and ground truth", [*known], [[*known.values()]]))
     return tables
 
 
