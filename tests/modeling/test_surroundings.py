@@ -10,7 +10,7 @@ from detectron2.structures import Boxes
 from torch import nn
 
 from df2_landmarks.common import UserError
-from df2_landmarks.engine import Trainer, convert_checkpoint
+from df2_landmarks.engine import Trainer, convert_checkpoint, load_for_evaluation
 from df2_landmarks.engine.ground_truth_boxes import as_detections
 from df2_landmarks.formats import RECORD_KEY, model_record
 from df2_landmarks.modeling import LandmarkRCNNHead, enlarge_boxes, to_single_predictor
@@ -158,6 +158,17 @@ def test_a_file_of_a_head_with_surroundings_is_not_converted_to_a_stock_one(tmp_
     with pytest.raises(UserError, match=r"model\.pth: its head sees boxes enlarged by 1\.2"):
         convert_checkpoint(tmp_path / "model.pth", tmp_path / "stock.pth", to="single")
     assert not (tmp_path / "stock.pth").exists()
+
+
+def test_a_model_with_other_surroundings_than_in_training_is_not_evaluated(tmp_path):
+    cfg = tiny_config(f"{HEAD}BOX_SCALE", 1.0)
+    trained, path = Trainer.build_model(cfg), tmp_path / "model.pth"
+    record = model_record(cfg.dump(), DEEPFASHION2)
+    torch.save({"model": trained.state_dict(), RECORD_KEY: record}, path)
+    load_for_evaluation(trained, str(path))
+    other = Trainer.build_model(tiny_config(f"{HEAD}BOX_SCALE", 1.2))
+    with pytest.raises(UserError, match=r"with \S+BOX_SCALE 1\.0, but the model has 1\.2: set"):
+        load_for_evaluation(other, str(path))
 
 
 def test_other_categories_have_surroundings_and_coordinates_too():

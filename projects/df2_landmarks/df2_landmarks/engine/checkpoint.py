@@ -213,7 +213,22 @@ class LandmarkCheckpointer(DetectionCheckpointer):
             checkpoint = read_checkpoint(Path(filename), bare=True)
         if (self.complete or self._resumes) and RECORD_KEY in checkpoint:
             check_record(checkpoint[RECORD_KEY], filename, self._taxonomy)
+            self._check_box_scale(checkpoint[RECORD_KEY], filename)
         return checkpoint
+
+    def _check_box_scale(self, record: dict[str, Any], filename: str) -> None:
+        """Check that the head sees what it saw in training, which no weight tells.
+
+        Raises:
+            UserError: it does not.
+        """
+        head = getattr(getattr(self.model, "roi_heads", None), "keypoint_head", None)
+        expected, found = getattr(head, "box_scale", None), _box_scale(record, filename)
+        if expected not in (None, found):
+            raise UserError(
+                f"{filename}: was trained with MODEL.ROI_LANDMARK_HEAD.BOX_SCALE {found}, but the "
+                f"model has {expected}: set MODEL.ROI_LANDMARK_HEAD.BOX_SCALE {found}"
+            )
 
     def _load_model(self, checkpoint: dict[str, Any]) -> _IncompatibleKeys:
         names = self.model.state_dict()
@@ -318,7 +333,13 @@ def convert_checkpoint(source: Path, target: Path, *, to: str) -> int:
     with atomic_write(target) as file:
         checkpoint = read_checkpoint(source)
         if to == "single" and RECORD_KEY in checkpoint:
-            _check_box_scale(recorded_config_text(checkpoint[RECORD_KEY], str(source)), source)
+            box_scale = _box_scale(checkpoint[RECORD_KEY], str(source))
+            if box_scale != 1:
+                raise UserError(
+                    f"{source}: its head sees boxes enlarged by {box_scale} "
+                    "(MODEL.ROI_LANDMARK_HEAD.BOX_SCALE), and a stock head the boxes: it cannot be "
+                    "merged into one"
+                )
         try:
             converted = CONVERSIONS[to](checkpoint["model"], _taxonomy_of(checkpoint, str(source)))
         except UserError as error:
@@ -327,13 +348,11 @@ def convert_checkpoint(source: Path, target: Path, *, to: str) -> int:
     return len(converted)
 
 
-def _check_box_scale(config: str, source: Path) -> None:
-    box_scale = CfgNode.load_cfg(config).MODEL.ROI_LANDMARK_HEAD.get("BOX_SCALE", 1.0)
-    if box_scale != 1:
-        raise UserError(
-            f"{source}: its head sees boxes enlarged by {box_scale} (MODEL.ROI_LANDMARK_HEAD."
-            "BOX_SCALE), and a stock head the boxes: it cannot be merged into one"
-        )
+def _box_scale(record: Any, where: str) -> float:
+    """Return the BOX_SCALE of a recorded configuration; 1.0 if it is older than that key."""
+    config = CfgNode.load_cfg(recorded_config_text(record, where))
+    head = config.get("MODEL", {}).get("ROI_LANDMARK_HEAD", {})
+    return float(head.get("BOX_SCALE", 1.0))
 
 
 def _taxonomy_of(checkpoint: Mapping[str, Any], where: str) -> Taxonomy:
