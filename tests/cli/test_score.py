@@ -134,14 +134,14 @@ def test_tables_for_papers_are_read_back_with_the_same_numbers(
     more = ["--compare", *others, "--by", "scale", "--intervals", "--resamples", "5", "--format"]
     assert main([*paths, *more, "csv"]) == 0
     blocks = [list(csv.reader(b.splitlines())) for b in capsys.readouterr().out.split("\n\n")]
-    assert [block[0][0] for block in blocks] == ["results", "category", "scale"]
+    assert [block[0][0] for block in blocks] == ["results", "category", "scale", "scorer"]
     ap = pycocotools_score(TRUTH, RESULTS).stats[0]
     assert blocks[0][1][:2] == [paths[-1], f"{ap:.3f}"]
     assert [row[0] for row in blocks[0][1:]] == [paths[-1], *others]
     assert len(blocks[1]) == 1 + DEEPFASHION2.num_categories
     assert main([*paths, *more, "latex"]) == 0
     latex = capsys.readouterr().out
-    assert r"b\_\&\_\%.json" in latex and latex.count(r"\toprule") == 3
+    assert r"b\_\&\_\%.json" in latex and latex.count(r"\toprule") == 4
     protocols = r" & \multicolumn{3}{c}{visible and occluded} & \multicolumn{3}{c}{visible} & "
     assert f"{protocols} &  &  \\\\\n" in latex and r"\cmidrule(lr){2-4}\cmidrule(lr){5-7}" in latex
     for table in latex.split("\n\n"):  # each line has as many cells as the table has columns
