@@ -243,7 +243,8 @@ def build_head(contender: str, channels: int, conv_dims: list[int]) -> nn.Module
     torch.manual_seed(0)
     if contender != "naive":
         recommended = LandmarkRCNNHead.from_config(model_config(contender, "cpu", R_50), shape)
-        return LandmarkRCNNHead(**{**recommended, "conv_dims": conv_dims})
+        seen = recommended["coordinates"] and bool(conv_dims)  # by the first convolution
+        return LandmarkRCNNHead(**recommended | {"conv_dims": conv_dims, "coordinates": seen})
     head = NaiveLandmarkHead(
         shape, num_keypoints=DEEPFASHION2.num_slots, conv_dims=conv_dims, loss_normalizer="visible"
     )
