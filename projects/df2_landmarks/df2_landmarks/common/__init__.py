@@ -10,7 +10,7 @@
 """
 
 from df2_landmarks.common.archives import write_zip, zip_member
-from df2_landmarks.common.command_line import positive, printable, run_command, say
+from df2_landmarks.common.command_line import DISK_FULL, positive, printable, run_command, say
 from df2_landmarks.common.errors import UserError
 from df2_landmarks.common.files import (
     atomic_path,
@@ -30,6 +30,7 @@ from df2_landmarks.common.parallel import default_jobs, map_chunks, num_processo
 from df2_landmarks.common.progress import progress_bar
 
 __all__ = [
+    "DISK_FULL",
     "UserError",
     "atomic_path",
     "atomic_write",

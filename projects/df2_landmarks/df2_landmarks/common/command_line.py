@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from df2_landmarks.common.errors import UserError
 
-FULL = (errno.ENOSPC, errno.EDQUOT)
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 INTERRUPTED = 130
 """Exit code after Ctrl-C: 128 + the number of the signal, as shells have it."""
 
@@ -44,7 +44,7 @@ def run_command(
         print(f"{program}: {_one_line(message)}", file=sys.stderr)
         return error.exit_code
     except OSError as error:
-        if error.errno not in FULL:
+        if error.errno not in DISK_FULL:
             raise
         where = f"{error.filename}: " if error.filename else ""
         print(f"{program}: {_one_line(f'{where}{error.strerror}')}", file=sys.stderr)

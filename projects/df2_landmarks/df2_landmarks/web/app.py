@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from df2_landmarks.common import DISK_FULL
 from df2_landmarks.formats import code_version
 from df2_landmarks.web.guard import Guard
 from df2_landmarks.web.limits import Limits
@@ -29,7 +29,6 @@ FILES = {
 }
 """Path -> file of the page, and its media type."""
 OPEN_PATHS = frozenset((*FILES, "/about", "/healthz", "/openapi.json"))
-FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def create_app(
@@ -137,7 +136,7 @@ def _gone(_: Request, __: Exception) -> Response:
 
 def _disk_full(_: Request, error: Exception) -> Response:
     """Answer where there is no room for an upload; any other error of the system is a bug."""
-    if isinstance(error, OSError) and error.errno in FULL:
+    if isinstance(error, OSError) and error.errno in DISK_FULL:
         return error_answer(refusal(507, "the disk of the server is full"))
     raise error
 

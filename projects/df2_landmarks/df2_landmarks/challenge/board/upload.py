@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import shutil
@@ -10,7 +9,7 @@ import tempfile
 from pathlib import Path
 from types import TracebackType
 
-from df2_landmarks.common import UserError
+from df2_landmarks.common import DISK_FULL, UserError
 
 FREE_BYTES = 1 << 30
 """Bytes that stay free on the disk, for the database and everything else."""
@@ -122,7 +121,7 @@ class Upload:
         try:
             self._file.close()
         except OSError as problem:  # a full disk: an error is on its way
-            if problem.errno not in FULL:
+            if problem.errno not in DISK_FULL:
                 raise
         self._path.unlink(missing_ok=True)
 
@@ -133,10 +132,7 @@ def remove_unfinished(folder: Path) -> None:
         path.unlink()
 
 
-FULL = (errno.ENOSPC, errno.EDQUOT)
-
-
 def _full(error: OSError) -> OSError | DiskFullError:
-    if error.errno in FULL:
+    if error.errno in DISK_FULL:
         return DiskFullError("the disk of the board is full; tell the organizer")
     return error

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from df2_landmarks.common import UserError
+from df2_landmarks.modeling.backbone.timm_backbone import import_timm
 
 SCHEME = "timm://"
 """Start of a MODEL.WEIGHTS that names a network of timm."""
@@ -34,12 +35,7 @@ def imagenet_weights(source: str, model: Mapping[str, torch.Tensor]) -> dict[str
             they are not those of the model's network.
     """
     name = source.removeprefix(SCHEME)
-    try:
-        import timm
-    except ImportError as error:
-        raise UserError(
-            f"MODEL.WEIGHTS {source} needs timm: pip install '.[pretrained]'", exit_code=2
-        ) from error
+    timm = import_timm(f"MODEL.WEIGHTS {source}")
     if not timm.is_model(name):
         raise UserError(f"MODEL.WEIGHTS {source}: timm {timm.__version__} has no such network")
     if name == "tf_efficientnet_lite0" and (file := _file_of_package()):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -90,11 +91,25 @@ class TimmBackbone(Backbone):
         return self._shapes
 
 
-def _network(name: str, out_features: Sequence[str]) -> tuple[nn.Module, dict[str, ShapeSpec]]:
+def import_timm(setting: str) -> ModuleType:
+    """Import timm, which is slow to import and may be missing.
+
+    Args:
+        setting: what needs it, for the message.
+
+    Raises:
+        UserError: it is not installed.
+    """
     try:
         import timm
     except ImportError as error:
-        raise UserError(f"MODEL.TIMM.NAME {name} needs timm: {INSTALL}", exit_code=2) from error
+        raise UserError(f"{setting} needs timm: {INSTALL}", exit_code=2) from error
+    module: ModuleType = timm
+    return module
+
+
+def _network(name: str, out_features: Sequence[str]) -> tuple[nn.Module, dict[str, ShapeSpec]]:
+    timm = import_timm(f"MODEL.TIMM.NAME {name}")
     if not timm.is_model(name):
         raise UserError(f"MODEL.TIMM.NAME: timm {timm.__version__} has no network {name!r}")
     try:
