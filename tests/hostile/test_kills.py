@@ -8,12 +8,12 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -168,19 +168,23 @@ def test_a_command_that_is_killed_leaves_nothing_half(
     output.mkdir()
     seconds = run(command(data, tmp_path / "whole"))
     rng = random.Random(f"{SEED} {name}")
-    num_killed = 0
-    for _ in range(KILLS):
+    kills = 0
+    while kills < KILLS:
         if name == "cache":
             for cache in (data / "annotations/.cache").glob("train*"):
                 cache.unlink()
         process = start(command(data, output))
         time.sleep(rng.uniform(0.1, 1.0) * seconds)
-        num_killed += process.poll() is None
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+        if process.poll() is not None:
+            assert process.returncode == 0, process.communicate()
+            shutil.rmtree(output)  # it was faster: from the start, and earlier
+            output.mkdir()
+            seconds *= 0.9
+            continue
+        os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
+        kills += 1
         check(data, output)
-    assert num_killed >= KILLS // 4, "too few kills hit"
     run(command(data, output))
     check(data, output)
     assert not [path for path in output.rglob("*.partial") if name != "subset"]
