@@ -133,6 +133,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--base", default="naive", help="what the others are compared with")
     parser.add_argument("--config", default=DEMO, help="the recipe: a file, or one of the project")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument(
+        "--opts", nargs="*", default=[], metavar="KEY VALUE", help="of the recipe, for all"
+    )
     parser.add_argument("--seeds", default="1,2")
     parser.add_argument("--iterations", type=int, default=600)
     parser.add_argument("--minutes", type=float, help="train this long instead")
@@ -159,12 +162,18 @@ def main(argv: Sequence[str] | None = None) -> int:
                 again += ["--iterations", str(args.iterations)]
                 again += ["--config", args.config, "--device", args.device]
                 again += ["--minutes", str(args.minutes)] if args.minutes else []
+                again += ["--opts", *args.opts]
                 subprocess.run(again, check=True)
         rows += [compare(folder, name, args.base, seed) for name in names]
     print(as_table(rows))
     if args.json:
         args.json.write_text(json.dumps(rows, indent=1) + "\n")
     return 0
+
+
+def use_drawn_data() -> None:
+    """Read the data of `make synth`, unless the environment names another folder."""
+    os.environ.setdefault("DETECTRON2_DATASETS", str(REPOSITORY / "datasets"))
 
 
 def with_weights(names: Sequence[str]) -> list[str]:
@@ -175,7 +184,7 @@ def with_weights(names: Sequence[str]) -> list[str]:
 
 def run(name: str, seed: int, folder: Path, args: argparse.Namespace) -> None:
     """Train and evaluate one contender; writes its results and run.json."""
-    os.environ.setdefault("DETECTRON2_DATASETS", str(REPOSITORY / "datasets"))
+    use_drawn_data()
     from detectron2.utils.env import seed_all_rng
 
     import benchmarks.baselines.naive_head  # noqa: F401 (registers the head)
@@ -197,7 +206,7 @@ def run(name: str, seed: int, folder: Path, args: argparse.Namespace) -> None:
         **contender.options,
     }
     output.mkdir(parents=True, exist_ok=True)
-    words = [word for pair in options.items() for word in pair]
+    words = [*args.opts, *(word for pair in options.items() for word in pair)]
     cfg = setup_config(args.config, words, on_cpu=args.device == "cpu")
     seed_all_rng(seed)
     numbers: dict[str, Any] = {}

@@ -96,7 +96,16 @@ def fill_the_disk() -> None:
 
 
 def main(options: str) -> None:
-    from df2_landmarks.web import Limits, Tokens, Worker, create_app, photo_section, serve, server
+    from df2_landmarks.web import (
+        Limits,
+        Tokens,
+        Worker,
+        create_app,
+        listen,
+        photo_section,
+        serve,
+        server,
+    )
 
     wanted = json.loads(options)
     server.HEADER_SECONDS = wanted.get("header_seconds", server.HEADER_SECONDS)
@@ -109,7 +118,7 @@ def main(options: str) -> None:
     app = create_app(
         [photo_section(worker)], limits=limits, names=wanted.get("names", []), tokens=tokens
     )
-    serve(app, "127.0.0.1", 0, say)
+    serve(app, listen("127.0.0.1", 0), say)
 
 
 @dataclass

@@ -13,8 +13,8 @@ import pytest
 
 from df2_landmarks import Predictor
 from df2_landmarks.cli import web
-from df2_landmarks.web import Limits
-from tests.web.served import Server, children, grey_photo, running
+from df2_landmarks.web import Limits, new_token
+from tests.web.served import children, grey_photo, running
 
 WEB = ("-m", "df2_landmarks.cli.web", "--port", "0")
 
@@ -104,15 +104,17 @@ def test_the_limits_of_the_command_are_those_of_the_server() -> None:
     assert [getattr(args, n) for n in names] == [getattr(limits, n) for n in names]
 
 
-def test_a_port_in_use_is_told(monkeypatch, capsys, server: Server) -> None:
-    from df2_landmarks.web import create_app, serve
-
+def test_a_port_in_use_is_told_before_the_model_is_loaded(tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(web, "open_model", lambda *args: pytest.fail("the model was loaded"))
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        with pytest.raises(ValueError, match=f"port {port} is in use; give another one"):
-            serve(create_app([]), "127.0.0.1", port, print)
-    with pytest.raises(ValueError, match="cannot be listened on"):
-        serve(create_app([]), "203.0.113.1", 0, print)
+        port = str(taken.getsockname()[1])
+        assert web.main(["model.onnx", "--port", port]) == 2
+    assert f"port {port} is in use; give another one with --port" in capsys.readouterr().err
+    tokens = tmp_path / "tokens"
+    tokens.write_text(new_token("anna")[1])
+    elsewhere = ["--host", "203.0.113.1", "--tokens", str(tokens)]
+    assert web.main(["model.onnx", *elsewhere]) == 2
+    assert "--host 203.0.113.1 --port 8000: cannot be listened on" in capsys.readouterr().err
 
 
 def test_without_starlette_it_says_what_to_install(tmp_path, monkeypatch, capsys) -> None:

@@ -87,7 +87,7 @@ def run(args: argparse.Namespace) -> None:
         raise UserError(
             f"df2 web needs {', '.join(missing)}: `pip install 'df2_landmarks[web]'`", exit_code=2
         )
-    from df2_landmarks.web import Limits, Tokens, create_app, is_loopback, serve
+    from df2_landmarks.web import Limits, Tokens, create_app, is_loopback, listen, serve
 
     if args.new_token is not None:
         add_token(args)
@@ -113,13 +113,14 @@ def run(args: argparse.Namespace) -> None:
     )
     tokens = None if args.tokens is None else Tokens.read(args.tokens)
     with ExitStack() as stack:
+        listener = stack.enter_context(listen(args.host, args.port))  # before the model: it is slow
         sections: list[Section] = []
         if args.gt:
             sections.append(open_challenge(args, stack))
         if args.weights is not None:
             sections.insert(0, open_model(args, limits, stack))
         app = create_app(sections, limits=limits, names=args.name, tokens=tokens)
-        serve(app, args.host, args.port, lambda url: say(f"{url} (Ctrl-C ends it)"))
+        serve(app, listener, lambda url: say(f"{url} (Ctrl-C ends it)"))
 
 
 def open_model(args: argparse.Namespace, limits: Limits, stack: ExitStack) -> Section:

@@ -4,7 +4,7 @@
 * ``section``: `Section`, a tab of the page with its routes; `refusal`, the one way to say no.
 * ``guard``: every request passes it: Host, Origin, tokens, size and time of a body, headers.
 * ``limits``: `Limits`, what a server allows. ``tokens``: `Tokens`, who may use it.
-* ``openapi``: the schema of the API. ``server``: `serve`, the process that listens.
+* ``openapi``: the schema of the API. ``server``: `listen` and `serve`, the process that answers.
 * ``photos``: a room of its own, the section *Try*: a photo in, its garments out.
 * ``scores``: the section *Score*: submissions, and the leaderboard of a board.
 * ``page.html``, ``page.css``, ``page.js``: the page, served as they are.
@@ -26,7 +26,7 @@ from df2_landmarks.web.photos import (
 )
 from df2_landmarks.web.scores import score_section
 from df2_landmarks.web.section import ErrorRecord, Section, json_answer, read_form, refusal
-from df2_landmarks.web.server import is_loopback, serve
+from df2_landmarks.web.server import is_loopback, listen, serve
 from df2_landmarks.web.tokens import Tokens, new_token
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "create_app",
     "is_loopback",
     "json_answer",
+    "listen",
     "new_token",
     "photo_section",
     "read_form",

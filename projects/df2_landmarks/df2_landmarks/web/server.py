@@ -1,4 +1,4 @@
-"""`serve`: the process that listens."""
+"""`listen` and `serve`: the process that answers."""
 
 from __future__ import annotations
 
@@ -23,20 +23,39 @@ KEEP_ALIVE_SECONDS = 5
 SHUTDOWN_SECONDS = 10
 
 
-def serve(app: Starlette, host: str, port: int, started: Callable[[str], None]) -> None:
-    """Listen until the process gets SIGINT or SIGTERM.
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens, for `serve`.
 
     Args:
-        app: what `create_app` returned.
         host: address to listen on.
         port: 0: a free one.
-        started: called with the address of the page, once connections are accepted.
 
     Raises:
         UserError: the port is in use, or the address is not of this machine.
     """
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=128)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise UserError(
+                f"port {port} is in use; give another one with --port (0: a free one)", exit_code=2
+            ) from None
+        raise UserError(
+            f"--host {host} --port {port}: cannot be listened on: {error.strerror}", exit_code=2
+        ) from None
+
+
+def serve(app: Starlette, listener: socket.socket, started: Callable[[str], None]) -> None:
+    """Answer requests until the process gets SIGINT or SIGTERM.
+
+    Args:
+        app: what `create_app` returned.
+        listener: what `listen` returned; it is closed at the end.
+        started: called with the address of the page, once connections are accepted.
+    """
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
-    with _listening(host, port) as listener:
+    with listener:
         started(_address(*listener.getsockname()[:2]))
         config = uvicorn.Config(
             app,
@@ -103,20 +122,6 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def _listening(host: str, port: int) -> socket.socket:
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family, backlog=128)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise UserError(
-                f"port {port} is in use; give another one with --port (0: a free one)", exit_code=2
-            ) from None
-        raise UserError(
-            f"--host {host} --port {port}: cannot be listened on: {error.strerror}", exit_code=2
-        ) from None
 
 
 def _address(host: str, port: int) -> str:
