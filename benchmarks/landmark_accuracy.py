@@ -7,6 +7,7 @@
     python benchmarks/landmark_accuracy.py --base recommended --contenders augmented,cascade
     python benchmarks/landmark_accuracy.py --config df2_landmark_rcnn_R_18_FPN_demo.yaml
     python benchmarks/landmark_accuracy.py --base recommended --contenders no_box_scale,no_ema
+    python benchmarks/landmark_accuracy.py --base recommended --contenders batch_8 --minutes 4
 
 Every contender is trained in a process of its own, on the small drawn data set (`make synth`
 first), with the recipe of --config, by default the demo's: the learning rate is annealed to the end
@@ -55,6 +56,14 @@ EXPECTED_OKS = {HEAD + "DECODER": "expected_oks"}
 CONFIDENCE = EXPECTED_OKS | {HEAD + "CONFIDENCE_POWER": "2.0"}
 SUPPRESSION = CONFIDENCE | {HEAD + "SUPPRESS_ACROSS_CATEGORIES": "True"}
 SECOND_LOOK = {HEAD + "SECOND_LOOK": "True"}
+CASCADE = {
+    "MODEL.ROI_HEADS.NAME": "LandmarkCascadeROIHeads",
+    "MODEL.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG": "True",
+}
+NO_CASCADE = {
+    "MODEL.ROI_HEADS.NAME": "LandmarkROIHeads",
+    "MODEL.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG": "False",
+}
 AUGMENTATIONS = {
     "rotation": {"INPUT.AUGMENT.ROTATION": "10.0"},
     "scale": {"INPUT.AUGMENT.SCALE": "(0.8, 1.25)"},
@@ -97,12 +106,8 @@ CONTENDERS = {
             "DATALOADER.REPEAT_THRESHOLD": "0.1",
         }
     ),
-    "cascade": Contender(
-        {
-            "MODEL.ROI_HEADS.NAME": "LandmarkCascadeROIHeads",
-            "MODEL.ROI_BOX_HEAD.CLS_AGNOSTIC_BBOX_REG": "True",
-        }
-    ),
+    "cascade": Contender(CASCADE),
+    "no_cascade": Contender(NO_CASCADE),
     "gn_box_head": Contender(
         {
             "MODEL.ROI_BOX_HEAD.NUM_CONV": "4",
@@ -114,6 +119,11 @@ CONTENDERS = {
     "large_scale_jittering": Contender(
         {"INPUT.AUGMENT.SCALE": "(0.1, 2.0)", "INPUT.AUGMENT.SQUARE_PX": "256"}
     ),
+    "batch_2": Contender({"SOLVER.IMS_PER_BATCH": "2"}),
+    "batch_8": Contender({"SOLVER.IMS_PER_BATCH": "8"}),
+    "regions_32": Contender({"MODEL.ROI_HEADS.BATCH_SIZE_PER_IMAGE": "32"}),
+    "mixed_sizes": Contender({"INPUT.MIN_SIZE_TRAIN": "(128, 160, 192)"}),
+    "double_rate": Contender({"SOLVER.BASE_LR": "0.002"}),
     "no_ema": Contender({"SOLVER.EMA_DECAY": "0.0"}),
     "no_box_scale": Contender({HEAD + "BOX_SCALE": "1.0"}),
     "no_coordinates": Contender({HEAD + "COORDINATES": "False"}),
@@ -203,10 +213,10 @@ def run(name: str, seed: int, folder: Path, args: argparse.Namespace) -> None:
         "SEED": str(seed),
         "DATALOADER.NUM_WORKERS": "0",  # the data are drawn from one random state
         "SOLVER.MAX_ITER": str(10**6 if args.minutes else args.iterations),
-        **contender.options,
     }
     output.mkdir(parents=True, exist_ok=True)
-    words = [*args.opts, *(word for pair in options.items() for word in pair)]
+    words = [word for pair in options.items() for word in pair]
+    words += [*args.opts, *(word for pair in contender.options.items() for word in pair)]
     cfg = setup_config(args.config, words, on_cpu=args.device == "cpu")
     seed_all_rng(seed)
     numbers: dict[str, Any] = {}
