@@ -119,6 +119,8 @@ CONTENDERS = {
     "large_scale_jittering": Contender(
         {"INPUT.AUGMENT.SCALE": "(0.1, 2.0)", "INPUT.AUGMENT.SQUARE_PX": "256"}
     ),
+    "freeze_2": Contender({"MODEL.BACKBONE.FREEZE_AT": "2"}),
+    "freeze_3": Contender({"MODEL.BACKBONE.FREEZE_AT": "3"}),
     "batch_2": Contender({"SOLVER.IMS_PER_BATCH": "2"}),
     "batch_8": Contender({"SOLVER.IMS_PER_BATCH": "8"}),
     "regions_32": Contender({"MODEL.ROI_HEADS.BATCH_SIZE_PER_IMAGE": "32"}),
