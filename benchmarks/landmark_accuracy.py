@@ -6,7 +6,7 @@
     python benchmarks/landmark_accuracy.py --base no_visibility --contenders recommended
     python benchmarks/landmark_accuracy.py --base recommended --contenders augmented,cascade
     python benchmarks/landmark_accuracy.py --config df2_landmark_rcnn_R_18_FPN_demo.yaml
-    python benchmarks/landmark_accuracy.py --base recommended --contenders no_box_scale,no_ema
+    python benchmarks/landmark_accuracy.py --base recommended --contenders no_box_scale,balanced
     python benchmarks/landmark_accuracy.py --base recommended --contenders batch_8 --minutes 4
 
 Every contender is trained in a process of its own, on the small drawn data set (`make synth`
@@ -126,7 +126,7 @@ CONTENDERS = {
     "regions_32": Contender({"MODEL.ROI_HEADS.BATCH_SIZE_PER_IMAGE": "32"}),
     "mixed_sizes": Contender({"INPUT.MIN_SIZE_TRAIN": "(128, 160, 192)"}),
     "double_rate": Contender({"SOLVER.BASE_LR": "0.002"}),
-    "no_ema": Contender({"SOLVER.EMA_DECAY": "0.0"}),
+    "averaged_weights": Contender({"SOLVER.EMA_DECAY": "0.998"}),
     "no_box_scale": Contender({HEAD + "BOX_SCALE": "1.0"}),
     "no_coordinates": Contender({HEAD + "COORDINATES": "False"}),
     "second_look": Contender(SECOND_LOOK, weights_of="recommended"),
