@@ -152,6 +152,15 @@ class Server:
     process: subprocess.Popen[str]
     log: list[str] = field(default_factory=list)
 
+    def prints(self, text: str, *, within_s: float = 30) -> bool:
+        """Return whether it prints a text, which may come after its answer."""
+        deadline = time.monotonic() + within_s
+        while not (found := any(text in line for line in self.log)):
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.05)
+        return found
+
     def ask(
         self,
         path: str = "",

@@ -1,7 +1,7 @@
 """Seconds and memory of the box, mask and landmark evaluators at the size of the validation set.
 
-    python benchmarks/evaluation_in_training.py                  # 32,153 images
-    python benchmarks/evaluation_in_training.py --images 2000
+    python benchmarks/training/evaluation.py                  # 32,153 images
+    python benchmarks/training/evaluation.py --images 2000
 
 *alone* is a training on one GPU: its process keeps all predictions and scores them. *worker* is one
 of the other processes of a training on 8 GPUs: it keeps its eighth of the predictions and sends
@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from benchmarks.evaluator_speed import _item, peak_mb
 

@@ -1,8 +1,8 @@
 """Where the time of a training step goes: waiting, each part of the model, the optimizer.
 
-    python benchmarks/training_profile.py              # the demo's recipe, on the drawn data
-    python benchmarks/training_profile.py --config df2_landmark_rcnn_R_18_FPN_demo.yaml
-    python benchmarks/training_profile.py --device cuda --opts SOLVER.AMP.ENABLED True
+    python benchmarks/training/step_profile.py              # the demo's recipe, on the drawn data
+    python benchmarks/training/step_profile.py --config df2_landmark_rcnn_R_18_FPN_demo.yaml
+    python benchmarks/training/step_profile.py --device cuda --opts SOLVER.AMP.ENABLED True
 
 Needs the drawn data (`make synth`). Medians over the steps after the first `--skip`, which meet the
 shapes of pictures for the first time. "Loader alone" is a batch made by this process while it does
@@ -28,7 +28,7 @@ from typing import Any
 import torch
 from torch import nn
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from benchmarks.landmark_accuracy import DEMO, use_drawn_data
 
