@@ -177,6 +177,7 @@ def test_a_command_that_is_killed_leaves_nothing_half(
         time.sleep(rng.uniform(0.1, 1.0) * seconds)
         if process.poll() is not None:
             assert process.returncode == 0, process.communicate()
+            check(data, output)
             shutil.rmtree(output)  # it was faster: from the start, and earlier
             output.mkdir()
             seconds *= 0.9
