@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -134,6 +135,17 @@ def start(command: Sequence[object]) -> subprocess.Popen[str]:
     )
 
 
+def kill(process: subprocess.Popen[str]) -> None:
+    """Kill a process and its children, and wait until the system knows none of them any more."""
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    deadline = time.monotonic() + 10
+    with suppress(ProcessLookupError):
+        while time.monotonic() < deadline:
+            os.killpg(process.pid, 0)
+            time.sleep(0.01)
+
+
 def run(command: Sequence[object]) -> float:
     """Run a command to its end; return its seconds."""
     started = time.perf_counter()
@@ -182,8 +194,7 @@ def test_a_command_that_is_killed_leaves_nothing_half(
             output.mkdir()
             seconds *= 0.9
             continue
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+        kill(process)
         kills += 1
         check(data, output)
     run(command(data, output))
@@ -211,8 +222,7 @@ def test_a_killed_prediction_loses_nothing_and_has_nothing_twice(tmp_path: Path)
             assert process.returncode == 0, process.communicate()
             (output / "predictions.jsonl").unlink()  # it was faster: once more from the start
             continue
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+        kill(process)
         kills += 1
         names = predicted(output)
         assert len(names) == len(set(names))
